@@ -1,0 +1,79 @@
+"""Values that are no arrays, tables or datasets: pickle protocol 5, or cloudpickle where that fails."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+from daskflow.artifacts.frames import MAGIC, Buffer, pack, unpack
+from daskflow.errors import NotSerialisable
+
+PROTOCOL = 5
+
+
+class Pickle:
+    """Pickle protocol 5. Arrays within the value stay out of band: written and mapped, not copied."""
+
+    name = "pickle"
+
+    def matches(self, value: Any) -> bool:
+        """Every value may; only trying tells."""
+        return True
+
+    def dump(self, value: Any) -> list[Buffer] | None:
+        """The buffers of the value; None where pickle cannot, or where only this process could load it."""
+        try:
+            buffers = _pickled(pickle.dumps, value)
+        except MemoryError:
+            raise
+        except Exception:
+            # A class's own `__reduce__` may raise anything; cloudpickle is asked next and tells.
+            return None
+        # What refers to `__main__` loads only in the same script; cloudpickle takes it along by value.
+        return None if any(b"__main__" in part for part in buffers if isinstance(part, bytes)) else buffers
+
+    def load(self, data: memoryview) -> Any:
+        """The value."""
+        if data[:4] != MAGIC:
+            return pickle.loads(data)
+        body, *buffers = unpack(data)
+        return pickle.loads(body, buffers=buffers)
+
+
+class Cloudpickle(Pickle):
+    """Functions and classes of a script or notebook, taken along by value; otherwise like `Pickle`."""
+
+    name = "cloudpickle"
+
+    def dump(self, value: Any) -> list[Buffer]:
+        """The buffers of the value.
+
+        Raises
+        ------
+        NotSerialisable
+            The value has no form outside this process; the message names its type and what hinders.
+        """
+        import cloudpickle
+
+        try:
+            return _pickled(cloudpickle.dumps, value)
+        except MemoryError:
+            raise
+        except Exception as error:
+            kind = type(value)
+            raise NotSerialisable(
+                f"A result of type {kind.__module__}.{kind.__qualname__} cannot be serialised "
+                f"({type(error).__name__}: {error}). "
+                "Return plain data, arrays, tables, datasets or picklable objects."
+            ) from error
+
+
+def _pickled(dumps: Any, value: Any) -> list[Buffer]:
+    apart: list[pickle.PickleBuffer] = []
+    body: bytes = dumps(value, protocol=PROTOCOL, buffer_callback=apart.append)
+    if not apart:
+        return [body]
+    try:
+        return pack([body, *(buffer.raw() for buffer in apart)])
+    except BufferError:  # a buffer with gaps: only a copy in band can hold it
+        return [dumps(value, protocol=PROTOCOL)]

@@ -1,0 +1,178 @@
+"""The errors of daskflow, one tree; catch a branch.
+
+::
+
+    DaskflowError
+    ├── UsageError                  what was asked cannot be done; nothing ran
+    │   ├── NoKey                   a value has no deterministic key
+    │   ├── ArgumentsInvalid        the arguments of a flow or task do not fit
+    │   ├── ForeignJob              a job of one run was used in another
+    │   ├── JobCycle                jobs depend on each other in a circle
+    │   ├── FileMissing             an input file is not there
+    │   ├── TargetInvalid           `path.py:flow` or `module:flow` does not load
+    │   ├── SettingsInvalid         the configuration does not fit
+    │   ├── SiteUnknown             no site of that name is configured
+    │   ├── NotInTask               something that only works inside a task
+    │   ├── NotFound                no run or job of that name is recorded
+    │   └── ExtraMissing            an optional dependency is not installed
+    ├── StoreError                  what is remembered cannot be read or written
+    │   ├── StoreTooNew             a newer daskflow made this store
+    │   ├── StoreUnavailable        the store cannot be opened
+    │   └── StoreFull               no room is left to write (transient)
+    ├── ArtifactError               bytes cannot be stored or brought back
+    │   ├── ArtifactMissing         the object is not in the store
+    │   ├── ArtifactDamaged         the bytes are not those of the digest
+    │   └── NotSerialisable         a result has no format
+    ├── SiteError                   a site does not compute (transient)
+    │   └── WorkerLost              the worker of a job went away (transient)
+    └── RunError                    a run or job did not end well
+        ├── JobFailed               a task raised
+        ├── JobSkipped              an upstream job failed
+        ├── JobCancelled            the job was cancelled
+        ├── JobTimeout              the job took longer than its timeout
+        ├── CodeMismatch            a worker has other code than the driver
+        ├── RunFailed               some jobs of a run failed
+        └── RunInterrupted          the run was stopped and can be resumed
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class DaskflowError(Exception):
+    """Something went wrong in daskflow."""
+
+    transient: ClassVar[bool] = False
+    """Whether trying the same again can help; retries ask only this."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or type(self).__doc__ or type(self).__name__)
+
+
+class UsageError(DaskflowError):
+    """What was asked cannot be done. Nothing ran."""
+
+
+class NoKey(UsageError):
+    """A value has no deterministic key. Pass plain data, or give its class a `__dask_tokenize__` method."""
+
+
+class ArgumentsInvalid(UsageError):
+    """The arguments do not fit the signature. Look at its parameters and their types."""
+
+
+class ForeignJob(UsageError):
+    """A job of one run was used in another. Call the task again in the run that needs it."""
+
+
+class JobCycle(UsageError):
+    """Jobs depend on each other in a circle. Break it: a job can only use what was made before it."""
+
+
+class FileMissing(UsageError):
+    """An input file is not there. Check the path; pass `str(path)` for the name of a file yet to be written."""
+
+
+class TargetInvalid(UsageError):
+    """The target does not load. Write `path/to/file.py:flow` or `package.module:flow`."""
+
+
+class SettingsInvalid(UsageError):
+    """The configuration does not fit. Look at the commented examples in `configs/`."""
+
+
+class SiteUnknown(UsageError):
+    """No site of that name is configured. Add it under `sites:` in daskflow.yaml."""
+
+
+class NotInTask(UsageError):
+    """This works only inside a task that a run performs. Call it from a function declared with `@task`."""
+
+
+class NotFound(UsageError):
+    """Nothing of that name is recorded. `daskflow runs` lists the runs, `daskflow show RUN` their jobs."""
+
+
+class ExtraMissing(UsageError):
+    """An optional dependency is not installed. Install the extra that the message names."""
+
+
+class StoreError(DaskflowError):
+    """What is remembered cannot be read or written."""
+
+
+class StoreTooNew(StoreError):
+    """A newer daskflow made this store. Upgrade daskflow, or point `store` to another place."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be opened. Check that its directory exists and is writable, or that its server runs."""
+
+    transient = True
+
+
+class StoreFull(StoreError):
+    """No room is left to write the journal. Free some space, then resume the run: what was recorded is good."""
+
+    transient = True
+
+
+class ArtifactError(DaskflowError):
+    """Bytes cannot be stored or brought back."""
+
+
+class ArtifactMissing(ArtifactError):
+    """The object is not in the artifact store. Run the flow again: what it needs is made anew."""
+
+
+class ArtifactDamaged(ArtifactError):
+    """The bytes are not those that the digest names. Remove the object, then run the flow again."""
+
+
+class NotSerialisable(ArtifactError):
+    """A result cannot be serialised. Return plain data, arrays, tables, datasets or picklable objects."""
+
+
+class SiteError(DaskflowError):
+    """A site does not compute."""
+
+    transient = True
+
+
+class WorkerLost(SiteError):
+    """The worker of a job went away. The job may use more memory than the worker has, or crash its process."""
+
+
+class RunError(DaskflowError):
+    """A run or a job did not end well."""
+
+
+class JobFailed(RunError):
+    """A task raised an error. Its traceback is above; `daskflow logs RUN JOB` shows what it printed."""
+
+
+class JobSkipped(RunError):
+    """The job did not run, because a job that it needs failed. Mend that one, then run the flow again."""
+
+
+class JobCancelled(RunError):
+    """The job was cancelled before it finished. Resume the run to perform it."""
+
+
+class JobTimeout(RunError):
+    """The job took longer than its timeout. Give it more time with `@task(timeout=...)`, or less to do."""
+
+    transient = True
+
+
+class CodeMismatch(RunError):
+    """A worker has other code than the driver. Start the site anew, so that its workers import the same code."""
+
+
+class RunFailed(RunError):
+    """Some jobs of the run failed. `daskflow show RUN` lists them."""
+
+
+class RunInterrupted(RunError):
+    """The run was stopped before its end. `daskflow resume RUN` goes on where it stopped."""

@@ -1,0 +1,1 @@
+"""How it runs: the one room that knows graph, stores, artifacts and sites."""

@@ -1,0 +1,159 @@
+"""Makes what a site gets: nodes with packages, from jobs whose upstream values are there or on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from daskflow.execution.bundles import Group
+from daskflow.execution.package import ONCE, Assignment, Attempts, Package, Source, pack
+from daskflow.execution.plan import Prior
+from daskflow.graph.encoding import digest
+from daskflow.graph.job import Collection, Job
+from daskflow.graph.structure import ATOMS, Slot
+from daskflow.model.outcome import Stored
+from daskflow.model.policy import Policy
+from daskflow.sites import Node
+
+
+class Shipment(NamedTuple):
+    """What goes to a site at once."""
+
+    nodes: list[Node]
+    """Upstream first."""
+    kept: list[str]
+    """Keys of the nodes that no other one of the shipment needs."""
+    members: dict[str, Group]
+    """The jobs of each node."""
+    foreign: dict[str, Any]
+    """Tasks of dask collections that are arguments."""
+
+
+class Packer:
+    """Makes shipments for one run.
+
+    Parameters
+    ----------
+    bench
+        The pickled `Bench` of the run.
+    """
+
+    def __init__(self, bench: bytes) -> None:
+        self._bench = bench
+        self._tasks: dict[int, tuple[Any, bytes]] = {}
+
+    def ship(
+        self,
+        groups: Sequence[Group],
+        stored: Mapping[str, Stored],
+        flying: Mapping[str, str],
+        priors: Mapping[str, Prior],
+    ) -> Shipment:
+        """Make nodes of groups of jobs.
+
+        Parameters
+        ----------
+        groups
+            Upstream first.
+        stored
+            The values of upstream jobs that are there, by key.
+        flying
+            The nodes of single upstream jobs that the site still performs, by key of the job.
+        priors
+            What early cutoff knows, by key.
+        """
+        node_of = dict(flying)
+        bundled: set[str] = set()
+        for group in groups:
+            key = _node_key(group)
+            node_of.update((job.key, key) for job in group)
+            if len(group) > 1:
+                bundled.add(key)
+        wanted = _wanted(groups, node_of)
+        shipment = Shipment([], [], {}, {})
+        used: set[str] = set()
+        for group in groups:
+            node = self._node(group, _View(stored, node_of, bundled, priors, wanted), shipment.foreign)
+            shipment.nodes.append(node)
+            shipment.members[node.key] = group
+            used.update(node.upstream)
+        shipment.kept.extend(node.key for node in shipment.nodes if node.key not in used)
+        return shipment
+
+    def _node(self, group: Group, view: _View, foreign: dict[str, Any]) -> Node:
+        key = _node_key(group)
+        upstream: dict[str, int] = {}
+        tasks: dict[bytes, int] = {}
+        plain = True
+        assignments = []
+        for job in group:
+            sources = tuple([_source(up, key, upstream, view, foreign) for up in job.upstream])
+            task = tasks.setdefault(self._packed(job.task), len(tasks))
+            prior = view.priors.get(job.key)
+            known = prior.results if prior is not None else ()
+            plain = plain and all(type(argument) in ATOMS or type(argument) is Slot for argument in job.arguments)
+            assignments.append(
+                Assignment(job.key, task, job.arguments, sources, attempts(job.task.policy), known, job.attempts + 1)
+            )
+        wanted = tuple(view.wanted.get(key, ()))
+        package = Package(self._bench, tuple(tasks), tuple(assignments), wanted, len(group) > 1)
+        return Node(key, pack(package, plain), tuple(upstream))
+
+    def _packed(self, task: Any) -> bytes:
+        """The pickled task; the same bytes for all its jobs, so that workers unpickle it once."""
+        known = self._tasks.get(id(task))
+        if known is None:
+            import cloudpickle  # noqa: PLC0415
+
+            known = self._tasks[id(task)] = (task, cloudpickle.dumps(task, protocol=5))
+        return known[1]
+
+
+class _View(NamedTuple):
+    """What a node is made by."""
+
+    stored: Mapping[str, Stored]
+    node_of: Mapping[str, str]
+    bundled: set[str]
+    priors: Mapping[str, Prior]
+    wanted: Mapping[str, dict[str, None]]
+
+
+def attempts(policy: Policy) -> Attempts:
+    """The part of a policy that the worker follows."""
+    if not policy.retries and policy.timeout is None:
+        return ONCE
+    pauses = tuple(policy.pause(number) for number in range(1, policy.retries + 1))
+    return Attempts(policy.retries, policy.retry_on, pauses, policy.timeout)
+
+
+def _node_key(group: Group) -> str:
+    if len(group) == 1:
+        return group[0].key
+    return f"{group[0].task.policy.name}-bundle-{digest(','.join([job.key for job in group]))}"
+
+
+def _wanted(groups: Sequence[Group], node_of: Mapping[str, str]) -> dict[str, dict[str, None]]:
+    """The jobs of each bundle whose values others need; dictionaries, because these keep the order."""
+    found: dict[str, dict[str, None]] = {}
+    for group in groups:
+        own = _node_key(group)
+        for job in group:
+            for up in job.upstream:
+                if isinstance(up, Job) and node_of.get(up.key, own) != own:
+                    found.setdefault(node_of[up.key], {})[up.key] = None
+    return found
+
+
+def _source(up: Job | Collection, own: str, upstream: dict[str, int], view: _View, foreign: dict[str, Any]) -> Source:
+    if isinstance(up, Collection):
+        graph, name = up.graph()
+        foreign.update(graph)
+        return upstream.setdefault(name, len(upstream))
+    node = view.node_of.get(up.key)
+    if node is None:
+        return view.stored[up.key]
+    if node == own:
+        return up.key
+    position = upstream.setdefault(node, len(upstream))
+    return (position, up.key) if node in view.bundled else position

@@ -1,0 +1,214 @@
+"""Performs packages of jobs, on a worker: call, watch, retry, store the result, and record what happened."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from daskflow.execution.attempt import CURRENT_ATTEMPT, Attempt
+from daskflow.execution.capture import CURRENT_LOG, HOST, Log, capturing
+from daskflow.execution.child import call_in_child
+from daskflow.execution.package import Assignment, Bench, Package
+from daskflow.execution.result import Missing, Result
+from daskflow.execution.usage import Usage
+from daskflow.graph.encoding import digest
+from daskflow.graph.structure import fill
+from daskflow.model.outcome import Failure, Outcome, Stored
+
+_PID = os.getpid()
+_ERROR_LIMIT = 65536
+"""A larger pickled error is not brought to the driver [bytes]."""
+
+_tasks: dict[bytes, Any] = {}
+_benches: dict[bytes, Bench] = {}
+
+
+def perform(package: bytes, *values: Any) -> tuple[Any, bytes, bytes]:
+    """Perform one package.
+
+    Parameters
+    ----------
+    package
+        A pickled `Package`.
+    *values
+        The results that its assignments refer to by position.
+
+    Returns
+    -------
+    tuple
+        The result of the only assignment, or the wanted results by key; the pickled outcomes; and the pickled result,
+        in which values that lie in the artifact store stand by their digest.
+
+    Notes
+    -----
+    Errors of the user's code never leave this function: they are outcomes. So is everything that goes wrong with one
+    assignment; the others of the package are performed all the same.
+    """
+    todo: Package = pickle.loads(package)  # noqa: S301  (made by the driver of this run)
+    with capturing():
+        worker = _Worker(_bench(todo.bench), todo.tasks, values)
+        for assignment in todo.assignments:
+            worker.perform(assignment)
+    wanted = {key: worker.results[key] for key in todo.wanted}
+    value = wanted if todo.bundle else worker.results[todo.assignments[0].key]
+    return value, pickle.dumps(worker.outcomes, protocol=5), pickle.dumps(value, protocol=5)
+
+
+def load_again(left: bytes) -> Any:
+    """The result of a package that was performed before."""
+    return pickle.loads(left)  # noqa: S301  (made by `perform`)
+
+
+class _Worker:
+    """Performs the assignments of one package, one after the other."""
+
+    def __init__(self, bench: Bench, tasks: Sequence[bytes], values: Sequence[Any]) -> None:
+        self.bench = bench
+        self.results: dict[str, Result | Missing] = {}
+        self.outcomes: list[Outcome] = []
+        self._tasks = tasks
+        self._given = values
+        self._usage = Usage()
+
+    def perform(self, assignment: Assignment) -> None:
+        """Perform one assignment, or say why not."""
+        sources = [self._source(source) for source in assignment.sources]
+        missing = next((source for source in sources if type(source) is Missing), None)
+        if missing is not None:
+            self._skip(assignment.key, missing)
+            return
+        inputs = digest(",".join([source.stored.digest for source in sources])) if sources else None
+        for known, stored in assignment.priors:
+            if known == inputs:
+                self._reuse(assignment.key, stored, inputs)
+                return
+        self._attempt(assignment, sources, inputs)
+
+    def _source(self, source: Any) -> Any:
+        kind = type(source)
+        if kind is int:
+            return self._wrapped(self._given[source])
+        if kind is str:
+            return self.results[source]
+        if kind is Stored:
+            return Result(source, self.bench.values)
+        return self._given[source[0]][source[1]]
+
+    def _wrapped(self, value: Any) -> Any:
+        if type(value) is Result or type(value) is Missing:
+            return value
+        # The value of a dask collection comes as it is; its digest serves early cutoff.
+        return Result(self.bench.values.dump(value), self.bench.values, value)
+
+    def _skip(self, key: str, missing: Missing) -> None:
+        now = time.time()
+        self.results[key] = missing
+        self.outcomes.append(Outcome(key, "skipped", 1, now, now, reason=f"{missing.key} {missing.why}"))
+
+    def _reuse(self, key: str, stored: Stored, inputs: str | None) -> None:
+        now = time.time()
+        self.results[key] = Result(stored, self.bench.values)
+        reason = "its upstream jobs gave the same results as before"
+        self.outcomes.append(Outcome(key, "cached", 1, now, now, value=stored, inputs=inputs, reason=reason))
+
+    def _attempt(self, assignment: Assignment, sources: list[Any], inputs: str | None) -> None:
+        policy = assignment.attempts
+        last = assignment.first + policy.retries
+        for number in range(assignment.first, last + 1):
+            outcome, result, error = self._once(assignment, sources, number, inputs)
+            again = error is not None and number < last and isinstance(error, policy.retry_on)
+            self.outcomes.append(outcome._replace(final=not again))
+            self.results[assignment.key] = result
+            if not again:
+                return
+            time.sleep(policy.pauses[number - assignment.first])
+
+    def _once(
+        self, assignment: Assignment, sources: list[Any], number: int, inputs: str | None
+    ) -> tuple[Outcome, Result | Missing, BaseException | None]:
+        key, timeout = assignment.key, assignment.attempts.timeout
+        log = Log(self.bench.logs)
+        attempt = Attempt(key, number, self.bench.run, timeout)
+        tokens = CURRENT_LOG.set(log), CURRENT_ATTEMPT.set(attempt)
+        stored = failure = error = None
+        value = None
+        start = time.time()
+        self._usage.begin()
+        try:
+            task = _task(self._tasks[assignment.task])
+            values = [source.value for source in sources]
+            arguments = [fill(argument, values) for argument in assignment.arguments]
+            value = task.call(arguments) if timeout is None else call_in_child(task, arguments, timeout)
+            stored = self.bench.values.dump(value)
+        except (Exception, SystemExit) as caught:
+            error, failure = caught, describe(caught)
+            log.write(failure.traceback)
+        finally:
+            CURRENT_LOG.reset(tokens[0])
+            CURRENT_ATTEMPT.reset(tokens[1])
+        cpu, memory = self._usage.end()
+        outcome = Outcome(
+            key,
+            "succeeded" if stored is not None else "failed",
+            number,
+            start,
+            time.time(),
+            cpu,
+            memory,
+            HOST,
+            _PID,
+            stored,
+            failure,
+            "",
+            log.slice(),
+            inputs,
+            tuple(attempt.reports),
+        )
+        if stored is None:
+            return outcome, Missing(key, "failed"), error
+        return outcome, Result(stored, self.bench.values, value), None
+
+
+def describe(error: BaseException) -> Failure:
+    """An error in a form that needs none of the user's classes to be read."""
+    frames = error.__traceback__
+    # The innermost frames of daskflow lead to the user's function: they say nothing about its error.
+    while frames is not None and "/daskflow/" in frames.tb_frame.f_code.co_filename and frames.tb_next is not None:
+        if "/daskflow/examples/" in frames.tb_frame.f_code.co_filename:
+            break
+        frames = frames.tb_next
+    text = "".join(traceback.format_exception(type(error), error, frames))
+    name = type(error).__qualname__
+    if type(error).__module__ not in ("builtins", "__main__"):
+        name = f"{type(error).__module__}.{name}"
+    return Failure(name, str(error), text, _pickled(error))
+
+
+def _pickled(error: BaseException) -> bytes | None:
+    try:
+        made = pickle.dumps(error)
+        pickle.loads(made)  # noqa: S301  (many errors pickle but do not unpickle)
+    except Exception:
+        return None
+    return made if len(made) <= _ERROR_LIMIT else None
+
+
+def _task(packed: bytes) -> Any:
+    found = _tasks.get(packed)
+    if found is None:
+        if len(_tasks) > 500:
+            _tasks.clear()
+        found = _tasks[packed] = pickle.loads(packed)  # noqa: S301  (made by the driver of this run)
+    return found
+
+
+def _bench(packed: bytes) -> Bench:
+    found = _benches.get(packed)
+    if found is None:
+        _benches.clear()
+        found = _benches[packed] = pickle.loads(packed)  # noqa: S301  (made by the driver of this run)
+    return found

@@ -1,0 +1,98 @@
+"""Plans what has to run: what is remembered is cached, and of the rest what somebody needs is performed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from daskflow.graph.encoding import Encoder
+from daskflow.graph.job import Job
+from daskflow.graph.task import code_text
+from daskflow.model.outcome import Known, Stored
+from daskflow.model.states import JobState
+from daskflow.stores import Journal
+
+
+class Planned(NamedTuple):
+    """What becomes of some jobs."""
+
+    cached: list[tuple[Job, Known]]
+    """Known from an earlier run; nothing to do."""
+    needed: list[Job]
+    """To be performed, upstream first."""
+    spared: list[Job]
+    """Not known, but nobody needs them: what depends on them is known."""
+
+
+class Prior(NamedTuple):
+    """What early cutoff knows of one job."""
+
+    form: str
+    """Digest of code and arguments without the upstream jobs."""
+    results: tuple[tuple[str, Stored], ...]
+    """Earlier results by the digest of what their upstream jobs gave."""
+
+
+def plan(
+    jobs: Sequence[Job], journal: Journal, present: Callable[[Stored], bool], asked: Iterable[str] = ()
+) -> Planned:
+    """Plan jobs that were made since the last time.
+
+    Parameters
+    ----------
+    jobs
+        Upstream first; all in state `created`.
+    journal
+        Asked once, for all keys together.
+    present
+        Whether the bytes of a stored value are still there.
+    asked
+        Keys whose results somebody waits for.
+    """
+    keys = [job.key for job in jobs if job.task.policy.cache is not False]
+    known = {key: found for key, found in journal.lookup(keys).items() if present(found.stored)} if keys else {}
+    cached = [(job, known[job.key]) for job in jobs if job.key in known]
+    missing = [job for job in jobs if job.key not in known]
+    needed = _needed(jobs, missing, set(asked)) if cached else missing
+    if len(needed) == len(missing):
+        return Planned(cached, needed, [])
+    taken = {job.key for job in needed}
+    return Planned(cached, needed, [job for job in missing if job.key not in taken])
+
+
+def _needed(jobs: Sequence[Job], missing: list[Job], asked: set[str]) -> list[Job]:
+    used = {up.key for job in jobs for up in job.upstream if isinstance(up, Job)}
+    wanted = asked
+    found = []
+    # From the last to the first: whether a job is needed is decided by those that depend on it.
+    for job in reversed(missing):
+        if job.key in wanted or job.key not in used:
+            found.append(job)
+            wanted.update(up.key for up in job.upstream if isinstance(up, Job))
+    found.reverse()
+    return found
+
+
+def recalled(needed: Iterable[Job]) -> list[Job]:
+    """The jobs that were spared before and are needed now, because something that depends on them is.
+
+    They come upstream first.
+    """
+    found: dict[str, Job] = {}
+    stack = [up for job in needed for up in job.upstream if isinstance(up, Job)]
+    while stack:
+        job = stack.pop()
+        if job.state is JobState.created and job.key not in found:
+            found[job.key] = job
+            stack.extend(up for up in job.upstream if isinstance(up, Job))
+    return sorted(found.values(), key=lambda job: job.number)
+
+
+_ENCODER = Encoder(code_text, lambda path: str(path))
+
+
+def priors(jobs: Iterable[Job], journal: Journal) -> dict[str, Prior]:
+    """What early cutoff knows of those jobs that depend on others, by key; one query for all."""
+    forms = {job.key: job.form(_ENCODER.encode) for job in jobs if job.upstream}
+    found = journal.priors(forms.values()) if forms else {}
+    return {key: Prior(form, tuple(found.get(form, ()))) for key, form in forms.items()}

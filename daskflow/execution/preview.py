@@ -1,0 +1,176 @@
+"""Looks ahead: what a flow would do, what of it is cached and why the rest is not. Runs nothing."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from daskflow.errors import ForeignJob
+from daskflow.execution.plan import plan
+from daskflow.execution.project import Project
+from daskflow.execution.why import explain
+from daskflow.graph.flow import Flow
+from daskflow.graph.host import CURRENT_HOST, CURRENT_SITE
+from daskflow.graph.job import Job, lineage
+from daskflow.model.outcome import Outcome
+from daskflow.model.records import JobRecord
+from daskflow.model.states import JobState
+
+
+_EXPLAINED = 50
+"""Of each task, the reasons of so many jobs are looked for."""
+
+
+class PreviewedJob(NamedTuple):
+    """What would become of one job."""
+
+    record: JobRecord
+    """The job as it would be recorded; its state is `cached`, `queued` (would run) or `skipped` (nobody needs it)."""
+    why: str
+    """Since when it is known, or what changed since it was last known."""
+    seconds: float | None
+    """How long it is expected to take, where that was learned [s]."""
+
+
+class Preview(NamedTuple):
+    """What a flow would do."""
+
+    flow: str
+    jobs: list[PreviewedJob]
+    slots: int
+    """How many jobs the site performs at a time."""
+    open_end: str
+    """Where the plan ends early: the job whose result decides what comes next; empty where the plan is complete."""
+
+    def count(self, state: JobState) -> int:
+        """How many jobs would be in that state."""
+        return sum(job.record.state is state for job in self.jobs)
+
+    @property
+    def seconds(self) -> float:
+        """Expected time of what would run [s], as far as it was learned: all work by the slots, or the longest chain."""
+        longest: dict[int, float] = {}
+        for job in self.jobs:
+            above = max((longest.get(number, 0.0) for number in job.record.upstream), default=0.0)
+            own = (job.seconds or 0.0) if job.record.state is JobState.queued else 0.0
+            longest[job.record.number] = above + own
+        total = sum(job.seconds or 0.0 for job in self.jobs if job.record.state is JobState.queued)
+        return max(total / max(self.slots, 1), max(longest.values(), default=0.0))
+
+
+class _Ends(BaseException):
+    """The flow asked for a result that is not there; no error handling of the flow may catch this."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+
+class _Host:
+    """Takes jobs as a run would, but performs none."""
+
+    def __init__(self, project: Project) -> None:
+        self.id = "preview"
+        self.jobs: dict[str, Job] = {}
+        self._project = project
+        self._numbers = itertools.count()
+        self._occasions = itertools.count()
+
+    def admit(self, job: Job) -> Job:
+        for up in lineage([job])[:-1]:
+            if up.host is not None and up.host is not self:
+                raise ForeignJob()
+            self._add(up)
+        return self._add(job)
+
+    def _add(self, job: Job) -> Job:
+        known = self.jobs.setdefault(job.key, job)
+        if known is job and job.host is None:
+            job.number, job.host = next(self._numbers), self
+        return known
+
+    def occasion(self, recipe: str) -> str:
+        return str(next(self._occasions))
+
+    def wait(self, job: Job, timeout: float | None) -> None:
+        self.look()
+        if not job.state.good:
+            raise _Ends(job)
+
+    def look(self) -> None:
+        """Look up all jobs that were not yet."""
+        fresh = [job for job in self.jobs.values() if job.state is JobState.created]
+        planned = plan(fresh, self._project.journal, self._project.intact)
+        for job, known in planned.cached:
+            job.state, job.reason, job.record = JobState.cached, f"known since run {known.run}", known
+
+    def value(self, job: Job) -> Any:
+        stored = self._project.journal.values([job.key])[job.key]
+        return self._project.values.load(stored)
+
+    def outcome(self, job: Job) -> Outcome | None:
+        return None
+
+    def log(self, job: Job) -> str:
+        return ""
+
+
+def preview(project: Project, flow: Flow[Any, Any], arguments: Mapping[str, Any], site: str) -> Preview:
+    """Execute the body of a flow up to the first result that is not there, and look up all jobs it made."""
+    host = _Host(project)
+    tokens = CURRENT_HOST.set(host), CURRENT_SITE.set(None)
+    open_end = ""
+    try:
+        flow.body(arguments)
+    except _Ends as end:
+        open_end = end.job.key
+    finally:
+        CURRENT_HOST.reset(tokens[0])
+        CURRENT_SITE.reset(tokens[1])
+    host.look()
+    return Preview(flow.name, _previewed(project, host, site), project.site(site).slots, open_end)
+
+
+def _previewed(project: Project, host: _Host, site: str) -> list[PreviewedJob]:
+    jobs = sorted(host.jobs.values(), key=lambda job: job.number)
+    fresh = [job for job in jobs if job.state is JobState.created]
+    needed = {job.key for job in plan(jobs, project.journal, project.intact).needed}
+    seconds = project.journal.durations({job.task.policy.name for job in fresh})
+    reasons: dict[str, list[str]] = {}
+    found = []
+    for job in jobs:
+        record = job_record(job, site)
+        if record.state is JobState.cached:
+            found.append(PreviewedJob(record, job.reason, None))
+        elif job.key not in needed:
+            skipped = record.model_copy(update={"state": JobState.skipped})
+            found.append(PreviewedJob(skipped, "nobody needs it: what depends on it is known", None))
+        else:
+            why = _why(project, job, record, reasons)
+            record = record.model_copy(update={"state": JobState.queued})
+            found.append(PreviewedJob(record, why, seconds.get(job.task.policy.name)))
+    return found
+
+
+def _why(project: Project, job: Job, record: JobRecord, reasons: dict[str, list[str]]) -> str:
+    known = reasons.setdefault(job.fingerprint, [])
+    # The many jobs of one task mostly run for one reason, and looking for it costs a query each.
+    if len(known) < _EXPLAINED:
+        known.append("; ".join(explain(project.journal, record, job.task.fingerprint().parts)))
+    return known[-1]
+
+
+def job_record(job: Job, site: str) -> JobRecord:
+    """The record of a job of this process."""
+    return JobRecord(
+        run=job.host.id if job.host else "",
+        number=job.number,
+        key=job.key,
+        task=job.task.policy.name,
+        fingerprint=job.fingerprint,
+        recipe=job.recipe,
+        upstream=tuple(up.number for up in job.upstream if isinstance(up, Job)),
+        site=job.site or site,
+        state=job.state,
+        reason=job.reason,
+    )

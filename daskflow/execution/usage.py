@@ -1,0 +1,73 @@
+"""Measures what attempts use: CPU time and peak memory."""
+
+from __future__ import annotations
+
+import resource
+import threading
+import time
+
+_lock = threading.Lock()
+_active = 0
+
+
+class Usage:
+    """CPU time and peak memory of the attempts of one package.
+
+    Notes
+    -----
+    As long as one package is performed in the process, CPU time is that of the whole process, threads of numerical
+    libraries included; else that of the calling thread. Peak memory is always that of the process. It is read once
+    for many short attempts, since reading it takes as long as they do.
+
+    References
+    ----------
+    https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html: writing 5 resets the peak resident set size.
+    """
+
+    def __init__(self) -> None:
+        self._memory = 0
+        self._read = 0.0
+        self._cpu = 0.0
+        self._clock = time.thread_time
+
+    def begin(self) -> None:
+        """An attempt begins."""
+        global _active
+        with _lock:
+            _active += 1
+            alone = _active == 1
+        self._clock = time.process_time if alone else time.thread_time
+        if alone and time.monotonic() - self._read > 0.05:
+            _reset_peak()
+        self._cpu = self._clock()
+
+    def end(self) -> tuple[float, int]:
+        """An attempt ended: its CPU time [s] and the process's peak memory [bytes]."""
+        global _active
+        cpu = self._clock() - self._cpu
+        with _lock:
+            _active -= 1
+        now = time.monotonic()
+        if now - self._read > 0.05:
+            self._memory, self._read = peak_memory(), now
+        return cpu, self._memory
+
+
+def _reset_peak() -> None:
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    except OSError:  # not Linux, or not allowed: the peak is that of the process's whole life
+        pass
+
+
+def peak_memory() -> int:
+    """Peak resident memory of this process since the latest reset [bytes]."""
+    try:
+        with open("/proc/self/status") as file:
+            for line in file:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

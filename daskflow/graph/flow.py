@@ -1,0 +1,147 @@
+"""A flow: a function declared with `@flow`, whose body makes jobs."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from daskflow.errors import ArgumentsInvalid
+from daskflow.graph.binding import Binder
+from daskflow.graph.host import CURRENT_HOST, Launcher
+from daskflow.graph.job import Job, Part
+from daskflow.graph.structure import transform
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Flow(Generic[P, R]):
+    """A function whose body makes jobs. Made by `@flow`.
+
+    Called outside of any flow it runs and returns the value, with the results of jobs in their places. Called inside
+    another flow its body is executed there, in the same run, and returns the jobs themselves.
+
+    Parameters
+    ----------
+    function
+        The body.
+    name
+        Name of the flow in listings.
+    site
+        Default site of its jobs.
+    launcher
+        Starts runs.
+    """
+
+    def __init__(self, function: Callable[P, R], name: str, site: str | None, launcher: Launcher) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.name = name
+        self.site = site
+        self._launcher = launcher
+        self._binder = Binder(function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the flow and return its value; inside another flow, do what its body says.
+
+        Raises
+        ------
+        ArgumentsInvalid
+            The arguments do not fit the signature.
+        RunFailed
+            Some jobs failed; the message lists them, with the first traceback.
+        """
+        values = self.arguments(*args, **kwargs)
+        if CURRENT_HOST.get() is not None:
+            return self.body(values)
+        result: R = self._launcher.start(self, values, background=False).result()
+        return result
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Start the flow beside whatever the caller does next, and return its run at once."""
+        return self._launcher.start(self, self.arguments(*args, **kwargs), background=True)
+
+    def plan(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """What would run, what is cached and why, and the expected time. Runs nothing."""
+        return self._launcher.plan(self, self.arguments(*args, **kwargs))
+
+    def visualize(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """The graph of the jobs that the flow would make, as a picture for notebooks (`.save(path)` writes it)."""
+        return self.plan(*args, **kwargs).drawing()
+
+    def arguments(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The arguments by name, defaults included, validated by pydantic against the annotations.
+
+        Jobs, and structures that hold jobs, stand for values that are not there yet: they are not validated.
+
+        Raises
+        ------
+        ArgumentsInvalid
+            An argument is missing, not known, or not of the annotated type; the message names it.
+        """
+        bound = dict(zip(self._binder.shape.names, self._binder.bind(args, kwargs), strict=True))
+        return {name: self._validated(name, value) for name, value in bound.items()}
+
+    def _validated(self, name: str, value: Any) -> Any:
+        adapter = self._adapters.get(name)
+        if adapter is None or holds_job(value):
+            return value
+        try:
+            return adapter.validate_python(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = "".join(f"[{part!r}]" for part in first["loc"])
+            raise ArgumentsInvalid(
+                f"Argument {name!r}{place} of {self.name}(): {first['msg']}; it is {value!r:.200}."
+            ) from None
+
+    @functools.cached_property
+    def _adapters(self) -> dict[str, TypeAdapter[Any]]:
+        try:
+            parameters = inspect.signature(self.function, eval_str=True).parameters
+        except (NameError, TypeError):  # a name that only exists while types are checked
+            parameters = inspect.signature(self.function).parameters
+        return {
+            name: _adapter(parameter.annotation)
+            for name, parameter in parameters.items()
+            if parameter.annotation is not parameter.empty
+            and not isinstance(parameter.annotation, str)
+            and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        }
+
+    def body(self, values: Mapping[str, Any]) -> R:
+        """Execute the body with validated arguments."""
+        result: R = self._binder.shape.call(self.function, list(values.values()))
+        return result
+
+    def __repr__(self) -> str:
+        return f"<Flow {self.name}>"
+
+
+def holds_job(value: Any) -> bool:
+    """Whether a nested structure holds a job."""
+    found: list[Any] = []
+    transform(value, lambda leaf: found.append(leaf) if isinstance(leaf, (Job, Part)) else leaf)
+    return bool(found)
+
+
+def declare(function: Callable[..., Any] | None, launcher: Launcher, name: str | None, site: str | None) -> Any:
+    """What `@flow` and `@flow(...)` do."""
+
+    def declared(function: Callable[..., Any]) -> Flow[Any, Any]:
+        if not callable(function):
+            raise ArgumentsInvalid(f"@flow declares a function, not {function!r}.")
+        return Flow(function, name or function.__name__, site, launcher)
+
+    return declared if function is None else declared(function)
+
+
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+    except Exception:  # pydantic forbids a configuration where the type brings its own
+        return TypeAdapter(annotation)

@@ -1,0 +1,61 @@
+"""What jobs, tasks and flows need of the run that they belong to, and where the current one is found."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
+
+from daskflow.model.outcome import Outcome
+
+if TYPE_CHECKING:
+    from daskflow.graph.flow import Flow
+    from daskflow.graph.job import Job
+
+
+class Host(Protocol):
+    """A run, as its jobs see it."""
+
+    id: str
+
+    def admit(self, job: Job) -> Job:
+        """Take a new job; where the run has one of that key already, this one is returned."""
+
+    def occasion(self, recipe: str) -> str:
+        """Text that makes the key of a job unlike that of an equal call: for tasks that are never remembered."""
+
+    def wait(self, job: Job, timeout: float | None) -> None:
+        """Flush, then block until the job is final."""
+
+    def value(self, job: Job) -> Any:
+        """The result of a job that succeeded."""
+
+    def outcome(self, job: Job) -> Outcome | None:
+        """What the latest attempt left, if any ended."""
+
+    def log(self, job: Job) -> str:
+        """What the job logged and printed."""
+
+
+class Launcher(Protocol):
+    """Starts runs of flows, and opens one for jobs made outside of any flow."""
+
+    def start(self, flow: Flow[Any, Any], arguments: Mapping[str, Any], *, background: bool) -> Any:
+        """Run a flow; returns its run."""
+
+    def adopt(self, job: Job) -> Host:
+        """Give a job that belongs to no run, and all it depends on, to the run of this session."""
+
+    def file_digest(self, path: pathlib.Path) -> str:
+        """Digest of the content of a file or directory."""
+
+    def plan(self, flow: Flow[Any, Any], arguments: Mapping[str, Any]) -> Any:
+        """What a flow would do."""
+
+
+CURRENT_HOST: ContextVar[Host | None] = ContextVar("daskflow_host", default=None)
+"""The run whose flow body is being executed here."""
+
+CURRENT_SITE: ContextVar[str | None] = ContextVar("daskflow_site", default=None)
+"""Name of the site of the innermost `with site(...)` block."""

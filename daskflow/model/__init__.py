@@ -1,0 +1,1 @@
+"""What is known: records and states; no I/O."""

@@ -1,0 +1,97 @@
+"""What an attempt left behind.
+
+These records are made once per attempt on the hot path and travel by pickle, so they are named tuples
+rather than pydantic models: less than half the time to make, to send and to read.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Stored(NamedTuple):
+    """A value at rest: its bytes stand in the record itself, or in the artifact store under the digest."""
+
+    digest: str
+    """BLAKE3 of the serialised bytes, 32 hexadecimal digits: equal content has an equal digest."""
+    size: int
+    """Length of the serialised bytes [bytes]."""
+    format: str
+    """Name of the format that reads the bytes back."""
+    inline: bytes | None = None
+    """The bytes of a small value; None where they lie in the artifact store or were not asked for."""
+
+
+class Failure(NamedTuple):
+    """Why an attempt failed, in a form that needs none of the user's classes to be read."""
+
+    type: str
+    """Qualified name of the exception's class."""
+    message: str
+    traceback: str
+    """The formatted traceback, frames of daskflow left out."""
+    pickled: bytes | None = None
+    """The exception itself, where it pickles."""
+
+
+class LogSlice(NamedTuple):
+    """Where the log of one attempt lies in the log file of its worker's thread."""
+
+    file: str
+    """Path relative to the log directory of the project."""
+    start: int
+    """First byte."""
+    stop: int
+    """One past the last byte."""
+
+
+class ReportItem(NamedTuple):
+    """Something for a person to look at, made by a job."""
+
+    kind: str
+    """`markdown`, `table`, `image`, `link` or `metric`."""
+    title: str
+    data: str
+    """JSON: what the kind needs."""
+    content: bytes | None = None
+    """Bytes of an image."""
+
+
+class Outcome(NamedTuple):
+    """What one attempt at one job left."""
+
+    key: str
+    state: str
+    """Value of a `JobState`: `succeeded`, `cached` (early cutoff), `failed` or `skipped`."""
+    attempt: int
+    """Counts from 1."""
+    start: float
+    """Seconds since the epoch [s]."""
+    stop: float
+    """Seconds since the epoch [s]."""
+    cpu: float = 0.0
+    """CPU time of the attempt [s]."""
+    memory: int = 0
+    """Peak resident memory of the worker process during the attempt [bytes]."""
+    host: str = ""
+    pid: int = 0
+    value: Stored | None = None
+    failure: Failure | None = None
+    reason: str = ""
+    """Why the job was skipped or taken from memory."""
+    log: LogSlice | None = None
+    inputs: str | None = None
+    """Digest of the contents of the upstream values, for early cutoff."""
+    reports: tuple[ReportItem, ...] = ()
+    final: bool = True
+    """Whether this was the last attempt; False when another follows."""
+
+
+class Known(NamedTuple):
+    """A remembered result, as the plan needs it."""
+
+    stored: Stored
+    run: str
+    """The run that made it."""
+    seconds: float
+    """How long the job took [s]."""

@@ -1,0 +1,68 @@
+"""The policies of a task: how it is remembered, retried, limited and placed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from daskflow.model.quantities import Bytes, Seconds
+
+
+class Resources(BaseModel):
+    """What a job needs of the machine that performs it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    cores: int = Field(default=1, ge=1)
+    """Processor cores that the job uses."""
+    memory: Bytes | None = None
+    """Memory that the job needs [bytes]; text such as `"8 GiB"` is read. None: a fair share of the worker's."""
+    gpus: int = Field(default=0, ge=0)
+    """Graphics processors that the job uses."""
+    walltime: Seconds | None = None
+    """How long the job may take [s]; text such as `"2 h"` is read. None: learned from earlier runs."""
+    nodes: int = Field(default=1, ge=1)
+    """Nodes that the job spans."""
+
+
+class Policy(BaseModel):
+    """How the jobs of a task are treated; every field may be changed for one call by `task.options(...)`.
+
+    None of the fields counts for keys, but for `version`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, arbitrary_types_allowed=True)
+
+    name: str = Field(min_length=1, max_length=100, pattern=r"^[A-Za-z_][A-Za-z0-9_.\-]*$")
+    """Name of the task, in keys, listings and on the dashboard."""
+    cache: Literal[True, False, "run"] = True
+    """`True`: remembered for all runs; `"run"`: within its run, so that it can be resumed; `False`: never."""
+    retries: int = Field(default=0, ge=0)
+    """How many times a failed attempt is followed by another."""
+    retry_on: tuple[type[BaseException], ...] = (Exception,)
+    """Which errors are worth another attempt."""
+    backoff: Seconds | tuple[Seconds, ...] | Callable[[int], float] = 0.0
+    """Pause before an attempt [s]: a number, one for each attempt, or a function of the attempts made so far."""
+    timeout: Seconds | None = Field(default=None, gt=0)
+    """After this time an attempt is killed and counts as failed [s]."""
+    resources: Resources = Resources()
+    """What the job needs of the machine."""
+    site: str | None = None
+    """Where the job runs; None: the site of the enclosing block or of the run."""
+    version: str | None = None
+    """Where given, it stands for the task's code: only a change of version makes the task run again."""
+
+    def pause(self, attempts: int) -> float:
+        """Pause after that many failed attempts [s]."""
+        if callable(self.backoff):
+            return float(self.backoff(attempts))
+        if isinstance(self.backoff, tuple):
+            return self.backoff[min(attempts, len(self.backoff)) - 1] if self.backoff else 0.0
+        return self.backoff
+
+
+def policy_change(policy: Policy, changes: dict[str, Any]) -> Policy:
+    """A copy of a policy with some fields changed, validated as a new one would be."""
+    return Policy.model_validate({**{name: getattr(policy, name) for name in Policy.model_fields}, **changes})

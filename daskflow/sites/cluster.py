@@ -1,0 +1,217 @@
+"""Sites that compute by dask workers: processes or threads of this machine, or a cluster that runs already."""
+
+from __future__ import annotations
+
+import multiprocessing.spawn
+import os
+import threading
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from daskflow.errors import SiteError
+from daskflow.sites.relay import LOST, plugin, ride
+from daskflow.sites.site import Listener, Node, Perform
+
+
+class Connect(Protocol):
+    """Opens a connection to a cluster: gives the client, and what to close after it."""
+
+    def __call__(self) -> tuple[Any, Sequence[Any]]: ...
+
+
+class ClusterSite:
+    """Performs nodes as dask tasks.
+
+    Parameters
+    ----------
+    name
+        Name in the configuration.
+    connect
+        Opens the connection.
+    perform, load
+        Performs a package; gives the value of a performed one again.
+    slots
+        How many nodes are performed at a time.
+    """
+
+    bundles = True
+
+    def __init__(self, name: str, connect: Connect, perform: Perform, load: Any, *, slots: int) -> None:
+        self.name = name
+        self.slots = slots
+        self._connect = connect
+        self._perform = perform
+        self._load = load
+        self._lock = threading.RLock()
+        self._topics: dict[Listener, str] = {}
+        self._client: Any = None
+        self._closing: Sequence[Any] = ()
+        self._futures: dict[str, Any] = {}
+        self._listeners: dict[str, Listener] = {}
+
+    def open(self) -> Any:
+        """Connect, unless that is done already; returns the dask client.
+
+        Raises
+        ------
+        SiteError
+            No connection; the message says why.
+        """
+        with self._lock:
+            if self._client is None:
+                try:
+                    self._client, self._closing = self._connect()
+                    self._client.register_plugin(plugin(self._load))
+                except (OSError, RuntimeError, ValueError) as error:
+                    raise SiteError(f"The site {self.name!r} does not open: {_innermost(error)}") from error
+                self._client.subscribe_topic(LOST, self._on_lost)
+            return self._client
+
+    def submit(
+        self, nodes: Sequence[Node], kept: Iterable[str], listener: Listener, foreign: Mapping[str, Any]
+    ) -> None:
+        """Send nodes to the cluster as one low-level graph."""
+        from dask._expr import LLGExpr  # noqa: PLC0415
+        from dask._task_spec import Task, TaskRef, convert_legacy_graph  # noqa: PLC0415
+
+        client = self.open()
+        topic = self._topic_of(listener)
+        graph: dict[Any, Any] = convert_legacy_graph(dict(foreign)) if foreign else {}
+        for node in nodes:
+            references = [TaskRef(key) for key in node.upstream]
+            graph[node.key] = Task(node.key, ride, self._perform, topic, node.package, *references)
+        keys = list(kept)
+        with self._lock:
+            for node in nodes:
+                self._listeners[node.key] = listener
+            # Without a token dask would hash the whole graph to name it.
+            expression = LLGExpr(graph, _determ_token=uuid.uuid4().hex)
+            self._futures.update(zip(keys, client.get(expression, keys, sync=False), strict=True))
+
+    def _topic_of(self, listener: Listener) -> str:
+        with self._lock:
+            topic = self._topics.get(listener)
+            if topic is None:
+                topic = self._topics[listener] = f"daskflow-{uuid.uuid4().hex}"
+                self._client.subscribe_topic(topic, lambda event: listener.performed(event[1]))
+            return topic
+
+    def leave(self, listener: Listener) -> None:
+        """Tell a listener no more."""
+        with self._lock:
+            topic = self._topics.pop(listener, None)
+            if topic is not None and self._client is not None:
+                self._client.unsubscribe_topic(topic)
+
+    def _on_lost(self, event: tuple[float, tuple[str, str]]) -> None:
+        key, reason = event[1]
+        listener = self._listeners.get(key)
+        if listener is not None:
+            listener.lost([key], reason)
+
+    def release(self, keys: Iterable[str]) -> None:
+        """Let go of the futures: dask forgets what nobody else needs."""
+        with self._lock:
+            for key in keys:
+                self._listeners.pop(key, None)
+                future = self._futures.pop(key, None)
+                if future is not None:
+                    future.release()
+
+    def running(self) -> Sequence[str]:
+        """Keys of the nodes that the workers are executing now."""
+        client = self._client
+        if client is None:
+            return ()
+        found = client.run(_executing, on_error="ignore")
+        return [key for keys in found.values() if isinstance(keys, list) for key in keys]
+
+    def address(self) -> str:
+        """Address of the dask dashboard, once the site is open."""
+        client = self._client
+        return str(client.dashboard_link or "") if client is not None else ""
+
+    def close(self) -> None:
+        """Disconnect, and end the cluster if this site started it."""
+        with self._lock:
+            client, self._client = self._client, None
+            self._futures.clear()
+            self._listeners.clear()
+            self._topics.clear()
+            if client is not None:
+                client.close()
+            for item in self._closing:
+                item.close()
+            self._closing = ()
+
+
+def _innermost(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {error}"
+
+
+def _executing(dask_worker: Any) -> list[str]:
+    return [str(task.key) for task in dask_worker.state.executing]
+
+
+def local_cluster(*, workers: int, threads: int, processes: bool, memory: str | int, dashboard: str) -> Connect:
+    """Connects to a `LocalCluster` of its own."""
+
+    def connect() -> tuple[Any, Sequence[Any]]:
+        import dask  # noqa: PLC0415
+        from distributed import Client, LocalCluster  # noqa: PLC0415
+
+        # Small results: pushing tasks to the workers beats queueing them on the scheduler by a factor of two.
+        with dask.config.set({"distributed.scheduler.worker-saturation": "inf"}):
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=threads,
+                processes=processes,
+                memory_limit=memory,
+                host="127.0.0.1" if processes else None,
+                dashboard_address=dashboard or None,
+                silence_logs=40,
+            )
+        return Client(cluster, set_as_default=False), [cluster]
+
+    if processes:
+        _keep_main_out_of_workers()
+    return connect
+
+
+def running_cluster(address: str) -> Connect:
+    """Connects to the dask scheduler at an address."""
+
+    def connect() -> tuple[Any, Sequence[Any]]:
+        from distributed import Client  # noqa: PLC0415
+
+        return Client(address, set_as_default=False, timeout=30), []
+
+    return connect
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_prepare = multiprocessing.spawn.get_preparation_data
+
+
+def _without_main(name: str) -> dict[str, Any]:
+    data = _prepare(name)
+    if name.startswith("Dask Worker"):
+        data.pop("init_main_from_path", None)
+        data.pop("init_main_from_name", None)
+    return data
+
+
+def _keep_main_out_of_workers() -> None:
+    """Worker processes do not execute the user's script again.
+
+    A spawned process imports the main module of its parent, so that a script which calls a flow at its top level
+    would start itself again in each worker. Functions of the main module travel by value: nobody needs it there.
+    """
+    multiprocessing.spawn.get_preparation_data = _without_main

@@ -1,0 +1,56 @@
+"""The journal: all chapters in one, and several kinds of rows in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from daskflow.stores.dialect import Row
+from daskflow.stores.fingerprints import FileDigests, Fingerprints
+from daskflow.stores.jobs import Jobs
+from daskflow.stores.reports import Events, Reports
+from daskflow.stores.results import Results
+from daskflow.stores.runs import Runs
+
+
+class Journal(Runs, Jobs, Results, Fingerprints, FileDigests, Reports, Events):
+    """The durable record of runs, jobs, attempts, results, reports and events.
+
+    Parameters
+    ----------
+    database
+        Where it is written.
+
+    Notes
+    -----
+    Any thread may call any method. A method that writes is one transaction; within
+    `journal.database.transaction()` all that its thread writes is one. It pickles as the URL.
+    """
+
+    def write(self, batch: Mapping[str, Iterable[Row]]) -> None:
+        """Write rows of several kinds in one transaction: all of them, or none.
+
+        Parameters
+        ----------
+        batch
+            Rows by one of `KINDS`.
+        """
+        with self.database.transaction():
+            for kind, method in KINDS.items():
+                if kind in batch:
+                    method(self, batch[kind])
+
+
+KINDS: dict[str, Callable[[Journal, Iterable[Row]], None]] = {
+    "jobs": Journal.add_jobs,
+    "fingerprints": Journal.add_fingerprints,
+    "results": Journal.add_results,
+    "attempts": Journal.put_attempts,
+    "states": Journal.put_states,
+    "reports": Journal.add_reports,
+    "events": Journal.add_events,
+    "file_digests": Journal.add_file_digests,
+}
+"""The kinds of rows and what writes them, in the order in which they are written.
+
+`attempts` and `states` begin with the run; the others are as their methods take them.
+"""

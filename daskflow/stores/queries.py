@@ -1,0 +1,29 @@
+"""Loads the named statements of `queries.sql` and the migrations."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import resources
+
+MIGRATIONS = ("0001_journal.sql",)
+"""In order; the version of a store is how many of these it has had."""
+
+_HEAD = re.compile(r"^-- (\w+): .*$", re.MULTILINE)
+
+
+@cache
+def queries() -> dict[str, str]:
+    """All statements by name."""
+    parts = _HEAD.split(_text("queries.sql"))
+    return {name: sql.strip().rstrip(";") for name, sql in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def migration(version: int) -> list[str]:
+    """The statements that lift a store from the version before to this one."""
+    text = re.sub(r"^--.*$", "", _text(f"migrations/{MIGRATIONS[version - 1]}"), flags=re.MULTILINE)
+    return [statement.strip() for statement in text.split(";") if statement.strip()]
+
+
+def _text(name: str) -> str:
+    return resources.files("daskflow.stores").joinpath(name).read_text(encoding="utf-8")

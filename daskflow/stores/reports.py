@@ -1,0 +1,82 @@
+"""The journal's chapter of reports and events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+from daskflow.model.records import EventRecord, ReportRecord
+from daskflow.stores.chapter import Chapter, as_json, like
+from daskflow.stores.dialect import Row
+
+_REPORT = ("key", "ordinal", "kind", "title", "data", "content", "task", "time")
+
+
+class Reports(Chapter):
+    """What jobs made for people to look at. A report belongs to a key, so a cached job still has it."""
+
+    def add_reports(self, rows: Iterable[Row]) -> None:
+        """Record reports; a later one of the same key and ordinal takes its place.
+
+        Parameters
+        ----------
+        rows
+            The fields of `ReportRecord` in their order; `data` may be JSON text already.
+        """
+        self.database.many("add_reports", [(*row[:4], as_json(row[4]), *row[5:]) for row in rows])
+
+    def reports(self, run: str) -> list[ReportRecord]:
+        """The reports of all jobs of a run, in the order of the jobs, each once."""
+        return [_report(row) for row in self.database.rows("reports", run=run)]
+
+
+class Events(Chapter):
+    """What happened in each run."""
+
+    def add_events(self, rows: Iterable[Row]) -> None:
+        """Record events.
+
+        Parameters
+        ----------
+        rows
+            The fields of `EventRecord` in their order; `data` may be JSON text already.
+        """
+        self.database.many("add_events", [(*row[:4], as_json(row[4])) for row in rows])
+
+    def events(self, run: str, pattern: str = "*", after: float = 0) -> list[EventRecord]:
+        """The events of a run as they were recorded.
+
+        Parameters
+        ----------
+        pattern
+            What the dotted kind must match, as in a shell: `job.*`.
+        after
+            Only later ones; seconds since the epoch [s].
+        """
+        return [event for _, event in self._events(run, pattern, ordinal=0, time=after or -1.0)]
+
+    def events_since(self, run: str, ordinal: int = 0, pattern: str = "*") -> list[tuple[int, EventRecord]]:
+        """The events recorded after the one with this ordinal, each with its own; misses and repeats none."""
+        return self._events(run, pattern, ordinal=ordinal, time=-1.0)
+
+    def _events(self, run: str, pattern: str, *, ordinal: int, time: float) -> list[tuple[int, EventRecord]]:
+        rows = self.database.rows("events", run=run, ordinal=ordinal, time=time, kind=_wider(pattern))
+        return [(row[0], _event(row)) for row in rows if fnmatchcase(row[2], pattern)]
+
+
+def _wider(pattern: str) -> str:
+    """A LIKE pattern that fits whatever the shell pattern fits, and perhaps more."""
+    start = pattern.partition("[")[0]
+    wide = like(start).replace("*", "%").replace("?", "_")
+    return wide if start == pattern else wide + "%"
+
+
+def _report(row: Row) -> ReportRecord:
+    fields = dict(zip(_REPORT, row, strict=True))
+    return ReportRecord(**fields | {"data": json.loads(fields["data"])})
+
+
+def _event(row: Row) -> EventRecord:
+    _, run, kind, time, key, data = row
+    return EventRecord(run=run, kind=kind, time=time, key=key, data=json.loads(data))

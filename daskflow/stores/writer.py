@@ -1,0 +1,186 @@
+"""Writes to the journal in the background, many rows in one transaction."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from daskflow.errors import StoreUnavailable
+from daskflow.stores.dialect import Row
+from daskflow.stores.journal import KINDS, Journal
+
+INTERVAL = 0.05
+"""How long the first row of a batch waits for company [s]."""
+CROWD = 5000
+"""So many rows wait no longer."""
+
+Rows = dict[str, list[Row]]
+Operation = Rows | Callable[[Journal], object]
+
+
+class JournalWriter:
+    """One thread that writes what others put.
+
+    Parameters
+    ----------
+    journal
+        Where it is written.
+    on_failure
+        Called once, in the writer's thread, when something cannot be written.
+
+    Notes
+    -----
+    Any thread may put. What one call puts is in one transaction, transactions keep the order of the
+    calls, and what `flush` has waited for survives the death of the process. After the first failure
+    nothing more is written: a record with a gap would be worse than one that stops. The thread does
+    not keep the interpreter alive; at its exit what is left is written.
+    """
+
+    def __init__(self, journal: Journal, on_failure: Callable[[Exception], object] | None = None) -> None:
+        self.failure: Exception | None = None
+        """Why nothing is written any more; None as long as all is well."""
+        self._journal = journal
+        self._on_failure = on_failure
+        self._changed = threading.Condition()
+        self._waiting: list[Operation] = []
+        self._crowd = 0
+        self._put = self._written = self._wanted = 0
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, name="daskflow-journal", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def __enter__(self) -> JournalWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def put(self, kind: str, rows: Iterable[Row]) -> None:
+        """Write rows of one of the `KINDS` soon; returns at once."""
+        self.put_together({kind: rows})
+
+    def put_together(self, batch: Mapping[str, Iterable[Row]]) -> None:
+        """Write rows of several kinds soon, all or none of them; returns at once.
+
+        Raises
+        ------
+        ValueError
+            A kind is not one of `KINDS`.
+        """
+        if unknown := batch.keys() - KINDS.keys():
+            raise ValueError(f"{sorted(unknown)} are no kinds of rows; there are {list(KINDS)}.")
+        self._append({kind: list(rows) for kind, rows in batch.items()})
+
+    def call(self, function: Callable[[Journal], object]) -> None:
+        """Call `function(journal)` soon in the writer's thread, within a transaction; returns at once."""
+        self._append(function)
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until all that was put before this call is written.
+
+        Raises
+        ------
+        StoreFull, StoreError
+            What the writer met, now or earlier.
+        StoreUnavailable
+            It took longer than `timeout` seconds.
+        """
+        with self._changed:
+            wanted = self._put
+            self._wanted = max(self._wanted, wanted)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._is_through(wanted), timeout)
+            if self.failure is not None:
+                raise self.failure
+            if self._written < wanted:
+                raise StoreUnavailable(
+                    f"The journal {self._journal.database.place} is slow: "
+                    f"{wanted - self._written} records were not written in time."
+                )
+
+    def close(self) -> None:
+        """Write what is left and end the thread; raises nothing, `failure` tells. May be called again."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        atexit.unregister(self.close)
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _append(self, operation: Operation) -> None:
+        with self._changed:
+            if self.failure is not None:
+                return
+            if self._closing:
+                raise StoreUnavailable(f"The writer of {self._journal.database.place} is closed.")
+            self._waiting.append(operation)
+            self._put += 1
+            self._crowd += sum(map(len, operation.values())) if isinstance(operation, dict) else 1
+            # The thread sleeps only while nothing waits, or until a crowd does.
+            if len(self._waiting) == 1 or self._crowd >= CROWD:
+                self._changed.notify_all()
+
+    def _is_through(self, wanted: int) -> bool:
+        return self._written >= wanted or self.failure is not None or not self._thread.is_alive()
+
+    def _serve(self) -> None:
+        while batch := self._next_batch():
+            try:
+                with self._journal.database.transaction():
+                    for operation in merged(batch):
+                        self._perform(operation)
+            except Exception as error:
+                self._fail(error)
+                return
+            with self._changed:
+                self._written += len(batch)
+                self._changed.notify_all()
+
+    def _next_batch(self) -> list[Operation]:
+        """What has arrived, at the latest an interval after the first of it; nothing at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closing)
+            deadline = time.monotonic() + INTERVAL
+            self._changed.wait_for(self._is_urgent, deadline - time.monotonic())
+            batch, self._waiting, self._crowd = self._waiting, [], 0
+            return batch
+
+    def _is_urgent(self) -> bool:
+        return self._closing or self._crowd >= CROWD or self._wanted > self._written
+
+    def _perform(self, operation: Operation) -> None:
+        if isinstance(operation, dict):
+            self._journal.write(operation)
+        else:
+            operation(self._journal)
+
+    def _fail(self, error: Exception) -> None:
+        with self._changed:
+            self.failure = error
+            self._waiting = []
+            self._changed.notify_all()
+        if self._on_failure is not None:
+            self._on_failure(error)
+
+
+def merged(operations: Iterable[Operation]) -> list[Operation]:
+    """The same operations in fewer: rows of one kind together, as far as their order does not matter.
+
+    New jobs carry a state, so they never go before states that were put earlier; calls stay where
+    they are.
+    """
+    result: list[Operation] = []
+    current: Rows | None = None
+    for operation in operations:
+        if not isinstance(operation, dict):
+            result.append(operation)
+            current = None
+            continue
+        if current is None or ("jobs" in operation and "states" in current):
+            result.append(current := {})
+        for kind, rows in operation.items():
+            current.setdefault(kind, []).extend(rows)
+    return result

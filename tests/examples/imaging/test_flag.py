@@ -1,0 +1,7 @@
+"""The second stage's own decisions."""
+
+from daskflow.examples.imaging.flag import flag
+
+
+def test_one_job_flags_one_window(windows, flagged):
+    assert flag.function(windows[1], 3, 6.0).identical(flagged[1])

@@ -1,0 +1,38 @@
+"""The front door has few names, all of them listed, all of them there."""
+
+from types import ModuleType
+
+import daskflow
+
+MAX_NAMES = 25
+SCAFFOLDING = {"Any", "TYPE_CHECKING", "annotations"}
+
+
+def public_names() -> set[str]:
+    return {
+        name
+        for name in dir(daskflow)
+        if not name.startswith("_") and name not in SCAFFOLDING and not isinstance(getattr(daskflow, name), ModuleType)
+    }
+
+
+def test_names_are_sorted() -> None:
+    assert list(daskflow.__all__) == sorted(daskflow.__all__)
+
+
+def test_no_name_stands_twice() -> None:
+    assert len(set(daskflow.__all__)) == len(daskflow.__all__)
+
+
+def test_names_are_complete() -> None:
+    assert {name for name in daskflow.__all__ if not name.startswith("_")} == public_names()
+
+
+def test_all_names_are_there() -> None:
+    for name in daskflow.__all__:
+        thing = getattr(daskflow, name)
+        assert not isinstance(thing, ModuleType), f"{name} is hidden by a module of the same name"
+
+
+def test_names_are_few() -> None:
+    assert len(daskflow.__all__) <= MAX_NAMES
