@@ -21,7 +21,7 @@ from daskflow.errors import SettingsInvalid
 from daskflow.execution.attempt import Reporter
 from daskflow.execution.launcher import Launcher
 from daskflow.execution.perform import load_again, perform
-from daskflow.execution.project import Project
+from daskflow.execution.project import BOXES, Project
 from daskflow.graph import flow as flows
 from daskflow.graph import task as tasks
 from daskflow.graph.flow import Flow
@@ -106,14 +106,21 @@ def load(file: Path | str | None = None) -> Settings:
     from pydantic_settings import BaseSettings, SettingsConfigDict, YamlConfigSettingsSource  # noqa: PLC0415
     from yaml import YAMLError  # noqa: PLC0415
 
-    class Sources(Settings, BaseSettings):  # type: ignore[misc]
+    class Sources(Settings, BaseSettings):
         model_config = SettingsConfigDict(
             env_prefix="DASKFLOW_", env_nested_delimiter="__", extra="forbid", frozen=True
         )
 
         @classmethod
-        def settings_customise_sources(cls, settings_cls: Any, **sources: Any) -> tuple[Any, ...]:
-            return (sources["env_settings"], *[YamlConfigSettingsSource(settings_cls, path) for path in files])
+        def settings_customise_sources(
+            cls,
+            settings_cls: Any,
+            init_settings: Any,
+            env_settings: Any,
+            dotenv_settings: Any,
+            file_secret_settings: Any,
+        ) -> tuple[Any, ...]:
+            return (env_settings, *[YamlConfigSettingsSource(settings_cls, path) for path in files])
 
     try:
         return Settings.model_validate(Sources().model_dump())
@@ -138,27 +145,38 @@ def _read(files: list[Path]) -> str:
     return ", ".join([*(str(path) for path in files), "variables DASKFLOW_..."])
 
 
-def open_project(settings: Settings | None = None) -> Project:
-    """Build the parts that runs need, as configured."""
+def open_project(settings: Settings | None = None, *, readonly: bool = False) -> Project:
+    """Build the parts that runs need, as configured.
+
+    Parameters
+    ----------
+    readonly
+        Look at what is recorded, and make and change nothing.
+    """
     settings = settings or load()
-    makers = {name: functools.partial(make_site, name, found) for name, found in (_BUILT_IN | settings.sites).items()}
+    boxes = str(settings.logs.absolute() / BOXES)
+    makers = {
+        name: functools.partial(make_site, name, found, boxes) for name, found in (_BUILT_IN | settings.sites).items()
+    }
     return Project(
-        Journal(Database(settings.store)),
+        Journal(Database(settings.store, readonly=readonly)),
         Values(ObjectStore(settings.artifacts), settings.inline_limit),
-        Path(settings.logs).absolute(),
+        settings.logs.absolute(),
         sites=makers,
         default_site=settings.site,
         bundling=settings.bundling,
     )
 
 
-def make_site(name: str, settings: SiteSettings) -> Site:
+def make_site(name: str, settings: SiteSettings, boxes: str) -> Site:
     """Build one site; it opens when jobs are submitted to it."""
     if settings.kind == "synchronous":
         return SynchronousSite(name, perform)
     count = settings.workers or cores()
     if settings.kind == "dask":
-        return ClusterSite(name, running_cluster(settings.address), perform, load_again, slots=count * settings.threads)
+        return ClusterSite(
+            name, running_cluster(settings.address), perform, load_again, slots=count * settings.threads, boxes=boxes
+        )
     processes = settings.kind == "processes"
     connect = local_cluster(
         workers=count if processes else 1,
@@ -167,7 +185,9 @@ def make_site(name: str, settings: SiteSettings) -> Site:
         memory=settings.memory,
         dashboard=settings.dashboard,
     )
-    return ClusterSite(name, connect, perform, load_again, slots=count * (settings.threads if processes else 1))
+    return ClusterSite(
+        name, connect, perform, load_again, slots=count * (settings.threads if processes else 1), boxes=boxes
+    )
 
 
 class _Chosen:

@@ -36,7 +36,8 @@ class Pickle:
         """The value."""
         if data[:4] != MAGIC:
             return pickle.loads(data)
-        body, *buffers = unpack(data)
+        # Arrays lie on these very bytes, and whoever loads them may change them.
+        body, *buffers = unpack(memoryview(bytearray(data)) if data.readonly else data)
         return pickle.loads(body, buffers=buffers)
 
 

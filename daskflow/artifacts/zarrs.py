@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from daskflow.artifacts.skeletons import is_lazy, is_xarray, put_together, take_
 
 _IN_MEMORY = "_daskflow_in_memory"
 """Attribute that names the variables that dask did not hold."""
+_HERE: dict[str, Any] = {"scheduler": "synchronous"}
+"""In this thread; handed to each call, for `dask.config` is shared with the other threads of a worker."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The oldest date a zip file knows; a true one would make equal results unequal."""
 
@@ -35,18 +38,15 @@ class Zarr:
 
     def dump_file(self, value: Any, path: Path) -> bool:
         """Compute and write; False where Zarr would not bring the value back exactly."""
-        import dask
-
-        with dask.config.set(scheduler="synchronous"):
-            plain = take_apart(_with_text(value))
-            if plain is None:
-                return False
-            directory = path.with_name(f"{path.name}.zarr")
-            try:
-                _write(plain, directory)
-                _zip(directory, path)
-            finally:
-                shutil.rmtree(directory, ignore_errors=True)
+        plain = take_apart(_with_text(value))
+        if plain is None:
+            return False
+        directory = path.with_name(f"{path.name}.zarr")
+        try:
+            _write(plain, directory)
+            _zip(directory, path)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
         return True
 
     def load_file(self, path: Path) -> Any:
@@ -67,12 +67,16 @@ class Zarr:
 
 def _with_text(value: Any) -> Any:
     """The same with strings in memory: whether they can be kept shows only when they are seen."""
-    text = {name: coord.compute() for name, coord in value.coords.items() if coord.dtype.kind == "U"}
-    value = value.assign_coords(text) if text else value
-    if not hasattr(value, "data_vars"):
-        return value.compute() if value.dtype.kind == "U" else value
-    data = {name: array.compute() for name, array in value.data_vars.items() if array.dtype.kind == "U"}
-    return value.assign(data) if data else value
+    coords = _text(value.coords)
+    value = value.assign_coords(coords) if coords else value
+    if hasattr(value, "data_vars"):
+        data = _text(value.data_vars)
+        return value.assign(data) if data else value
+    return value.compute(**_HERE) if value.dtype.kind == "U" else value
+
+
+def _text(arrays: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {name: array.compute(**_HERE) for name, array in arrays.items() if array.dtype.kind == "U"}
 
 
 def _write(plain: Any, directory: Path) -> None:
@@ -80,7 +84,8 @@ def _write(plain: Any, directory: Path) -> None:
     regular = _regular(plain.map(_vlen).assign_coords({name: _vlen(plain[name]) for name in plain.coords}))
     encoding = {name: {"compressors": None} for name in regular.variables}
     # Zarr leaves out chunks that equal the fill value, and would take -0.0 for 0.0.
-    regular.to_zarr(directory, zarr_format=3, consolidated=False, encoding=encoding, write_empty_chunks=True)
+    options = {"zarr_format": 3, "consolidated": False, "write_empty_chunks": True, "compute": False}
+    regular.to_zarr(directory, encoding=encoding, **options).compute(**_HERE)
 
 
 def _vlen(array: Any) -> Any:
@@ -117,5 +122,5 @@ def _opened(store: Any) -> Any:
         store, chunks={}, decode_cf=False, consolidated=False, zarr_format=3, create_default_indexes=False
     )
     for name in plain.attrs[_IN_MEMORY]:
-        plain[name].variable.load()
+        plain[name].variable.load(**_HERE)
     return put_together(plain)

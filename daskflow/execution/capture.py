@@ -120,7 +120,7 @@ def begin() -> None:
     with _lock:
         _users += 1
         if _users == 1:
-            sys.stdout, sys.stderr = _Stream(sys.stdout), _Stream(sys.stderr)  # type: ignore[assignment]
+            sys.stdout, sys.stderr = _Stream(sys.stdout), _Stream(sys.stderr)
             logging.root.addHandler(_HANDLER)
 
 

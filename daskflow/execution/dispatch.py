@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from daskflow.execution.plan import Prior
 from daskflow.graph.encoding import digest
 from daskflow.graph.job import Collection, Job
 from daskflow.graph.structure import ATOMS, Slot
+from daskflow.graph.task import findable
 from daskflow.model.outcome import Stored
 from daskflow.model.policy import Policy
 from daskflow.sites import Node
@@ -96,7 +98,7 @@ class Packer:
                 Assignment(job.key, task, job.arguments, sources, attempts(job.task.policy), known, job.attempts + 1)
             )
         wanted = tuple(view.wanted.get(key, ()))
-        package = Package(self._bench, tuple(tasks), tuple(assignments), wanted, len(group) > 1)
+        package = Package(key, self._bench, tuple(tasks), tuple(assignments), wanted, len(group) > 1)
         return Node(key, pack(package, plain), tuple(upstream))
 
     def _packed(self, task: Any) -> bytes:
@@ -105,6 +107,10 @@ class Packer:
         if known is None:
             import cloudpickle  # noqa: PLC0415
 
+            module = sys.modules.get(task.__module__)
+            if module is not None and not findable(task.__module__):
+                # Neither can the helpers beside it be imported elsewhere.
+                cloudpickle.register_pickle_by_value(module)
             known = self._tasks[id(task)] = (task, cloudpickle.dumps(task, protocol=5))
         return known[1]
 

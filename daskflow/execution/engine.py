@@ -15,9 +15,9 @@ from daskflow.execution.bundles import TINY, bundle
 from daskflow.execution.dispatch import Packer, Shipment
 from daskflow.execution.package import Bench
 from daskflow.execution.plan import Prior, plan, priors, recalled
-from daskflow.execution.project import Project
+from daskflow.execution.project import BOXES, Project
 from daskflow.graph.job import Job, lineage
-from daskflow.model.outcome import Failure, Outcome, Stored
+from daskflow.model.outcome import Failure, Known, Outcome, Stored
 from daskflow.model.states import JobState
 from daskflow.sites import Site
 
@@ -56,7 +56,8 @@ class Engine:
         self._project = project
         self._site = site
         self._book = Book(project.writer, run, project.journal.numbers(run))
-        bench = Bench(run, project.values, str(project.logs / run))
+        self._attempts = project.journal.attempts_made(run)
+        bench = Bench(run, project.values, str(project.logs / run), str(project.logs / BOXES))
         self._packer = Packer(pickle.dumps(bench, protocol=5))
         self._changed = threading.Condition(threading.RLock())
         self._flushing = threading.Lock()
@@ -101,6 +102,7 @@ class Engine:
             if known is job:
                 job.number = self._book.number(job.key)
                 job.host = self
+                job.attempts = self._attempts.get(job.number, 0)
                 self._new.append(job)
         if len(self._new) >= FLUSH_AT:
             self.flush()
@@ -156,9 +158,7 @@ class Engine:
     def _complete(self, jobs: Sequence[Job]) -> dict[str, Stored]:
         """The stored values of jobs with all their bytes: those of cached ones are fetched, all in one query."""
         with self._changed:
-            limit = self._project.values.inline_limit
-            found = [(job, self._stored[job.key]) for job in jobs]
-            bare = [job for job, stored in found if stored.inline is None and stored.size <= limit]
+            bare = [job for job in jobs if self._stored[job.key].inline is None and not _apart(job)]
         if bare:
             found = self._project.journal.values([job.key for job in bare])
             with self._changed:
@@ -195,7 +195,7 @@ class Engine:
 
     def _plan(self, jobs: list[Job], asked: Sequence[str]) -> None:
         self._check_order(jobs)
-        planned = plan(jobs, self._project.journal, self._project.intact, asked)
+        planned = plan(jobs, self._project.journal, self._project.present, asked)
         with self._changed:
             for job, known in planned.cached:
                 job.state, job.reason, job.record = JobState.cached, f"known since run {known.run}", known
@@ -279,9 +279,7 @@ class Engine:
         for job in self._held.values():
             counts[job.task.policy.name] = counts.get(job.task.policy.name, 0) + 1
         for job in list(self._held.values()):
-            bad = next(
-                (up for up in job.upstream if isinstance(up, Job) and up.state.final and not up.state.good), None
-            )
+            bad = _bad_upstream(job)
             if bad is not None:
                 self._settle(_skipped(job, bad))
                 continue
@@ -333,9 +331,9 @@ class Engine:
         """Take records of what was performed; returns at once."""
         self._post(lambda: self._take(records))
 
-    def lost(self, keys: Sequence[str], reason: str) -> None:
-        """Take note that nodes will not be performed; returns at once."""
-        self._post(lambda: self._lose(keys, reason))
+    def lost(self, key: str, reason: str, culprit: str) -> None:
+        """Take note that a node will not be performed; returns at once."""
+        self._post(lambda: self._lose(key, reason, culprit))
 
     def fail(self, error: Exception) -> None:
         """Stop: the run cannot go on."""
@@ -412,28 +410,27 @@ class Engine:
         del self._nodes[node]
         site.release([node])
 
-    def _lose(self, keys: Sequence[str], reason: str) -> None:
+    def _lose(self, key: str, reason: str, culprit: str) -> None:
         with self._changed:
-            for key in keys:
-                site, group, _ = self._nodes.pop(key, (None, [], 0))
-                if site is not None:
-                    site.release([key])
-                for job in [job for job in group if not job.state.final]:
-                    self._flying.pop(job.key, None)
-                    self._lose_job(job, reason, alone=len(group) == 1)
+            site, group, _ = self._nodes.pop(key, (None, [], 0))
+            if site is not None:
+                site.release([key])
+            for job in [job for job in group if not job.state.final]:
+                self._flying.pop(job.key, None)
+                self._lose_job(job, reason, guilty=job.key == culprit or len(group) == 1)
             self._book.write(self._priors)
             self._changed.notify_all()
 
-    def _lose_job(self, job: Job, reason: str, *, alone: bool) -> None:
-        bad = next((up for up in job.upstream if isinstance(up, Job) and up.state.final and not up.state.good), None)
+    def _lose_job(self, job: Job, reason: str, *, guilty: bool) -> None:
+        bad = _bad_upstream(job)
         if bad is not None:
             self._settle(_skipped(job, bad))
-        elif alone:
+        elif guilty:
             now = time.time()
             failure = Failure("daskflow.errors.WorkerLost", reason, "")
             self._settle(Outcome(job.key, "failed", job.attempts + 1, now, now, failure=failure, reason="worker lost"))
         else:
-            # One member of the bundle did it; alone, only that one will be lost again.
+            # Another member of the bundle did it, or nobody knows which; alone, only that one will be lost again.
             self._book.alone.add(job.key)
             self._held[job.key] = job
 
@@ -489,6 +486,15 @@ class Engine:
         self._book.write(self._priors)
         if not isinstance(self.failure, StoreError):
             self._project.writer.flush()
+
+
+def _bad_upstream(job: Job) -> Job | None:
+    return next((up for up in job.upstream if isinstance(up, Job) and up.state.final and not up.state.good), None)
+
+
+def _apart(job: Job) -> bool:
+    """Whether the value of a good job lies in the artifact store, when its bytes are not at hand."""
+    return not isinstance(job.record, Known) or job.record.apart
 
 
 def _skipped(job: Job, bad: Job) -> Outcome:

@@ -8,12 +8,13 @@ import importlib.util
 import os
 import pathlib
 import pickle
+import re
 import secrets
 import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from daskflow.execution.engine import Engine
 from daskflow.execution.preview import Preview, preview
@@ -25,6 +26,20 @@ from daskflow.model.records import RunRecord
 from daskflow.model.states import RunState
 
 _SHOWN = 200
+
+
+class Order(NamedTuple):
+    """What else may be said of a run that is to start."""
+
+    site: str | None = None
+    """Default site, before that of the flow and of the project."""
+    target: str | None = None
+    """How the flow is found again; None: looked for."""
+    on_start: Callable[[Run], None] = lambda run: None
+    """Gets the run before its body is executed, for those who watch it from another thread."""
+
+
+_NOTHING_SAID = Order()
 
 
 class Launcher:
@@ -58,15 +73,33 @@ class Launcher:
         """Digest of the content of a file or directory."""
         return self.project().file_digest(path)
 
-    def start(self, flow: Flow[Any, Any], arguments: Mapping[str, Any], *, background: bool) -> Run:
-        """Run a flow; in the background, or in this thread until it has ended."""
-        project = self.project()
-        record = _new_record(flow, arguments, flow.site or project.default_site)
-        project.journal.add_run(record)
-        return _launch(Run(project, record, lambda: flow.body(arguments)), background=background)
+    def start(
+        self, flow: Flow[Any, Any], arguments: Mapping[str, Any], *, background: bool, order: Order = _NOTHING_SAID
+    ) -> Run:
+        """Run a flow; in the background, or in this thread until it has ended.
 
-    def resume(self, flow: Flow[Any, Any], record: RunRecord, arguments: Mapping[str, Any], *, background: bool) -> Run:
-        """Go on with a recorded run; what it finished is not done again."""
+        Raises
+        ------
+        SiteUnknown
+            No site of the ordered name is configured; nothing was recorded.
+        """
+        project = self.project()
+        site = project.site(order.site or flow.site or project.default_site).name
+        target = target_of(flow) if order.target is None else order.target
+        record = _record(flow.name, target, arguments, _payload(arguments), site)
+        project.journal.add_run(record)
+        return _launch(Run(project, record, lambda: flow.body(arguments)), order.on_start, background=background)
+
+    def resume(
+        self,
+        flow: Flow[Any, Any],
+        record: RunRecord,
+        arguments: Mapping[str, Any],
+        *,
+        background: bool,
+        order: Order = _NOTHING_SAID,
+    ) -> Run:
+        """Go on with a recorded run; what it finished is not done again. Of the order only `on_start` counts."""
         project = self.project()
         now = time.time()
         record = project.journal.update_run(
@@ -79,7 +112,7 @@ class Launcher:
             host=socket.gethostname(),
             pid=os.getpid(),
         )
-        return _launch(Run(project, record, lambda: flow.body(arguments)), background=background)
+        return _launch(Run(project, record, lambda: flow.body(arguments)), order.on_start, background=background)
 
     def plan(self, flow: Flow[Any, Any], arguments: Mapping[str, Any]) -> Preview:
         """What a flow would do."""
@@ -112,7 +145,8 @@ class Launcher:
         project.close()
 
 
-def _launch(run: Run, *, background: bool) -> Run:
+def _launch(run: Run, on_start: Callable[[Run], None], *, background: bool) -> Run:
+    on_start(run)
     if background:
         threading.Thread(target=_quietly, args=(run,), name=f"daskflow-run-{run.id}", daemon=True).start()
     else:
@@ -126,15 +160,12 @@ def _quietly(run: Run) -> None:
         run.execute()
 
 
-def _new_record(flow: Flow[Any, Any], arguments: Mapping[str, Any], site: str) -> RunRecord:
-    return _record(flow.name, target_of(flow), arguments, _payload(arguments), site)
-
-
 def _record(flow: str, target: str, arguments: Mapping[str, Any], payload: bytes | None, site: str) -> RunRecord:
     now = time.time()
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
     return RunRecord(
-        id=f"{stamp}-{flow}-{secrets.token_hex(3)}",
+        # The id names a directory of logs as well.
+        id=f"{stamp}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', flow)}-{secrets.token_hex(3)}",
         flow=flow,
         target=target,
         arguments={name: _shown(value) for name, value in arguments.items()},

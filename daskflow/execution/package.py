@@ -49,11 +49,15 @@ class Bench(NamedTuple):
     values: Values
     logs: str
     """Directory of the log files; empty where nothing is kept."""
+    boxes: str
+    """Directory of the black boxes; empty where nothing is kept."""
 
 
 class Package(NamedTuple):
     """What one call of `perform` gets."""
 
+    node: str
+    """Key of the node that it is the package of."""
     bench: bytes
     tasks: tuple[bytes, ...]
     assignments: tuple[Assignment, ...]

@@ -18,6 +18,7 @@ from daskflow.execution.usage import Usage
 from daskflow.graph.encoding import digest
 from daskflow.graph.structure import fill
 from daskflow.model.outcome import Failure, Outcome, Stored
+from daskflow.sites.blackbox import black_box
 
 _PID = os.getpid()
 _ERROR_LIMIT = 65536
@@ -51,8 +52,11 @@ def perform(package: bytes, *values: Any) -> tuple[Any, bytes, bytes]:
     todo: Package = pickle.loads(package)  # noqa: S301  (made by the driver of this run)
     with capturing():
         worker = _Worker(_bench(todo.bench), todo.tasks, values)
+        box = black_box(worker.bench.boxes)
         for assignment in todo.assignments:
+            box.note(todo.node, assignment.key)
             worker.perform(assignment)
+        box.clear()
     wanted = {key: worker.results[key] for key in todo.wanted}
     value = wanted if todo.bundle else worker.results[todo.assignments[0].key]
     return value, pickle.dumps(worker.outcomes, protocol=5), pickle.dumps(value, protocol=5)

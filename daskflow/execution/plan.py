@@ -45,12 +45,17 @@ def plan(
     journal
         Asked once, for all keys together.
     present
-        Whether the bytes of a stored value are still there.
+        Whether the artifact store still has the bytes of a value.
     asked
         Keys whose results somebody waits for.
     """
     keys = [job.key for job in jobs if job.task.policy.cache is not False]
-    known = {key: found for key, found in journal.lookup(keys).items() if present(found.stored)} if keys else {}
+    known = journal.lookup(keys) if keys else {}
+    gone = [key for key, found in known.items() if found.apart and not present(found.stored)]
+    if gone:
+        # Their bytes were removed from the artifact store: the rows would keep the new results from being remembered.
+        journal.forget(gone)
+        known = {key: found for key, found in known.items() if key not in set(gone)}
     cached = [(job, known[job.key]) for job in jobs if job.key in known]
     missing = [job for job in jobs if job.key not in known]
     needed = _needed(jobs, missing, set(asked)) if cached else missing

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import itertools
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from daskflow.errors import ForeignJob
+from daskflow.execution.drawing import Drawing
 from daskflow.execution.plan import plan
 from daskflow.execution.project import Project
 from daskflow.execution.why import explain
@@ -33,6 +36,18 @@ class PreviewedJob(NamedTuple):
     """How long it is expected to take, where that was learned [s]."""
 
 
+class PreviewedTask(NamedTuple):
+    """What would become of the jobs of one task."""
+
+    task: str
+    states: Counter[str]
+    """How many would be in each state."""
+    seconds: float
+    """How long those that would run take together, as far as it was learned [s]."""
+    reasons: list[str]
+    """Why they would run, each reason once."""
+
+
 class Preview(NamedTuple):
     """What a flow would do."""
 
@@ -57,6 +72,39 @@ class Preview(NamedTuple):
             longest[job.record.number] = above + own
         total = sum(job.seconds or 0.0 for job in self.jobs if job.record.state is JobState.queued)
         return max(total / max(self.slots, 1), max(longest.values(), default=0.0))
+
+    def tasks(self) -> list[PreviewedTask]:
+        """The same by task, in the order of the first calls."""
+        found: dict[str, list[PreviewedJob]] = {}
+        for job in self.jobs:
+            found.setdefault(job.record.task, []).append(job)
+        return [_of_task(task, jobs) for task, jobs in found.items()]
+
+    def drawing(self) -> Drawing:
+        """The graph of the jobs, as a picture."""
+        return Drawing([job.record for job in self.jobs])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{html.escape(task.task)}</td>"
+            + "".join(f"<td>{task.states.get(state) or ''}</td>" for state in _SHOWN)
+            + f"<td>{html.escape('; '.join(task.reasons[:2]))}</td></tr>"
+            for task in self.tasks()
+        )
+        head = "".join(f"<th>{name}</th>" for name in ("task", "would run", "cached", "not needed", "why"))
+        rest = f" up to {html.escape(self.open_end)}, whose result decides what follows" if self.open_end else ""
+        title = f"plan of <b>{html.escape(self.flow)}</b>{rest}, expected time {self.seconds:.1f} s"
+        return f"{title}<table><tr>{head}</tr>{rows}</table>"
+
+
+_SHOWN = (JobState.queued, JobState.cached, JobState.skipped)
+
+
+def _of_task(task: str, jobs: list[PreviewedJob]) -> PreviewedTask:
+    going = [job for job in jobs if job.record.state is JobState.queued]
+    states = Counter(str(job.record.state) for job in jobs)
+    reasons = list(dict.fromkeys(job.why for job in going))
+    return PreviewedTask(task, states, sum(job.seconds or 0.0 for job in going), reasons)
 
 
 class _Ends(BaseException):
@@ -100,7 +148,7 @@ class _Host:
     def look(self) -> None:
         """Look up all jobs that were not yet."""
         fresh = [job for job in self.jobs.values() if job.state is JobState.created]
-        planned = plan(fresh, self._project.journal, self._project.intact)
+        planned = plan(fresh, self._project.journal, self._project.present)
         for job, known in planned.cached:
             job.state, job.reason, job.record = JobState.cached, f"known since run {known.run}", known
 
@@ -134,7 +182,7 @@ def preview(project: Project, flow: Flow[Any, Any], arguments: Mapping[str, Any]
 def _previewed(project: Project, host: _Host, site: str) -> list[PreviewedJob]:
     jobs = sorted(host.jobs.values(), key=lambda job: job.number)
     fresh = [job for job in jobs if job.state is JobState.created]
-    needed = {job.key for job in plan(jobs, project.journal, project.intact).needed}
+    needed = {job.key for job in plan(jobs, project.journal, project.present).needed}
     seconds = project.journal.durations({job.task.policy.name for job in fresh})
     reasons: dict[str, list[str]] = {}
     found = []

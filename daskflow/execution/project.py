@@ -6,7 +6,7 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from daskflow.artifacts.digests import FileDigests
 from daskflow.artifacts.values import Values
@@ -15,6 +15,10 @@ from daskflow.execution.capture import read_log
 from daskflow.model.outcome import Stored
 from daskflow.sites import Site
 from daskflow.stores import Journal, JournalWriter
+
+
+BOXES = "boxes"
+"""Directory of the workers' black boxes, among the logs."""
 
 
 class Sufferer(Protocol):
@@ -56,12 +60,15 @@ class Project:
         self.logs = logs
         self.default_site = default_site
         self.bundling = bundling
-        self.file_digest = FileDigests(journal.file_digest, journal.add_file_digest)
+        self.file_digest = FileDigests(journal.file_digest, self._remember_digest)
         self._makers = sites
         self._sites: dict[str, Site] = {}
         self._lock = threading.Lock()
         self._writer: JournalWriter | None = None
         self._sufferers: weakref.WeakSet[Sufferer] = weakref.WeakSet()
+
+    def _remember_digest(self, *row: Any) -> None:
+        self.writer.put("file_digests", [row])
 
     @property
     def writer(self) -> JournalWriter:
@@ -101,10 +108,6 @@ class Project:
         """The sites that were asked for so far."""
         with self._lock:
             return list(self._sites.values())
-
-    def intact(self, stored: Stored) -> bool:
-        """Whether the bytes of a remembered result are there: in its record, or in the artifact store."""
-        return stored.size <= self.values.inline_limit or self.present(stored)
 
     def present(self, stored: Stored) -> bool:
         """Whether the artifact store has the bytes of a result."""

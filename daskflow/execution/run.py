@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -44,6 +46,7 @@ class Run:
         self._value: Any = None
         self._error: BaseException | None = None
         self._cancelled = False
+        self._in_main = False
         self._state = RunState.running
 
     @property
@@ -114,12 +117,17 @@ class Run:
             Ctrl-C was pressed. The run is `interrupted`; what was recorded is good.
         """
         tokens = CURRENT_HOST.set(self._engine), CURRENT_SITE.set(None)
+        self._in_main = threading.current_thread() is threading.main_thread()
         beat = threading.Thread(target=self._beat, name=f"daskflow-beat-{self.id}", daemon=True)
         beat.start()
         try:
             self._value = self._attempt()
             self._state = RunState.succeeded
         except KeyboardInterrupt:
+            if self._cancelled:
+                self._state, self._error = RunState.cancelled, self._engine.failure
+                self._engine.stop(JobState.cancelled)
+                return
             self._state, self._error = RunState.interrupted, self._interrupted()
             self._engine.stop()
             raise
@@ -201,8 +209,15 @@ class Run:
                 self._engine.note_running()
                 if self._project.journal.run(self.id).state is RunState.cancelled:
                     self.cancel()
+                    self._wake()
+                    return
             except DaskflowError:  # a store that does not answer: the writer will say so
                 continue
+
+    def _wake(self) -> None:
+        """Reach a body that does not wait for jobs: it sleeps or computes, or performs a job on a synchronous site."""
+        if self._in_main and not self._stop.wait(2 * BEAT):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     def __repr__(self) -> str:
         return f"<Run {self.id} {self.state}>"
@@ -211,11 +226,14 @@ class Run:
         states = list(dict.fromkeys(state for states in self.counts().values() for state in states))
         head = "".join(f"<th>{state}</th>" for state in states)
         rows = "".join(
-            f"<tr><td>{task}</td>{''.join(f'<td>{found.get(state, 0)}</td>' for state in states)}</tr>"
+            f"<tr><td>{html.escape(task)}</td>{''.join(f'<td>{found.get(state, 0)}</td>' for state in states)}</tr>"
             for task, found in self.counts().items()
         )
-        links = "".join(f' <a href="{address}">{name}</a>' for name, address in self.dashboards().items())
-        return f"<b>{self.flow}</b> <code>{self.id}</code> {self.state}{links}<table><tr><th>task</th>{head}</tr>{rows}</table>"
+        links = "".join(
+            f' <a href="{html.escape(address)}">{html.escape(name)}</a>' for name, address in self.dashboards().items()
+        )
+        title = f"<b>{html.escape(self.flow)}</b> <code>{html.escape(self.id)}</code> {self.state}{links}"
+        return f"{title}<table><tr><th>task</th>{head}</tr>{rows}</table>"
 
 
 def _state_after(error: BaseException) -> RunState:

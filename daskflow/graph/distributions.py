@@ -45,7 +45,7 @@ def owner_of(module_name: str | None) -> Owner:
 
 def _root_of(module: ModuleType) -> str | None:
     """The directory that a top-level module or package was imported from."""
-    file = getattr(module, "__file__", None)
+    file: str | None = getattr(module, "__file__", None)
     if file is None:
         paths = list(getattr(module, "__path__", []))
         return os.path.dirname(os.path.abspath(paths[0])) if paths else None

@@ -1,17 +1,18 @@
-"""What jobs, tasks and flows need of the run that they belong to, and where the current one is found."""
+"""What jobs, tasks and flows need of the run that they belong to, and where the current one is found.
+
+Jobs and flows stand above this module, so they are not named in its types.
+"""
 
 from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+from daskflow.graph.fingerprint import Fingerprint
 from daskflow.model.outcome import Outcome
-
-if TYPE_CHECKING:
-    from daskflow.graph.flow import Flow
-    from daskflow.graph.job import Job
+from daskflow.model.policy import Policy
 
 
 class Host(Protocol):
@@ -19,38 +20,53 @@ class Host(Protocol):
 
     id: str
 
-    def admit(self, job: Job) -> Job:
+    def admit(self, job: Any) -> Any:
         """Take a new job; where the run has one of that key already, this one is returned."""
 
     def occasion(self, recipe: str) -> str:
         """Text that makes the key of a job unlike that of an equal call: for tasks that are never remembered."""
 
-    def wait(self, job: Job, timeout: float | None) -> None:
+    def wait(self, job: Any, timeout: float | None) -> None:
         """Flush, then block until the job is final."""
 
-    def value(self, job: Job) -> Any:
+    def value(self, job: Any) -> Any:
         """The result of a job that succeeded."""
 
-    def outcome(self, job: Job) -> Outcome | None:
+    def outcome(self, job: Any) -> Outcome | None:
         """What the latest attempt left, if any ended."""
 
-    def log(self, job: Job) -> str:
+    def log(self, job: Any) -> str:
         """What the job logged and printed."""
+
+
+class Callee(Protocol):
+    """A task, as its jobs see it."""
+
+    policy: Policy
+
+    def call(self, values: list[Any]) -> Any:
+        """Call the function with one value for each parameter."""
+
+    def fingerprint(self) -> Fingerprint:
+        """The identity of the code."""
+
+    def launcher_of(self, job: Any) -> Launcher:
+        """Who can open a run for a job."""
 
 
 class Launcher(Protocol):
     """Starts runs of flows, and opens one for jobs made outside of any flow."""
 
-    def start(self, flow: Flow[Any, Any], arguments: Mapping[str, Any], *, background: bool) -> Any:
+    def start(self, flow: Any, arguments: Mapping[str, Any], *, background: bool) -> Any:
         """Run a flow; returns its run."""
 
-    def adopt(self, job: Job) -> Host:
+    def adopt(self, job: Any) -> Host:
         """Give a job that belongs to no run, and all it depends on, to the run of this session."""
 
     def file_digest(self, path: pathlib.Path) -> str:
         """Digest of the content of a file or directory."""
 
-    def plan(self, flow: Flow[Any, Any], arguments: Mapping[str, Any]) -> Any:
+    def plan(self, flow: Any, arguments: Mapping[str, Any]) -> Any:
         """What a flow would do."""
 
 

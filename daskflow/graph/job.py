@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from daskflow.errors import JobCancelled, JobFailed, JobSkipped, RunError, UsageError
 from daskflow.graph.encoding import digest
-from daskflow.graph.host import Host
+from daskflow.graph.host import Callee, Host
 from daskflow.graph.structure import Slot, fill
 from daskflow.model.outcome import Outcome
 from daskflow.model.states import JobState
-
-if TYPE_CHECKING:
-    from daskflow.graph.task import Task
 
 
 class Collection:
@@ -63,7 +60,7 @@ class Job:
         "upstream",
     )
 
-    def __init__(self, task: Task[Any, Any], key: str, recipe: str, fingerprint: str) -> None:
+    def __init__(self, task: Callee, key: str, recipe: str, fingerprint: str) -> None:
         self.task = task
         self.key = key
         """The name of the job's result: the task's name and a digest of code, versions and arguments."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import itertools
 import pathlib
 import sys
@@ -239,8 +240,19 @@ def _rebuilt(function: Callable[..., Any], policy: Policy) -> Task[Any, Any]:
     return Task(function, policy)
 
 
+@functools.cache
+def findable(module: str) -> bool:
+    """Whether other processes can import a module by its name: not what was loaded by path, nor a notebook."""
+    if module == "__main__":
+        return False
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
 def _importable(task: Task[Any, Any]) -> bool:
-    if task.__module__ == "__main__":
+    if not findable(task.__module__):
         return False
     found: Any = sys.modules.get(task.__module__)
     for name in task.__qualname__.split("."):

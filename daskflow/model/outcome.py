@@ -95,3 +95,5 @@ class Known(NamedTuple):
     """The run that made it."""
     seconds: float
     """How long the job took [s]."""
+    apart: bool = False
+    """Whether the bytes lie in the artifact store; else they stand in the record, though larger ones were not read."""

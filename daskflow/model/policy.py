@@ -47,7 +47,7 @@ class Policy(BaseModel):
     """Pause before an attempt [s]: a number, one for each attempt, or a function of the attempts made so far."""
     timeout: Seconds | None = Field(default=None, gt=0)
     """After this time an attempt is killed and counts as failed [s]."""
-    resources: Resources = Resources()
+    resources: Resources = Field(default_factory=Resources)
     """What the job needs of the machine."""
     site: str | None = None
     """Where the job runs; None: the site of the enclosing block or of the run."""

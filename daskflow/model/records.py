@@ -15,6 +15,7 @@ class Record(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
+        defer_build=True,
         use_attribute_docstrings=True,
         # A pickle and an image are no text: without this a record that holds one has no JSON.
         ser_json_bytes="base64",

@@ -33,16 +33,19 @@ class ClusterSite:
         Performs a package; gives the value of a performed one again.
     slots
         How many nodes are performed at a time.
+    boxes
+        Directory of the workers' black boxes.
     """
 
     bundles = True
 
-    def __init__(self, name: str, connect: Connect, perform: Perform, load: Any, *, slots: int) -> None:
+    def __init__(self, name: str, connect: Connect, perform: Perform, load: Any, *, slots: int, boxes: str) -> None:
         self.name = name
         self.slots = slots
         self._connect = connect
         self._perform = perform
         self._load = load
+        self._boxes = boxes
         self._lock = threading.RLock()
         self._topics: dict[Listener, str] = {}
         self._client: Any = None
@@ -62,7 +65,7 @@ class ClusterSite:
             if self._client is None:
                 try:
                     self._client, self._closing = self._connect()
-                    self._client.register_plugin(plugin(self._load))
+                    self._client.register_plugin(plugin(self._load, self._boxes))
                 except (OSError, RuntimeError, ValueError) as error:
                     raise SiteError(f"The site {self.name!r} does not open: {_innermost(error)}") from error
                 self._client.subscribe_topic(LOST, self._on_lost)
@@ -104,11 +107,11 @@ class ClusterSite:
             if topic is not None and self._client is not None:
                 self._client.unsubscribe_topic(topic)
 
-    def _on_lost(self, event: tuple[float, tuple[str, str]]) -> None:
-        key, reason = event[1]
+    def _on_lost(self, event: tuple[float, tuple[str, str, str]]) -> None:
+        key, reason, culprit = event[1]
         listener = self._listeners.get(key)
         if listener is not None:
-            listener.lost([key], reason)
+            listener.lost(key, reason, culprit)
 
     def release(self, keys: Iterable[str]) -> None:
         """Let go of the futures: dask forgets what nobody else needs."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from daskflow.sites.blackbox import last_notes
+
 NAME = "daskflow-relay"
 LOST = "daskflow-lost"
 _METADATA = "daskflow"
@@ -30,11 +32,11 @@ def again(load: Any, package: bytes) -> Any:
     return load(package)
 
 
-def plugin(load: Any) -> Any:
+def plugin(load: Any, boxes: str) -> Any:
     """The plugin for a scheduler; its base class is imported late, because that costs half a second."""
     from distributed import SchedulerPlugin  # noqa: PLC0415
 
-    return type("RelayPlugin", (Relay, SchedulerPlugin), {})(load)
+    return type("RelayPlugin", (Relay, SchedulerPlugin), {})(load, boxes)
 
 
 class Relay:
@@ -44,30 +46,60 @@ class Relay:
     ----------
     load
         Gives the value of a package again, from the bytes that its worker left.
+    boxes
+        Directory of the workers' black boxes.
     """
 
     name = NAME
     idempotent = True
 
-    def __init__(self, load: Any) -> None:
+    def __init__(self, load: Any, boxes: str) -> None:
         self._load = load
+        self._boxes = boxes
         self._batches: dict[str, list[bytes]] = {}
         self._again: dict[Any, bytes] = {}
+        self._pids: dict[str, int] = {}
+        self._culprits: dict[Any, str] = {}
         self._waiting = False
         self._sent = 0.0
 
     async def start(self, scheduler: Any) -> None:
-        """Remember the scheduler."""
+        """Remember the scheduler, and the workers that it has already."""
         self._scheduler = scheduler
+        for worker in scheduler.workers:
+            self.add_worker(scheduler, worker)
+
+    def add_worker(self, scheduler: Any, worker: str) -> None:
+        """Remember the process of a worker, under which it leaves its black boxes."""
+        self._pids[worker] = scheduler.workers[worker].pid
+
+    def log_event(self, topic: str, msg: Any) -> None:
+        """Look at every event: one tells that a worker was lost, and with what."""
+        if isinstance(msg, dict) and msg.get("action") == "remove-worker":
+            notes = last_notes(self._boxes, self._pids.pop(topic, 0))
+            if notes is not None and not msg.get("expected"):
+                self._culprits.update(notes)
+                self._acquit(msg["processing-tasks"] - notes.keys())
+
+    def _acquit(self, keys: Any) -> None:
+        """Take back the suspicion against tasks that only waited on a lost worker.
+
+        dask suspects all tasks that were assigned to it, and gives up each that was so a few times.
+        """
+        for key in keys:
+            task = self._scheduler.tasks.get(key)
+            if task is not None and task.state != "erred":
+                task.suspicious -= 1
 
     def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
         """Look at every change of a dask task's state."""
         if finish == "memory":
             self._finished(key, kwargs.get("metadata"))
         elif finish == "erred":
-            self._publish(LOST, (str(key), self._why(key)))
+            self._publish(LOST, (str(key), self._why(key), self._culprits.get(key, "")))
         elif finish == "forgotten":
             self._again.pop(key, None)
+            self._culprits.pop(key, None)
         elif start == "memory" and key in self._again:
             self._replace(key)
 
@@ -112,6 +144,6 @@ class Relay:
         task.dependencies.clear()
 
     def _why(self, key: Any) -> str:
-        task = self._scheduler.tasks.get(key)
-        text = getattr(task, "exception_text", "") or ""
-        return text[:2000] or "its worker was lost"
+        task = self._scheduler.tasks[key]
+        blamed = task.exception_blame or task
+        return (blamed.exception_text or "")[:2000] or f"{blamed.suspicious} workers were lost while they performed it"

@@ -26,8 +26,8 @@ class Listener(Protocol):
     def performed(self, records: Sequence[bytes]) -> None:
         """Some packages were performed; their records, in no particular order."""
 
-    def lost(self, keys: Sequence[str], reason: str) -> None:
-        """Nodes that will not be performed any more, and why."""
+    def lost(self, key: str, reason: str, culprit: str) -> None:
+        """A node will not be performed any more, why, and which of its jobs did it, where that is known."""
 
 
 class Site(Protocol):

@@ -84,12 +84,12 @@ SELECT key, number FROM jobs WHERE run = :run ORDER BY number DESC;
 -- attempts_made: The latest attempt at each job of a run.
 SELECT number, MAX(attempt) FROM attempts WHERE run = :run GROUP BY number;
 
--- earlier_jobs: Jobs of the task in the last fifty earlier runs, the most similar first.
+-- earlier_jobs: Jobs of the task in the last fifty runs before this (a run not recorded is the newest), most similar first.
 SELECT j.run, j.number, j.key, j.task, j.fingerprint, j.recipe, j.upstream, j.site, j.state, j.reason
 FROM jobs j
 JOIN (SELECT r.id, r.created, CASE WHEN r.flow = this.flow THEN 0 ELSE 1 END AS foreign_flow
-      FROM runs r JOIN runs this ON this.id = :run
-      WHERE r.created < this.created OR (r.created = this.created AND r.id < this.id)
+      FROM runs r LEFT JOIN runs this ON this.id = :run
+      WHERE this.id IS NULL OR r.created < this.created OR (r.created = this.created AND r.id < this.id)
       ORDER BY foreign_flow, r.created DESC, r.id DESC LIMIT 50) e ON e.id = j.run
 WHERE j.task = :task AND j.key <> :key
 ORDER BY CASE WHEN j.recipe = :recipe THEN 0
@@ -106,8 +106,9 @@ VALUES (:key, :task, :fingerprint, :form, :inputs, :digest, :size, :format, :inl
         :run, :created, :seconds, :memory)
 ON CONFLICT (key) DO NOTHING;
 
--- lookup: What is known of these keys, without the bytes.
-SELECT r.key, r.digest, r.size, r.format, r.run, r.seconds
+-- lookup: What is known of these keys, with the bytes of the smallest only, and whether they lie elsewhere.
+SELECT r.key, r.digest, r.size, r.format, CASE WHEN length(r.inline) <= 256 THEN r.inline END,
+       r.run, r.seconds, r.inline IS NULL
 FROM {keys} wanted CROSS JOIN results r WHERE r.key = wanted.value;
 
 -- values: The stored values of these keys, with the bytes of small ones.

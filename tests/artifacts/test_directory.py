@@ -142,7 +142,7 @@ def test_full_filesystem(full: Path) -> None:
 @pytest.mark.parametrize("chunks", [None, 10_000])
 def test_full_filesystem_met_by_a_library(full: Path, chunks: int | None) -> None:
     dataset = xr.Dataset({"a": ("x", np.random.default_rng(1).random(500_000))})
-    with pytest.raises(ArtifactError, match="No room is left .*No space left on device"):
+    with pytest.raises(ArtifactError, match=r"No room is left .*No space left on device"):
         Values(ObjectStore(full)).dump(dataset if chunks is None else dataset.chunk(x=chunks))
     assert list((full / "incoming").iterdir()) == []
 

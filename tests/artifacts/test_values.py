@@ -106,10 +106,17 @@ def test_limit(tmp_path: Path) -> None:
 
 
 def test_arrays_may_be_changed_without_changing_the_store(values: Values) -> None:
-    for value in (np.zeros(200_000), np.zeros(1000)):
-        stored = values.dump(value)
+    for count in (200_000, 1000):
+        stored = values.dump(np.zeros(count))
         values.load(stored)[:] = 7
         assert (values.load(stored) == 0).all()
+        stored = values.dump({"a": np.zeros(count), "b": pd.DataFrame({"c": np.zeros(count)})})
+        loaded = values.load(stored)
+        loaded["a"][:] = 7
+        loaded["b"].loc[0, "c"] = 7
+        again = values.load(stored)
+        assert (again["a"] == 0).all()
+        assert (again["b"]["c"] == 0).all()
 
 
 def test_large_arrays_are_mapped(tmp_path: Path) -> None:

@@ -13,11 +13,13 @@ from daskflow.stores.results import PRIORS
 from tests.stores.samples import RUN, Row, result_row
 
 
-def test_lookup_gives_what_the_plan_needs_without_bytes(journal: Journal) -> None:
-    journal.add_results([result_row("a"), result_row("b", inline=None, size=10**12)])
-    assert journal.lookup(["a", "b", "c", "a"]) == {
-        "a": Known(Stored("digest-a", 3, "pickle"), RUN, 2.0),
-        "b": Known(Stored("digest-b", 10**12, "pickle"), RUN, 2.0),
+def test_lookup_gives_what_the_plan_needs_with_the_smallest_bytes_only(journal: Journal) -> None:
+    large = bytes(257)
+    journal.add_results([result_row("a"), result_row("b", inline=None, size=10**12), result_row("c", inline=large)])
+    assert journal.lookup(["a", "b", "c", "d", "a"]) == {
+        "a": Known(Stored("digest-a", 3, "pickle", b"abc"), RUN, 2.0, apart=False),
+        "b": Known(Stored("digest-b", 10**12, "pickle"), RUN, 2.0, apart=True),
+        "c": Known(Stored("digest-c", 3, "pickle"), RUN, 2.0, apart=False),
     }
 
 

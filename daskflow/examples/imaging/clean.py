@@ -138,13 +138,9 @@ def inspect_clean(image: xr.Dataset) -> qa.Score:
     """Show the restored image; the score is one where the residual is below the threshold."""
     attrs = image.attrs
     report.figure(pictures.clean_images(image), title="Restored image, residual and components")
-    for name, unit in (
-        ("flux", "Jy/beam"),
-        ("noise", "Jy/beam"),
-        ("thermal", "Jy/beam"),
-        ("dynamic_range", None),
-    ):
-        report.metric(name.replace("_", " "), float(attrs[name]), unit=unit)
+    for name in ("flux", "noise", "thermal"):
+        report.metric(name, float(attrs[name]), unit="Jy/beam")
+    report.metric("dynamic range", float(attrs["dynamic_range"]))
     report.metric("components", int(attrs["components"]))
     return qa.judge("clean", attrs["threshold"] / attrs["peak"], "threshold over the residual's peak, at most one")
 

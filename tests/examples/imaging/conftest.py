@@ -38,7 +38,7 @@ def simulate(
     visibilities = np.repeat(visibilities, 2, axis=3)
     if gains is not None:
         visibilities = visibilities * np.moveaxis(gains[..., first] * gains[..., second].conj(), -1, 1)
-    visibilities = visibilities + noise * (random.normal(size=(*visibilities.shape, 2)) @ [1, 1j])
+    visibilities = visibilities + noise * (random.normal(size=(*visibilities.shape, 2)) @ np.array([1, 1j]))
     weight = np.full(visibilities.shape, 1 / max(noise, 1e-3) ** 2)
     return xr.Dataset(
         {

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from daskflow.examples.imaging.bandpass import MIN_SNR, bandpass
 from daskflow.examples.imaging.visibilities import complex_of
 
 
-def test_a_bandpass_is_normalized_and_referred(flagged):
+def test_a_bandpass_is_normalized_and_referred(flagged: list[xr.Dataset]) -> None:
     found = bandpass.function(flagged[0], "RR", 3, 1)
     gains = complex_of(found, "gain")
     assert gains.shape == (64, 18)
@@ -16,13 +17,13 @@ def test_a_bandpass_is_normalized_and_referred(flagged):
     assert (found.attrs["spw"], found.attrs["polarization"]) == (0, "RR")
 
 
-def test_the_dead_and_the_weak_antenna_are_not_solved(flagged):
+def test_the_dead_and_the_weak_antenna_are_not_solved(flagged: list[xr.Dataset]) -> None:
     found = bandpass.function(flagged[1], "LL", 3, 1)
     assert found["antenna"].values[~found["solved"].values].tolist() == [7, 12]
     assert found["snr"].values[found["solved"].values].min() > MIN_SNR
 
 
-def test_the_receivers_are_flat_within_the_band(flagged):
+def test_the_receivers_are_flat_within_the_band(flagged: list[xr.Dataset]) -> None:
     """Free channels scatter with the noise of a channel, polynomials do not."""
     smooth, free = (bandpass.function(flagged[0], "LL", order, 1) for order in (3, None))
     held = smooth["solved"].values

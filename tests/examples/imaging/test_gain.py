@@ -2,23 +2,25 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from daskflow.examples.imaging.bandpass import bandpass
 from daskflow.examples.imaging.gain import band_average, coherence, gain, solve_gain
 from daskflow.examples.imaging.solvers import refer
-from daskflow.examples.imaging.visibilities import Baselines, complex_of, select
+from daskflow.examples.imaging.visibilities import Baselines, Complex, complex_of, select
 
 FIRST, SECOND = np.triu_indices(8, 1)
 BASELINES = Baselines(FIRST, SECOND, 8)
 
 
-def drifting(times: int) -> np.ndarray:
+def drifting(times: int) -> Complex:
     random = np.random.default_rng(4)
     amplitude = random.uniform(0.5, 2, 8)
-    return amplitude * np.exp(1j * (random.uniform(-3, 3, 8) + np.arange(times)[:, None] * random.normal(0, 0.2, 8)))
+    phase = random.uniform(-3, 3, 8) + np.arange(times)[:, None] * random.normal(0, 0.2, 8)
+    return np.asarray(amplitude * np.exp(1j * phase))
 
 
-def test_gains_of_single_integrations_are_found():
+def test_gains_of_single_integrations_are_found() -> None:
     truth = drifting(6)
     found, _ = solve_gain(
         BASELINES.product(truth),
@@ -30,7 +32,7 @@ def test_gains_of_single_integrations_are_found():
     assert np.abs(refer(found.values, 0) - refer(truth, 0)).max() < 1e-6
 
 
-def test_amplitudes_do_not_lose_what_phases_do():
+def test_amplitudes_do_not_lose_what_phases_do() -> None:
     truth = drifting(6)
     found, instant = solve_gain(
         BASELINES.product(truth),
@@ -44,7 +46,7 @@ def test_amplitudes_do_not_lose_what_phases_do():
     assert np.abs(refer(instant, 0) - refer(truth / np.abs(truth), 0)).max() < 1e-6
 
 
-def test_after_the_calibrator_the_last_solution_holds():
+def test_after_the_calibrator_the_last_solution_holds() -> None:
     truth = drifting(6)
     found, _ = solve_gain(
         BASELINES.product(truth),
@@ -58,7 +60,7 @@ def test_after_the_calibrator_the_last_solution_holds():
     assert (solved[2:] == solved[1]).all()
 
 
-def test_the_scan_is_coherent_and_a_calibrator_part_less_so(flagged):
+def test_the_scan_is_coherent_and_a_calibrator_part_less_so(flagged: list[xr.Dataset]) -> None:
     shape = bandpass.function(flagged[0], "RR", 3, 1)
     whole = coherence(gain.function(flagged[0], shape, None, None))
     part = coherence(gain.function(flagged[0], shape, None, 20.0))
@@ -68,7 +70,7 @@ def test_the_scan_is_coherent_and_a_calibrator_part_less_so(flagged):
     assert part < whole
 
 
-def test_unsolved_antennas_have_no_weight_in_the_band_average(flagged):
+def test_unsolved_antennas_have_no_weight_in_the_band_average(flagged: list[xr.Dataset]) -> None:
     shape = bandpass.function(flagged[1], "RR", 3, 1)
     one = select(flagged[1], "RR")
     _, weights = band_average(one, shape)
@@ -77,7 +79,7 @@ def test_unsolved_antennas_have_no_weight_in_the_band_average(flagged):
     assert (weights[1:, ~missing] > 0).all()
 
 
-def test_a_gain_is_that_of_a_jansky(flagged):
+def test_a_gain_is_that_of_a_jansky(flagged: list[xr.Dataset]) -> None:
     shape = bandpass.function(flagged[0], "LL", 3, 1)
     found = gain.function(flagged[0], shape, None, None)
     amplitude = np.abs(complex_of(found, "gain"))[:, found["solved"].values.all(axis=0)]

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.figure import Figure
 
 from daskflow.examples.imaging import pictures
@@ -22,7 +23,7 @@ def drawn(figure: Figure) -> int:
 
 
 @pytest.fixture(scope="module")
-def image(calibrated):
+def image(calibrated: list[xr.Dataset]) -> xr.Dataset:
     before = continuum.function([dirty.function(one, 64, 0.4) for one in calibrated])
     after = minor.function(before, 100, 0.1, 5.0)
     return restored.function(
@@ -30,12 +31,12 @@ def image(calibrated):
     )
 
 
-def test_pictures_of_the_observation(windows, flagged):
+def test_pictures_of_the_observation(windows: list[xr.Dataset], flagged: list[xr.Dataset]) -> None:
     assert drawn(pictures.uv_coverage(windows[0])) > 1000
     assert drawn(pictures.flag_waterfall(flagged)) > 1000
 
 
-def test_pictures_of_the_calibration(flagged, calibrated):
+def test_pictures_of_the_calibration(flagged: list[xr.Dataset], calibrated: list[xr.Dataset]) -> None:
     shapes = [bandpass.function(flagged[1], name, 3, 1) for name in ("RR", "LL")]
     gains = [gain.function(flagged[1], shape, None, None) for shape in shapes]
     assert drawn(pictures.bandpasses(shapes)) > 1000
@@ -43,13 +44,13 @@ def test_pictures_of_the_calibration(flagged, calibrated):
     assert drawn(pictures.amplitude_by_distance(calibrated)) > 1000
 
 
-def test_pictures_of_the_images(calibrated, image):
+def test_pictures_of_the_images(calibrated: list[xr.Dataset], image: xr.Dataset) -> None:
     planes = [dirty.function(one, 64, 0.4) for one in calibrated]
     assert drawn(pictures.dirty_images(planes, image)) > 1000
     assert drawn(pictures.clean_images(image)) > 1000
 
 
-def test_pictures_of_the_self_calibration(calibrated, image):
+def test_pictures_of_the_self_calibration(calibrated: list[xr.Dataset], image: xr.Dataset) -> None:
     assert drawn(pictures.selfcal([image, image], 1)) > 1000
     assert drawn(pictures.selfcal_phases([phases.function(calibrated, image, 10.0)])) > 1000
     assert drawn(pictures.selfcal_phases([])) > 0

@@ -17,7 +17,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_observation_is_imaged_to_its_thermal_noise(capsys: pytest.CaptureFixture[str]):
+def test_the_observation_is_imaged_to_its_thermal_noise(capsys: pytest.CaptureFixture[str]) -> None:
     run = pipeline.submit()
     found: Summary = run.result()
     assert found.mode == "contselfcal"
@@ -33,7 +33,7 @@ def test_the_observation_is_imaged_to_its_thermal_noise(capsys: pytest.CaptureFi
     assert capsys.readouterr().out == ""
 
 
-def test_without_self_calibration_the_atmosphere_between_calibrator_and_target_stays_in():
+def test_without_self_calibration_the_atmosphere_between_calibrator_and_target_stays_in() -> None:
     plain = pipeline("cont", calibrator_time=30.0)
     bettered = pipeline("contselfcal", calibrator_time=30.0)
     assert plain.selfcal_rounds == 0

@@ -1,5 +1,7 @@
 """Self-calibration: known phases are found, and the real gain is no bias."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -20,7 +22,7 @@ def model(east: int = 0, north: int = 0) -> xr.Dataset:
     return image
 
 
-def test_known_phases_are_found_with_a_source_off_the_centre(observe):
+def test_known_phases_are_found_with_a_source_off_the_centre(observe: Callable[..., xr.Dataset]) -> None:
     truth = np.exp(1j * np.random.default_rng(8).uniform(-1, 1, (4, 8)))
     gains = truth[:, None, None].repeat(16, axis=1).repeat(2, axis=2)
     data = [observe(offset=(2.0, -1.0), gains=gains)]
@@ -31,24 +33,24 @@ def test_known_phases_are_found_with_a_source_off_the_centre(observe):
     assert np.abs(complex_of(corrected, "visibility") - ideal).max() < 1e-4
 
 
-def test_all_data_are_joined_over_the_model(observe):
+def test_all_data_are_joined_over_the_model(observe: Callable[..., xr.Dataset]) -> None:
     values, weights = over_model([observe(), observe()], model())
     assert np.abs(values - 1).max() < 1e-5
     assert weights == pytest.approx(2 * 16 * 2 * 1e6, rel=1e-3)
 
 
-def test_an_antenna_without_a_solution_is_left_alone():
+def test_an_antenna_without_a_solution_is_left_alone() -> None:
     found = Gains(np.array([[1j, 1j]]), np.array([[10.0, 2.0]]))
     assert settled(found).tolist() == [[1j, 1]]
 
 
-def test_a_longer_interval_has_fewer_solutions(calibrated):
+def test_a_longer_interval_has_fewer_solutions(calibrated: list[xr.Dataset]) -> None:
     solution = complex_of(phases.function(calibrated, model(), 30.0), "gain")
     assert (solution[0] == solution[2]).all()
     assert not (solution[2] == solution[3]).all()
 
 
-def test_phases_of_one_window_lower_the_noise_of_the_other(calibrated):
+def test_phases_of_one_window_lower_the_noise_of_the_other(calibrated: list[xr.Dataset]) -> None:
     """What self-calibration gains is the atmosphere: data that had no part in the solution gain it too."""
     for mine, other in ((calibrated[:2], calibrated[2:]), (calibrated[2:], calibrated[:2])):
         solution = phases.function(mine, model(), 10.0)

@@ -1,0 +1,1 @@
+"""Measures daskflow against dask itself: `python -m benchmarks`."""

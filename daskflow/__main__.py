@@ -1,0 +1,5 @@
+"""`python -m daskflow` is the command line."""
+
+from daskflow.views.cli import main
+
+main()

@@ -1,0 +1,69 @@
+"""The command line: `daskflow`."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from daskflow.errors import DaskflowError, StoreError, UsageError
+from daskflow.views.looking import logs_command, report_command, runs_command, show_command, why_command
+from daskflow.views.running import FAILED, INTERRUPTED, USAGE
+from daskflow.views.starting import cancel_command, demo_command, plan_command, resume_command, run_command
+from daskflow.views.terminal import say
+
+_KILLED_BY_CTRL_C = 130
+
+# Rich would make the help prettier and half as fast.
+app = typer.Typer(
+    name="daskflow",
+    help="Scientific workflows as ordinary Python. Exit codes: 0 done, 1 the run failed, 2 usage, 3 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for name, command in {
+    "run": run_command,
+    "plan": plan_command,
+    "why": why_command,
+    "runs": runs_command,
+    "show": show_command,
+    "logs": logs_command,
+    "cancel": cancel_command,
+    "resume": resume_command,
+    "report": report_command,
+    "demo": demo_command,
+}.items():
+    app.command(name)(command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"daskflow {version('daskflow')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    _version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True)] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        app()
+    except SystemExit as end:
+        sys.exit(INTERRUPTED if end.code == _KILLED_BY_CTRL_C else end.code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except (UsageError, StoreError) as error:
+        say(str(error), error=True)
+        sys.exit(USAGE)
+    except DaskflowError as error:
+        say(str(error), error=True)
+        sys.exit(FAILED)

@@ -1,0 +1,186 @@
+"""The commands that look at what is recorded, and change nothing: `runs`, `show`, `logs`, `why`, `report`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from daskflow.execution.project import Project
+from daskflow.execution.recorded import logs
+from daskflow.execution.summary import Summary, summarize
+from daskflow.execution.why import Step, trace
+from daskflow.model.records import EventRecord, JobRecord, RunRecord
+from daskflow.settings import open_project
+from daskflow.views.options import ConfigOption, JsonOption, RunArgument, configured
+from daskflow.views.report import write_report
+from daskflow.views.running import show_metrics
+from daskflow.views.terminal import counts_rows, run_fields, say, show_json, show_table
+from daskflow.views.units import duration, moment, size
+
+_FAILED, _EVENTS, _TITLES = 20, 20, 30
+
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="A number, a key or how it begins, or a task's name.")]
+
+
+@contextmanager
+def _reading(config: Path | None) -> Iterator[Project]:
+    project = open_project(configured(config), readonly=True)
+    try:
+        yield project
+    finally:
+        project.close()
+
+
+def runs_command(
+    flow: Annotated[str | None, typer.Option(help="Only runs of this flow.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the runs, newest first."""
+    with _reading(config) as project:
+        found = project.journal.runs(limit, flow)
+    if as_json:
+        show_json([run_fields(record) for record in found])
+        return
+    rows = [[r.id, r.flow, str(r.state), moment(r.created), duration(_took(r)), _told(r.arguments)] for r in found]
+    show_table(["run", "flow", "state", "created", "took", "arguments"], rows)
+
+
+def _took(record: RunRecord) -> float | None:
+    return None if record.stopped is None else record.stopped - (record.started or record.created)
+
+
+def _told(arguments: dict[str, Any]) -> str:
+    text = ", ".join(f"{name}={value}" for name, value in arguments.items())
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def show_command(
+    run: RunArgument = "last",
+    events: Annotated[str | None, typer.Option(help="Only events of this kind, such as 'qa.*'.")] = None,
+    state: Annotated[str | None, typer.Option(help="List the jobs in this state.")] = None,
+    task: Annotated[str | None, typer.Option(help="List the jobs of this task.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a run: its jobs, failures, reports and events."""
+    with _reading(config) as project:
+        found = summarize(project.journal, run)
+        happened = project.journal.events(found.run.id, events or "*")
+    jobs = [job for job in found.jobs if state in (None, str(job.state)) and task in (None, job.task)]
+    if as_json:
+        show_json(_summary_fields(found, jobs, happened))
+    elif state or task:
+        show_table(
+            ["number", "task", "key", "state", "site", "reason"],
+            [[job.number, job.task, job.key, str(job.state), job.site, job.reason] for job in jobs],
+        )
+    elif events:
+        _show_events(happened)
+    else:
+        _show_summary(found)
+
+
+def _summary_fields(found: Summary, jobs: list[JobRecord], events: list[EventRecord]) -> dict[str, Any]:
+    return {
+        "run": run_fields(found.run),
+        "seconds": found.seconds,
+        "cpu": found.cpu,
+        "memory": found.memory,
+        "counts": found.counts,
+        "jobs": [job.model_dump(exclude={"run"}) for job in jobs],
+        "failures": [{"number": f.job.number, "key": f.job.key, "error": f.error} for f in found.failures],
+        "reports": [report.model_dump(exclude={"content"}) for report in found.reports],
+        "events": [event.model_dump(exclude={"run"}) for event in events],
+    }
+
+
+def _show_summary(found: Summary) -> None:
+    run = found.run
+    say(f"{run.flow}  {run.id}  {run.state}", style="bold")
+    say(f"arguments: {_told(run.arguments) or 'none'}", f"target:    {run.target or 'not known'}")
+    say(f"started:   {moment(run.started)} on {run.host} (process {run.pid}), site {run.site}")
+    say(f"took:      {duration(found.seconds)}; CPU {duration(found.cpu)}, peak memory {size(found.memory)}")
+    show_table(*counts_rows(found.counts))
+    for failed in found.failures[:_FAILED]:
+        say(f"{failed.job.number} {failed.job.key} failed: {failed.error}", style="red")
+    if len(found.failures) > _FAILED:
+        say(f"and {len(found.failures) - _FAILED} more: daskflow show {run.id} --state failed")
+    if run.error and not found.failures:
+        say(run.error, style="red")
+    show_metrics([report for report in found.reports if report.kind == "metric"])
+    titles = [f"{report.task}: {report.title or report.kind}" for report in found.reports if report.kind != "metric"]
+    if titles:
+        say(*titles[:_TITLES], *["..."] * (len(titles) > _TITLES))
+        say(f"See them: daskflow report {run.id}")
+    _show_events(found.events[-_EVENTS:])
+
+
+def _show_events(events: list[EventRecord]) -> None:
+    if events:
+        show_table(
+            ["time", "event", "job", "data"],
+            [[moment(event.time), event.kind, event.key, _told(event.data)] for event in events],
+        )
+
+
+def logs_command(
+    run: RunArgument = "last",
+    job: Annotated[str | None, typer.Argument(metavar="[JOB]", help="As for `why`; all jobs by default.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print what the jobs of a run printed and logged, and the tracebacks of those that failed."""
+    with _reading(config) as project:
+        record = project.journal.run(run)
+        found = logs(project, record.id, job)
+        if as_json:
+            show_json([{**log._asdict(), "job": log.job, "attempts": log.attempts} for log in found])
+            return
+        for log in found:
+            say(f"{log.job.number} {log.job.key} {log.job.state}", style="bold")
+            say(log.text.rstrip("\n") or "(nothing printed or logged)")
+
+
+def why_command(run: RunArgument, job: JobArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Tell why a job ran: what changed since it was last known, down to the root of it."""
+    with _reading(config) as project:
+        record = project.journal.run(run)
+        steps = trace(project.journal, project.journal.job(record.id, job))
+    if as_json:
+        show_json([{**step._asdict(), "job": step.job.key, "task": step.job.task} for step in steps])
+        return
+    first = steps[0]
+    say(first.job.key, style="bold")
+    say(*[f"  {reason}" for reason in first.reasons])
+    if not first.root:
+        _show_roots(steps)
+
+
+def _show_roots(steps: list[Step]) -> None:
+    by_key = {step.job.key: step for step in steps}
+    for root in [step for step in steps if step.root]:
+        way = [root.job.task]
+        step = root
+        while step.below:
+            step = by_key[step.below]
+            way.append(step.job.task)
+        say(f"because of {root.job.key} ({' -> '.join(way)}):", style="bold")
+        say(*[f"  {reason}" for reason in root.reasons])
+
+
+def report_command(
+    run: RunArgument = "last",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Write the report of a run: one HTML file that needs nothing else."""
+    with _reading(config) as project:
+        record = project.journal.run(run)
+        path = write_report(project, record.id, output or Path(f"daskflow-{record.id}.html"))
+    say(str(path))

@@ -1,0 +1,25 @@
+"""The arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daskflow.settings import Settings, load
+
+TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help="path/to/file.py:flow or package.module:flow")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="An id, how only one id begins or ends, or `last`.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An argument of the flow; may be repeated.")
+]
+SiteOption = Annotated[str | None, typer.Option("--site", help="Where jobs run that name no site.")]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="Read this instead of daskflow.yaml.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def configured(config: Path | None, site: str | None = None) -> Settings:
+    """The configuration that the options of a command ask for."""
+    settings = load(config)
+    return settings if site is None else settings.model_copy(update={"site": site})

@@ -1,0 +1,162 @@
+"""The commands that run something: `run`, `resume`, `plan`, `demo`, and `cancel`, which stops it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from daskflow.execution.launcher import Order
+from daskflow.execution.preview import Preview
+from daskflow.execution.recorded import await_end, cancel, continuation
+from daskflow.execution.run import Run
+from daskflow.execution.target import load_flow, read_arguments
+from daskflow.model.states import JobState
+from daskflow.settings import choose, launcher, open_project
+from daskflow.views.options import (
+    ConfigOption,
+    JsonOption,
+    RunArgument,
+    SetOption,
+    SiteOption,
+    TargetArgument,
+    configured,
+)
+from daskflow.views.report import write_report
+from daskflow.views.running import DONE, see_through
+from daskflow.views.terminal import say, show_json, show_table, stdout_kept_clean
+from daskflow.views.units import duration, number
+
+_DEMO = "daskflow.examples.imaging:pipeline"
+_DEMO_REPORT = Path("daskflow-demo-report.html")
+_FIGURES = {
+    "peak": "peak [Jy/beam]",
+    "noise": "noise [Jy/beam]",
+    "dynamic_range_before": "dynamic range before self-calibration",
+    "dynamic_range": "dynamic range",
+    "offset": "offset from the phase centre [pixel]",
+}
+_PATIENCE = 15.0
+
+
+def run_command(
+    target: TargetArgument,
+    set_: SetOption = None,
+    site: SiteOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a flow; what is known from earlier runs is not done again."""
+    _, code = _run(target, set_ or [], Order(site=site), config, as_json=as_json)
+    raise typer.Exit(code)
+
+
+def _run(target: str, texts: list[str], order: Order, config: Path | None, *, as_json: bool = False) -> tuple[Run, int]:
+    choose(configured(config, order.site))
+    with stdout_kept_clean(when=as_json):
+        flow, found = load_flow(target)
+    arguments = read_arguments(flow, texts)
+    site = order.site or flow.site or launcher.project().default_site
+    return see_through(
+        lambda order: launcher.start(flow, arguments, background=False, order=order),
+        order._replace(target=found),
+        quiet=_is_plain(site),
+        as_json=as_json,
+    )
+
+
+def _is_plain(site: str) -> bool:
+    """Whether jobs run in this very thread, where a live display would spoil the user's prints and breakpoints."""
+    return not launcher.project().site(site).bundles
+
+
+def resume_command(run: RunArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Go on with a run that was interrupted, cancelled or failed; what it finished is not done again."""
+    choose(configured(config))
+    with stdout_kept_clean(when=as_json):
+        record, (flow, _), arguments = continuation(launcher.project().journal, run)
+    _, code = see_through(
+        lambda order: launcher.resume(flow, record, arguments, background=False, order=order),
+        Order(),
+        quiet=_is_plain(record.site),
+        as_json=as_json,
+    )
+    raise typer.Exit(code)
+
+
+def cancel_command(run: RunArgument, config: ConfigOption = None) -> None:
+    """Stop a run that another process performs."""
+    project = open_project(configured(config))
+    try:
+        record = cancel(project.journal, run)
+        if await_end(project.journal, record.id, _PATIENCE):
+            say(f"Run {record.id} is cancelled. Go on with it: daskflow resume {record.id}")
+        else:
+            say(f"Run {record.id} will stop as soon as its process {record.pid} on {record.host} hears of it.")
+    finally:
+        project.close()
+
+
+def plan_command(
+    target: TargetArgument, set_: SetOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Tell what a flow would do, what is cached, and why the rest is not. Runs no job."""
+    choose(configured(config))
+    with stdout_kept_clean(when=as_json):
+        flow, _ = load_flow(target)
+        preview = launcher.plan(flow, read_arguments(flow, set_ or []))
+    if as_json:
+        show_json(_plan_fields(preview))
+    else:
+        _show_plan(preview)
+
+
+def _plan_fields(preview: Preview) -> dict[str, Any]:
+    jobs = [
+        {
+            "number": job.record.number,
+            "key": job.record.key,
+            "task": job.record.task,
+            "state": job.record.state,
+            "why": job.why,
+            "seconds": job.seconds,
+            "upstream": job.record.upstream,
+        }
+        for job in preview.jobs
+    ]
+    return {"flow": preview.flow, "seconds": preview.seconds, "open_end": preview.open_end, "jobs": jobs}
+
+
+def _show_plan(preview: Preview) -> None:
+    states = (JobState.queued, JobState.cached, JobState.skipped)
+    rows = [
+        [
+            task.task,
+            *[task.states.get(state, "") for state in states],
+            duration(task.seconds or None),
+            "\n".join(task.reasons[:3] + ["..."] * (len(task.reasons) > 3)),
+        ]
+        for task in preview.tasks()
+    ]
+    show_table(["task", "would run", "cached", "not needed", "work", "why"], rows)
+    would, cached = preview.count(JobState.queued), preview.count(JobState.cached)
+    expected = f", which takes about {duration(preview.seconds)}" if preview.seconds else ""
+    say(f"{would} of {len(preview.jobs)} jobs would run{expected}; {cached} are cached.")
+    if preview.open_end:
+        say(f"The result of {preview.open_end} decides what comes next.")
+
+
+def demo_command(
+    mode: Annotated[str, typer.Option(help="contselfcal, or cont: without self-calibration.")] = "contselfcal",
+    site: SiteOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Calibrate and image a real observation, print its figures and write its report."""
+    run, code = _run(_DEMO, [f"mode={mode}"], Order(site=site), config)
+    if code == DONE:
+        summary = run.result(timeout=0)
+        show_table(["figure", "value"], [[text, number(getattr(summary, name))] for name, text in _FIGURES.items()])
+    path = write_report(launcher.project(), run.id, _DEMO_REPORT)
+    say(f"Report: {path.resolve()}")
+    raise typer.Exit(code)

@@ -1,0 +1,115 @@
+"""Writes to the terminal: text, tables, JSON; late imports keep `daskflow --help` fast."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from daskflow.model.records import RunRecord
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_PIPED_WIDTH = 200
+"""Width of tables that go to a file or a pipe [characters]."""
+
+STYLES = {
+    "created": "dim",
+    "waiting": "dim",
+    "queued": "magenta",
+    "running": "yellow",
+    "paused": "yellow",
+    "succeeded": "green",
+    "cached": "blue",
+    "failed": "bold red",
+    "skipped": "dim red",
+    "cancelled": "magenta",
+    "interrupted": "bold yellow",
+}
+"""The style of each state of a job or a run."""
+
+
+def console(*, error: bool = False) -> Console:
+    """The console of standard output, or of standard error."""
+    from rich.console import Console  # noqa: PLC0415
+
+    stream = sys.stderr if error else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPED_WIDTH
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
+
+
+def say(*lines: str, style: str | None = None, error: bool = False) -> None:
+    """Print lines as they are."""
+    for line in lines:
+        console(error=error).print(line, style=style, soft_wrap=True)
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "") -> None:
+    """Print a table; cells that are states are coloured, numbers stand at the right."""
+    from rich import box  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, title_style="bold")
+    for place, name in enumerate(columns):
+        numbers = bool(rows) and all(isinstance(row[place], (int, float)) or row[place] == "" for row in rows)
+        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*[_cell(value) for value in row])
+    console().print(table)
+
+
+def _cell(value: Any) -> Any:
+    from rich.text import Text  # noqa: PLC0415
+
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return Text(text, style=STYLES.get(text, ""))
+
+
+def show_json(value: Any) -> None:
+    """Print JSON: records as objects, what JSON does not know as its text, and no NaN."""
+    made = to_json(value, indent=2, inf_nan_mode="null", bytes_mode="base64", fallback=_plain)
+    sys.stdout.write(made.decode() + "\n")
+    sys.stdout.flush()
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        return value.item()
+    text = repr(value)
+    return text if len(text) <= 2000 else f"{text[:2000]}..."
+
+
+def run_fields(record: RunRecord) -> dict[str, Any]:
+    """A run as JSON shows it: without the pickled arguments."""
+    return record.model_dump(exclude={"payload"})
+
+
+def counts_rows(counts: Mapping[str, Mapping[str, int]]) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows of a table of jobs by task and state."""
+    states = [state for state in STYLES if any(found.get(state) for found in counts.values())]
+    return ["task", *states], [[task, *[found.get(state, "") for state in states]] for task, found in counts.items()]
+
+
+@contextmanager
+def stdout_kept_clean(*, when: bool) -> Iterator[None]:
+    """Within the block whatever is written to standard output goes to standard error: also by C code and children.
+
+    So nothing but JSON is on standard output, whatever a flow prints.
+    """
+    if not when:
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
