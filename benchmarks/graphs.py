@@ -40,9 +40,9 @@ def _compare(case: _Case, ours: Side, theirs: Side, quick: bool, rounds: int) ->
     jobs = case.quick if quick else case.jobs
     off, on, reference = interleaved(
         rounds,
-        lambda number: ours.run(case.graph, jobs, 2 * number, bundling=False),
-        lambda number: ours.run(case.graph, jobs, 2 * number + 1, bundling=True),
-        lambda number: theirs.run(case.graph, jobs, number),
+        lambda _: ours.run(case.graph, jobs, bundling=False),
+        lambda _: ours.run(case.graph, jobs, bundling=True),
+        lambda _: theirs.run(case.graph, jobs),
     )
     what = case.what.format(f"{jobs:,}")
     return [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
+import select
 import subprocess
 import sys
 import time
@@ -22,6 +23,9 @@ from benchmarks.fresh import environment
 from benchmarks.laboratory import Laboratory, store, warm_site
 from benchmarks.plain import plain_cluster
 from benchmarks.workload import GRAPHS
+
+PATIENCE = 300.0
+"""A run that takes longer hangs [s]."""
 
 
 class Spent(NamedTuple):
@@ -51,9 +55,11 @@ class Side:
             env=environment(),
         )
 
+        self._runs = 0
+
     def __enter__(self) -> Self:
-        self.run("fan-out", 100, -1)
-        self.run("chain", 10, -1)
+        self.run("fan-out", 100)
+        self.run("chain", 10)
         return self
 
     def __exit__(
@@ -61,18 +67,30 @@ class Side:
     ) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(timeout=60)
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
-    def run(self, graph: str, jobs: int, number: int, **options: Any) -> Spent:
-        """Run a graph; the number of the round keeps its jobs apart from those of other rounds."""
+    def run(self, graph: str, jobs: int, **options: Any) -> Spent:
+        """Run a graph; no two runs have a job in common.
+
+        Raises
+        ------
+        RuntimeError
+            The driver ended, or did not answer in time.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        request = {"graph": graph, "jobs": jobs, "start": number * 1_000_000, **options}
+        request = {"graph": graph, "jobs": jobs, "start": self._runs * 1_000_000, **options}
+        self._runs += 1
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        answer = self._process.stdout.readline()
+        answered, _, _ = select.select([self._process.stdout], [], [], PATIENCE)
+        answer = self._process.stdout.readline() if answered else ""
         if not answer:
-            raise RuntimeError(f"a driver ended before its time, asked for {request}")
+            raise RuntimeError(f"a driver {'ended' if answered else 'hangs'}, asked for {request}")
         return Spent(*json.loads(answer))
 
 

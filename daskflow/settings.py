@@ -103,8 +103,8 @@ def load(file: Path | str | None = None) -> Settings:
     files = _files(file)
     if not files and not any(name.startswith("DASKFLOW_") for name in os.environ):
         return Settings()
-    from pydantic_settings import BaseSettings, SettingsConfigDict, YamlConfigSettingsSource  # noqa: PLC0415
-    from yaml import YAMLError  # noqa: PLC0415
+    from pydantic_settings import BaseSettings, SettingsConfigDict, YamlConfigSettingsSource
+    from yaml import YAMLError
 
     class Sources(Settings, BaseSettings):
         model_config = SettingsConfigDict(

@@ -95,7 +95,7 @@ def _structure_kept(dtype: np.dtype[Any]) -> bool:
     """Whether a structured dtype is the same after it was told to npy and read again."""
     import numpy as np
 
-    if dtype.names is not None and any(len(field) > 2 for field in (dtype.fields or {}).values()):  # noqa: PLR2004
+    if dtype.names is not None and any(len(field) > 2 for field in (dtype.fields or {}).values()):
         return False  # titles
     parts = [field[0] for field in (dtype.fields or {}).values()] + ([dtype.base] if dtype.subdtype else [])
     if dtype.isalignedstruct or not all(_kept(part.base) for part in parts):

@@ -126,7 +126,7 @@ def _png(image: Any) -> bytes:
         if not content.startswith(_PNG):
             raise ValueError("report.image() takes a PNG; these bytes are no PNG. Convert the picture first.")
         return content
-    from matplotlib.image import imsave  # noqa: PLC0415
+    from matplotlib.image import imsave
 
     made = io.BytesIO()
     imsave(made, image, format="png")

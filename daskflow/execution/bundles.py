@@ -88,7 +88,7 @@ def _levels(groups: Sequence[Group]) -> list[int]:
 
 def _packed(groups: list[Group], seconds: Mapping[str, float], slots: int) -> list[Group]:
     costs = [sum(seconds.get(job.key, FULL) + _LEAST for job in group) for group in groups]
-    room = min(FULL, max(sum(costs) / (2 * slots), max(costs)))
+    room = min(FULL, max(sum(costs) / (2 * slots), *costs))
     bundles: list[Group] = [[]]
     filled = 0.0
     for group, cost in zip(groups, costs, strict=True):

@@ -47,7 +47,7 @@ def call_in_child(task: Any, arguments: list[Any], timeout: float) -> Any:
 
 def _received(receiver: Connection, process: Any) -> Any:
     try:
-        good, payload, reports = pickle.loads(receiver.recv_bytes())  # noqa: S301  (made by our own child)
+        good, payload, reports = pickle.loads(receiver.recv_bytes())
     except EOFError:
         process.join(_GRACE)
         code = process.exitcode
@@ -82,7 +82,7 @@ def _message(good: bool, payload: Any) -> bytes:
     try:
         return pickle.dumps((good, payload, reports), protocol=5)
     except Exception as error:
-        import cloudpickle  # noqa: PLC0415
+        import cloudpickle
 
         try:
             made: bytes = cloudpickle.dumps((good, payload, reports), protocol=5)

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from daskflow.execution.bundles import Group
-from daskflow.execution.package import ONCE, Assignment, Attempts, Package, Source, pack
+from daskflow.execution.package import ONCE, Assignment, Attempts, Package, Shipped, Source, pack
 from daskflow.execution.plan import Prior
 from daskflow.graph.encoding import digest
 from daskflow.graph.job import Collection, Job
 from daskflow.graph.structure import ATOMS, Slot
-from daskflow.graph.task import findable
+from daskflow.graph.task import findable, importable
 from daskflow.model.outcome import Stored
 from daskflow.model.policy import Policy
 from daskflow.sites import Node
@@ -42,7 +42,7 @@ class Packer:
 
     def __init__(self, bench: bytes) -> None:
         self._bench = bench
-        self._tasks: dict[int, tuple[Any, bytes]] = {}
+        self._tasks: dict[tuple[int, str], tuple[Any, bytes]] = {}
 
     def ship(
         self,
@@ -90,7 +90,7 @@ class Packer:
         assignments = []
         for job in group:
             sources = tuple([_source(up, key, upstream, view, foreign) for up in job.upstream])
-            task = tasks.setdefault(self._packed(job.task), len(tasks))
+            task = tasks.setdefault(self._packed(job), len(tasks))
             prior = view.priors.get(job.key)
             known = prior.results if prior is not None else ()
             plain = plain and all(type(argument) in ATOMS or type(argument) is Slot for argument in job.arguments)
@@ -101,18 +101,30 @@ class Packer:
         package = Package(key, self._bench, tuple(tasks), tuple(assignments), wanted, len(group) > 1)
         return Node(key, pack(package, plain), tuple(upstream))
 
-    def _packed(self, task: Any) -> bytes:
-        """The pickled task; the same bytes for all its jobs, so that workers unpickle it once."""
-        known = self._tasks.get(id(task))
+    def _packed(self, job: Job) -> bytes:
+        """The pickled task of a job; the same bytes for all jobs of one code, so that workers unpickle it once."""
+        known = self._tasks.get((id(job.task), job.fingerprint))
         if known is None:
-            import cloudpickle  # noqa: PLC0415
-
-            module = sys.modules.get(task.__module__)
-            if module is not None and not findable(task.__module__):
-                # Neither can the helpers beside it be imported elsewhere.
-                cloudpickle.register_pickle_by_value(module)
-            known = self._tasks[id(task)] = (task, cloudpickle.dumps(task, protocol=5))
+            known = self._tasks[id(job.task), job.fingerprint] = (job.task, pack_task(job))
         return known[1]
+
+
+def pack_task(job: Job) -> bytes:
+    """The task of a job as it is sent away.
+
+    A task that workers import by its name is sent with the parts of its fingerprint, by which they see whether they
+    imported the code that the key describes. Others travel by value: there the code is the one that was fingerprinted.
+    """
+    import cloudpickle
+
+    module = sys.modules.get(job.task.__module__)
+    if module is not None and not findable(module.__name__):
+        # Neither can the helpers beside it be imported elsewhere.
+        cloudpickle.register_pickle_by_value(module)
+    by_name = importable(job.task) and job.task.policy.version is None
+    parts = job.task.fingerprint().parts if by_name else {}
+    made: bytes = cloudpickle.dumps(Shipped(job.task, parts), protocol=5)
+    return made
 
 
 class _View(NamedTuple):

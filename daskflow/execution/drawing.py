@@ -167,12 +167,15 @@ def _box(node: _Node, x: float, y: float) -> str:
     start = left + 4
     for state, count in node.states.items() if node.states.total() > 1 else []:
         length = (node.width - 8) * count / node.states.total()
-        bars += f'<rect x="{start:.1f}" y="{top + _HEIGHT - 5:.1f}" width="{length:.1f}" height="3" fill="{COLOURS[state]}"/>'
+        place = f'x="{start:.1f}" y="{top + _HEIGHT - 5:.1f}" width="{length:.1f}"'
+        bars += f'<rect {place} height="3" fill="{COLOURS[state]}"/>'
         start += length
+    label = (
+        f'<text x="{x:.1f}" y="{y + 3.5:.1f}" text-anchor="middle" fill="currentColor">{html.escape(node.label)}</text>'
+    )
     return (
         f"<g><title>{html.escape(node.title)}</title>"
-        f'<rect {frame} fill="{colour}" fill-opacity=".16" stroke="{colour}"/>{bars}'
-        f'<text x="{x:.1f}" y="{y + 3.5:.1f}" text-anchor="middle" fill="currentColor">{html.escape(node.label)}</text></g>'
+        f'<rect {frame} fill="{colour}" fill-opacity=".16" stroke="{colour}"/>{bars}{label}</g>'
     )
 
 

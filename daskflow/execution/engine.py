@@ -362,7 +362,7 @@ class Engine:
                 self.fail(error)
 
     def _take(self, records: Sequence[bytes]) -> None:
-        outcomes = [outcome for record in records for outcome in pickle.loads(record)]  # noqa: S301  (our own workers)
+        outcomes = [outcome for record in records for outcome in pickle.loads(record)]
         with self._changed:
             for outcome in outcomes:
                 job = self.jobs.get(outcome.key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 _SWEEPS = 8
@@ -56,7 +57,7 @@ def _bent(count: int, edges: Sequence[Edge], layer: list[int]) -> tuple[dict[Edg
                 layer.append(place)
         path.append(target)
         paths[source, target] = path
-        steps.extend(zip(path[:-1], path[1:], strict=True))
+        steps.extend(pairwise(path))
     return paths, steps
 
 
@@ -88,11 +89,11 @@ def _number(nodes: list[int], place: list[float]) -> None:
 
 
 def _mean_place(neighbours: list[list[int]], beside: set[int], place: list[float]) -> Callable[[int], float]:
-    def mean(node: int) -> float:
-        near = [place[other] for other in neighbours[node] if other in beside]
-        return sum(near) / len(near) if near else place[node]
+    return lambda node: _mean([place[other] for other in neighbours[node] if other in beside], place[node])
 
-    return mean
+
+def _mean(values: list[float], otherwise: float) -> float:
+    return sum(values) / len(values) if values else otherwise
 
 
 def _settle(layers: list[list[int]], neighbours: list[list[int]], count: int) -> list[float]:
@@ -100,14 +101,11 @@ def _settle(layers: list[list[int]], neighbours: list[list[int]], count: int) ->
     y = [0.0] * len(neighbours)
     for nodes in layers:
         # Layers are centred on each other to begin with.
-        for position, node in enumerate(nodes):
-            y[node] = position - (len(nodes) - 1) / 2
+        for place, node in enumerate(nodes):
+            y[node] = place - (len(nodes) - 1) / 2
     for sweep in range(_SWEEPS):
-        for nodes in layers if sweep % 2 == 0 else reversed(layers):
-            wanted = [
-                sum(y[other] for other in neighbours[node]) / len(neighbours[node]) if neighbours[node] else y[node]
-                for node in nodes
-            ]
+        for nodes in layers if sweep % 2 == 0 else layers[::-1]:
+            wanted = [_mean([y[other] for other in neighbours[node]], y[node]) for node in nodes]
             # A bend needs less room than a node.
             room = [1.0 if node < count else 0.5 for node in nodes]
             for node, position in zip(nodes, spread(wanted, room), strict=True):
@@ -129,7 +127,7 @@ def spread(wanted: Sequence[float], room: Sequence[float]) -> list[float]:
     Least squares under order: pooling of adjacent violators, after the room has been taken off.
     """
     offsets = [0.0]
-    for one, other in zip(room[:-1], room[1:], strict=True):
+    for one, other in pairwise(room):
         offsets.append(offsets[-1] + (one + other) / 2)
     blocks: list[tuple[float, int]] = []
     for target, offset in zip(wanted, offsets, strict=False):

@@ -42,6 +42,14 @@ class Assignment(NamedTuple):
     """Number of the first attempt."""
 
 
+class Shipped(NamedTuple):
+    """A task, as the worker gets it."""
+
+    task: Any
+    parts: dict[str, str]
+    """The parts of its fingerprint, where the worker imports the code; empty where the code came along."""
+
+
 class Bench(NamedTuple):
     """What a worker needs to perform the jobs of one run."""
 
@@ -71,7 +79,7 @@ def pack(package: Package, plain: bool) -> bytes:
     """The bytes of a package; `plain` promises that no argument is an object of a class of the main module."""
     if plain:
         return pickle.dumps(package, protocol=5)
-    import cloudpickle  # noqa: PLC0415
+    import cloudpickle
 
     made: bytes = cloudpickle.dumps(package, protocol=5)
     return made

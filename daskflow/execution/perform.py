@@ -9,10 +9,11 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
+from daskflow.errors import CodeMismatch
 from daskflow.execution.attempt import CURRENT_ATTEMPT, Attempt
 from daskflow.execution.capture import CURRENT_LOG, HOST, Log, capturing
 from daskflow.execution.child import call_in_child
-from daskflow.execution.package import Assignment, Bench, Package
+from daskflow.execution.package import Assignment, Bench, Package, Shipped
 from daskflow.execution.result import Missing, Result
 from daskflow.execution.usage import Usage
 from daskflow.graph.encoding import digest
@@ -24,6 +25,7 @@ _PID = os.getpid()
 _ERROR_LIMIT = 65536
 """A larger pickled error is not brought to the driver [bytes]."""
 
+_REMEMBERED = 500
 _tasks: dict[bytes, Any] = {}
 _benches: dict[bytes, Bench] = {}
 
@@ -49,7 +51,7 @@ def perform(package: bytes, *values: Any) -> tuple[Any, bytes, bytes]:
     Errors of the user's code never leave this function: they are outcomes. So is everything that goes wrong with one
     assignment; the others of the package are performed all the same.
     """
-    todo: Package = pickle.loads(package)  # noqa: S301  (made by the driver of this run)
+    todo: Package = pickle.loads(package)
     with capturing():
         worker = _Worker(_bench(todo.bench), todo.tasks, values)
         box = black_box(worker.bench.boxes)
@@ -64,7 +66,7 @@ def perform(package: bytes, *values: Any) -> tuple[Any, bytes, bytes]:
 
 def load_again(left: bytes) -> Any:
     """The result of a package that was performed before."""
-    return pickle.loads(left)  # noqa: S301  (made by `perform`)
+    return pickle.loads(left)
 
 
 class _Worker:
@@ -195,7 +197,7 @@ def describe(error: BaseException) -> Failure:
 def _pickled(error: BaseException) -> bytes | None:
     try:
         made = pickle.dumps(error)
-        pickle.loads(made)  # noqa: S301  (many errors pickle but do not unpickle)
+        pickle.loads(made)
     except Exception:
         return None
     return made if len(made) <= _ERROR_LIMIT else None
@@ -204,15 +206,29 @@ def _pickled(error: BaseException) -> bytes | None:
 def _task(packed: bytes) -> Any:
     found = _tasks.get(packed)
     if found is None:
-        if len(_tasks) > 500:
+        if len(_tasks) > _REMEMBERED:
             _tasks.clear()
-        found = _tasks[packed] = pickle.loads(packed)  # noqa: S301  (made by the driver of this run)
+        shipped: Shipped = pickle.loads(packed)
+        _check(shipped)
+        found = _tasks[packed] = shipped.task
     return found
+
+
+def _check(shipped: Shipped) -> None:
+    """Refuse to perform other code than that which the key describes."""
+    own = shipped.task.fingerprint().parts if shipped.parts else {}
+    differing = [name for name in sorted(own | shipped.parts) if own.get(name) != shipped.parts.get(name)]
+    if differing:
+        raise CodeMismatch(
+            f"{shipped.task.policy.name} is not the same here as in the driver; these differ: {', '.join(differing)}. "
+            "If a file was changed meanwhile, run the flow again: the workers import it anew. If a global value is "
+            "another in each process, such as a time or the name of a host, pass it as an argument."
+        )
 
 
 def _bench(packed: bytes) -> Bench:
     found = _benches.get(packed)
     if found is None:
         _benches.clear()
-        found = _benches[packed] = pickle.loads(packed)  # noqa: S301  (made by the driver of this run)
+        found = _benches[packed] = pickle.loads(packed)
     return found

@@ -93,7 +93,7 @@ def recalled(needed: Iterable[Job]) -> list[Job]:
     return sorted(found.values(), key=lambda job: job.number)
 
 
-_ENCODER = Encoder(code_text, lambda path: str(path))
+_ENCODER = Encoder(code_text, str)
 
 
 def priors(jobs: Iterable[Job], journal: Journal) -> dict[str, Prior]:

@@ -20,7 +20,6 @@ from daskflow.model.outcome import Outcome
 from daskflow.model.records import JobRecord
 from daskflow.model.states import JobState
 
-
 _EXPLAINED = 50
 """Of each task, the reasons of so many jobs are looked for."""
 
@@ -64,7 +63,7 @@ class Preview(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """Expected time of what would run [s], as far as it was learned: all work by the slots, or the longest chain."""
+        """Expected time of what would run [s], as far as learned: all work by the slots, or the longest chain."""
         longest: dict[int, float] = {}
         for job in self.jobs:
             above = max((longest.get(number, 0.0) for number in job.record.upstream), default=0.0)

@@ -16,7 +16,6 @@ from daskflow.model.outcome import Stored
 from daskflow.sites import Site
 from daskflow.stores import Journal, JournalWriter
 
-
 BOXES = "boxes"
 """Directory of the workers' black boxes, among the logs."""
 

@@ -31,7 +31,7 @@ def cancel(journal: Journal, ident: str) -> RunRecord:
     with journal.database.transaction():
         record = journal.run(ident)
         if record.state.final:
-            raise UsageError(f"The run {record.id} has {record.state} already; there is nothing to cancel.")
+            raise UsageError(f"The run {record.id} has ended already ({record.state}); there is nothing to cancel.")
         fields: dict[str, Any] = {"state": RunState.cancelled}
         if record.state is RunState.interrupted:
             fields["stopped"] = time.time()
@@ -39,7 +39,7 @@ def cancel(journal: Journal, ident: str) -> RunRecord:
 
 
 def await_end(journal: Journal, run: str, patience: float) -> bool:
-    """Wait until the driver of a cancelled run has written its end, at most for some time [s]; returns whether it has."""
+    """Wait for some time [s] until the driver of a cancelled run has written its end; returns whether it has."""
     deadline = time.monotonic() + patience
     while journal.run(run).stopped is None:
         if time.monotonic() > deadline:
@@ -75,8 +75,8 @@ def continuation(journal: Journal, ident: str) -> Continuation:
     cure = "What it finished is remembered: call the flow again there, and it goes on from there."
     if not record.target:
         raise UsageError(
-            f"The run {record.id} cannot be resumed by its id: its flow {record.flow!r} was declared in a notebook, in an "
-            f"interactive session or inside a function, where it cannot be found. {cure}"
+            f"The run {record.id} cannot be resumed by its id: its flow {record.flow!r} was declared in a notebook, "
+            f"in an interactive session or inside a function, where it cannot be found. {cure}"
         )
     if record.payload is None:
         raise UsageError(f"The run {record.id} cannot be resumed by its id: its arguments could not be pickled. {cure}")
@@ -86,7 +86,7 @@ def continuation(journal: Journal, ident: str) -> Continuation:
 
 def _unpickled(record: RunRecord, payload: bytes) -> dict[str, Any]:
     try:
-        return dict(pickle.loads(payload))  # noqa: S301  (from this user's own journal)
+        return dict(pickle.loads(payload))
     except Exception as error:
         raise TargetInvalid(
             f"The arguments of the run {record.id} cannot be read any more: {type(error).__name__}: {error}. "
@@ -117,9 +117,13 @@ def logs(project: Project, run: str, ident: str | None = None) -> Iterator[JobLo
         made.setdefault(attempt.number, []).append(attempt)
     for job in jobs:
         attempts = made.get(job.number, [])
-        text = "".join(
-            read_log(project.logs / run, attempt.log_file, attempt.log_start, attempt.log_stop) or attempt.traceback
-            for attempt in attempts
-        )
+        text = "".join([_text(project, attempt) for attempt in attempts])
         if text or ident is not None:
             yield JobLog(job, attempts, text)
+
+
+def _text(project: Project, attempt: AttemptRecord) -> str:
+    if not attempt.log_file:
+        return attempt.traceback
+    text = read_log(project.logs / attempt.run, attempt.log_file, attempt.log_start, attempt.log_stop)
+    return text or attempt.traceback

@@ -263,5 +263,5 @@ def _result_of(leaf: Any, results: Mapping[str, Any]) -> Any:
 def _summary(job: Job) -> str:
     outcome = job.outcome
     if outcome is not None and outcome.failure is not None:
-        return f"{job.key}: {outcome.failure.type}: {outcome.failure.message.splitlines()[0] if outcome.failure.message else ''}"
+        return f"{job.key}: {outcome.failure.type}: {outcome.failure.message.partition(chr(10))[0]}"
     return f"{job.key}: {job.state}: {job.reason}"

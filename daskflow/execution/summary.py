@@ -69,6 +69,11 @@ class Summary:
         return sum(self.counts.values(), Counter())
 
     @cached_property
+    def by_number(self) -> dict[int, JobRecord]:
+        """The jobs by their numbers."""
+        return {job.number: job for job in self.jobs}
+
+    @cached_property
     def attempts_of(self) -> dict[int, list[AttemptRecord]]:
         """The attempts at each job, by its number."""
         found: dict[int, list[AttemptRecord]] = {}
@@ -80,7 +85,8 @@ class Summary:
     def failures(self) -> list[Failed]:
         """The jobs that failed."""
         bad = [job for job in self.jobs if job.state is JobState.failed]
-        return [Failed(job, (self.attempts_of.get(job.number) or [None])[-1]) for job in bad]
+        latest = {attempt.number: attempt for attempt in self.attempts}
+        return [Failed(job, latest.get(job.number)) for job in bad]
 
     @property
     def seconds(self) -> float:

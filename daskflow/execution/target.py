@@ -174,7 +174,7 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         pass
-    import yaml  # noqa: PLC0415
+    import yaml
 
     try:
         return yaml.safe_load(text)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
 import os
 import sys
-from types import ModuleType
+import sysconfig
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
+
+from blake3 import blake3
 
 from daskflow.errors import NoKey
 
@@ -28,67 +32,161 @@ STDLIB = Owner("stdlib", "python", f"{sys.version_info.major}.{sys.version_info.
 USER = Owner("user")
 DASKFLOW = Owner("daskflow")
 
+_MARKS = ("pyproject.toml", "setup.py", "setup.cfg", "daskflow.yaml", ".git", ".hg")
+"""What stands in the top directory of a project."""
+
+
+class _Place(NamedTuple):
+    """Where a module lies."""
+
+    root: str
+    """The directory that its top-level package was imported from."""
+    file: str
+    """The module's file, or the directory of a namespace package, from there on."""
+
 
 def owner_of(module_name: str | None) -> Owner:
-    """Who the module of that name belongs to; what was made without a module is the user's."""
-    if not module_name:
+    """Who the module of that name belongs to; what was made without a module is the user's.
+
+    The module need not be imported yet.
+    """
+    top = (module_name or "__main__").partition(".")[0]
+    if top == "__main__":
         return USER
-    top = module_name.partition(".")[0]
-    if top in sys.stdlib_module_names and top != "__main__":
-        return STDLIB
     if top == "daskflow":
         # The workflow system is no part of the science; its examples are written as a user would.
-        return USER if module_name.startswith("daskflow.examples") else DASKFLOW
-    module = sys.modules.get(top)
-    return USER if module is None or top == "__main__" else _owner_of_package(top, _root_of(module))
+        return USER if str(module_name).startswith("daskflow.examples") else DASKFLOW
+    place = _place_of(str(module_name))
+    if top in sys.stdlib_module_names and (place is None or _standard(place.root)):
+        return STDLIB
+    return USER if place is None else _owner_at(top, place)
 
 
-def _root_of(module: ModuleType) -> str | None:
-    """The directory that a top-level module or package was imported from."""
-    file: str | None = getattr(module, "__file__", None)
-    if file is None:
-        paths = list(getattr(module, "__path__", []))
-        return os.path.dirname(os.path.abspath(paths[0])) if paths else None
-    folder = os.path.dirname(os.path.abspath(file))
-    return os.path.dirname(folder) if hasattr(module, "__path__") else folder
+def project_of(module_name: str | None) -> str:
+    """The top directory of the project that a user's module belongs to; of a notebook, the working directory."""
+    place = _place_of(module_name or "__main__")
+    return _project_at(os.getcwd() if place is None else place.root)
 
 
 @functools.cache
-def _owner_of_package(top: str, root: str | None) -> Owner:
-    if root is None:
-        return USER
+def _project_at(start: str) -> str:
+    folder = start
+    while not any(os.path.exists(os.path.join(folder, mark)) for mark in _MARKS):
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return start
+        folder = parent
+    return folder
+
+
+def _place_of(module_name: str) -> _Place | None:
+    """Where a module lies; None for what is built in, was made by hand, or is not there."""
+    top = module_name.partition(".")[0]
+    found = _file_of(top)
+    if found is None:
+        return None
+    if found[0] is None:  # a namespace package: several distributions may share it
+        deeper = _file_of(module_name) if module_name != top else None
+        if deeper is None or deeper[0] is None:
+            paths = found[1]
+            return _Place(os.path.dirname(os.path.abspath(paths[0])), top + os.sep) if paths else None
+        top, found = module_name, deeper
+    folder, name = os.path.split(os.path.abspath(str(found[0])))
+    for _ in range(top.count(".") + bool(found[1])):
+        folder, parent = os.path.split(folder)
+        name = os.path.join(parent, name)
+    return _Place(folder, name)
+
+
+def _file_of(name: str) -> tuple[str | None, tuple[str, ...]] | None:
+    """The file of a module, and the directories of a package; None where there is no such module."""
+    module = sys.modules.get(name)
+    if module is not None:
+        paths = getattr(module, "__path__", ())
+        file: str | None = getattr(module, "__file__", None)
+        return None if file is None and not paths else (file, tuple(paths))
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    if spec is None or not (spec.has_location or spec.submodule_search_locations):
+        return None
+    return spec.origin if spec.has_location else None, tuple(spec.submodule_search_locations or ())
+
+
+@functools.cache
+def _standard(root: str) -> bool:
+    """Whether a directory is one of the standard library: a user may have a `profile.py` too."""
+    libraries = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
+    known = [os.path.realpath(os.path.join(library, part)) for library in libraries for part in ("", "lib-dynload")]
+    return os.path.realpath(root) in known or root.endswith(".zip")
+
+
+@functools.cache
+def _owner_at(top: str, place: _Place) -> Owner:
+    foreign = "site-packages" in place.root or "dist-packages" in place.root
+    located = []
     for distribution in _distributions_with(top):
-        if os.path.realpath(str(distribution.locate_file(""))) == os.path.realpath(root) and _installed(distribution):
-            return Owner("distribution", distribution.metadata["Name"], distribution.version)
-    if "site-packages" in root or "dist-packages" in root:
+        same = os.path.realpath(str(distribution.locate_file(""))) == os.path.realpath(place.root)
+        if same and _installed(distribution, foreign):
+            if _provides(distribution, place.file):
+                return Owner("distribution", distribution.metadata["Name"], _version(distribution))
+            located.append(distribution)
+    if located:
+        return Owner("distribution", located[0].metadata["Name"], _version(located[0]))
+    if foreign:
         raise NoKey(
-            f"The package {top!r} in {root} belongs to no installed distribution, so it has no version. "
+            f"The package {top!r} in {place.root} belongs to no installed distribution, so it has no version. "
             "Install it with pip, or put it beside your own code."
         )
     return USER
 
 
-def _distributions_with(top: str) -> list[Distribution]:
-    import importlib.metadata  # noqa: PLC0415
+def _distributions_with(top: str) -> Iterator[Distribution]:
+    """The distributions that may hold a top-level package."""
+    import importlib.metadata
 
     # Most distributions are named like their package: this is 100 times faster than reading all of them.
     try:
-        return [importlib.metadata.distribution(top)]
+        yield importlib.metadata.distribution(top)
     except importlib.metadata.PackageNotFoundError:
-        names = _packages().get(top, [])
-        return [importlib.metadata.distribution(name) for name in dict.fromkeys(names)]
+        pass
+    for name in dict.fromkeys(_packages(tuple(sys.path)).get(top, ())):
+        yield importlib.metadata.distribution(name)
 
 
 @functools.cache
-def _packages() -> dict[str, list[str]]:
-    import importlib.metadata  # noqa: PLC0415
+def _packages(_: tuple[str, ...]) -> dict[str, list[str]]:
+    import importlib.metadata
 
     return dict(importlib.metadata.packages_distributions())
 
 
-def _installed(distribution: Distribution) -> bool:
+def _installed(distribution: Distribution, foreign: bool) -> bool:
     """Whether this is a real install, not an editable one or a source checkout with its egg-info."""
-    direct = distribution.read_text("direct_url.json")
-    if direct and json.loads(direct).get("dir_info", {}).get("editable"):
+    if _origin(distribution).get("dir_info", {}).get("editable"):
         return False
-    return distribution.read_text("METADATA") is not None
+    return foreign or distribution.read_text("METADATA") is not None
+
+
+def _origin(distribution: Distribution) -> dict[str, dict[str, object]]:
+    # https://packaging.python.org/en/latest/specifications/direct-url/
+    direct: dict[str, dict[str, object]] = json.loads(distribution.read_text("direct_url.json") or "{}")
+    return direct
+
+
+def _provides(distribution: Distribution, file: str) -> bool:
+    record = distribution.read_text("RECORD") or distribution.read_text("installed-files.txt")
+    return record is None or f"\n{file.replace(os.sep, '/')}" in f"\n{record}"
+
+
+def _version(distribution: Distribution) -> str:
+    """The version; of what was installed from a directory or a repository, with a digest of its files.
+
+    Only an index holds each version once: who installs a checkout again may have changed it meanwhile.
+    """
+    record = distribution.read_text("RECORD")
+    if not record or not _origin(distribution):
+        return distribution.version
+    files = sorted(line for line in record.splitlines() if ".dist-info/" not in line and "__pycache__" not in line)
+    return f"{distribution.version} ({blake3(chr(10).join(files).encode()).hexdigest(length=4)})"

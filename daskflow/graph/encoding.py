@@ -10,6 +10,8 @@ objects of the user's classes by their fields; everything else by dask's determi
 
 from __future__ import annotations
 
+import array
+import collections
 import dataclasses
 import datetime
 import decimal
@@ -18,30 +20,24 @@ import fractions
 import functools
 import pathlib
 import re
+import sys
 import types
+import typing
 import uuid
+import zoneinfo
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from blake3 import blake3
 from pydantic import BaseModel
 
 from daskflow.errors import NoKey
+from daskflow.graph.arrays import numeric
 from daskflow.graph.distributions import owner_of
-from daskflow.graph.structure import Nest, Slot
+from daskflow.graph.structure import Nest, Slot, fields_of
+from daskflow.graph.tokens import collection, digest, token, type_name
 
 LONG = 200
 """Texts and bytes over this length stand in the encoding by their digest."""
-
-
-def digest(data: Any) -> str:
-    """BLAKE3 of bytes or text, 32 hexadecimal digits.
-
-    References
-    ----------
-    https://github.com/BLAKE3-team/BLAKE3-specs
-    """
-    return blake3(data.encode() if isinstance(data, str) else data).hexdigest(length=16)
 
 
 class Encoder:
@@ -78,14 +74,17 @@ class Encoder:
             raise NoKey(f"A {type(value).__qualname__} contains itself, so it has no key.") from None
 
     def _encode(self, value: Any) -> str:
-        rule = _RULES.get(type(value))
+        cls = type(value)
+        rule = _RULES.get(cls)
         if rule is not None:
             return rule(self, value)
+        if cls.__module__ == "daskflow.graph.job":
+            return str(value.key_text())
+        if hasattr(cls, "__dask_tokenize__") and not hasattr(cls, "__dask_graph__") and _is_users(cls):
+            return f"{self._code(cls)}({self.encode(value.__dask_tokenize__())})"
         for base, rule in _FAMILIES:
             if isinstance(value, base):
                 return rule(self, value)
-        if hasattr(value, "key_text"):
-            return str(value.key_text())
         return self._foreign(value)
 
     def items(self, values: Any) -> str:
@@ -98,16 +97,20 @@ class Encoder:
 
     def _foreign(self, value: Any) -> str:
         cls = type(value)
-        module = cls.__module__.partition(".")[0]
-        if module in ("numpy", "xarray"):
-            return _numeric(self, value)
-        if callable(value) and (callable(getattr(value, "__wrapped__", None)) or isinstance(value, types.ModuleType)):
+        if cls.__module__.partition(".")[0] in ("numpy", "xarray"):
+            return numeric(self, value, self.other)
+        if callable(value) and callable(getattr(value, "__wrapped__", None)):
             return self._code(value)
-        if hasattr(value, "__dask_tokenize__") or hasattr(value, "__dask_graph__"):
-            return _token(value)
-        if owner_of(cls.__module__).kind == "user":
-            return f"{self._code(cls)}({self.encode(_state_of(value))})"
-        return _token(value)
+        graph = value.__dask_graph__() if hasattr(cls, "__dask_graph__") else None
+        if graph is not None:
+            return collection(value, graph, self._code)
+        if _is_users(cls) or _extends(value):
+            return f"{self._code(cls)}({_reduced(self, value)})"
+        return self.other(value)
+
+    def other(self, value: Any) -> str:
+        """A value of another library."""
+        return token(value, self._code)
 
     def path(self, value: pathlib.Path) -> str:
         """A file or directory counts by its last name and its content, not by where it lies."""
@@ -116,6 +119,10 @@ class Encoder:
     def code(self, value: Any) -> str:
         """A function or class counts by its fingerprint."""
         return self._code(value)
+
+
+def _integer(value: int) -> str:
+    return repr(value) if value.bit_length() <= 3 * LONG else f"int({digest(hex(value))})"
 
 
 def _text(value: str) -> str:
@@ -127,7 +134,7 @@ def _bytes(value: bytes) -> str:
 
 
 _PLAIN: dict[type, Callable[[Any], str]] = {
-    int: repr,
+    int: _integer,
     float: repr,
     bool: repr,
     type(None): repr,
@@ -150,43 +157,74 @@ def _set(encoder: Encoder, value: Any) -> str:
     return f"set({','.join(sorted(encoder.encode(item) for item in value))})"
 
 
-_RULES: dict[type, Callable[[Encoder, Any], str]] = {
+def _time(encoder: Encoder, value: datetime.datetime | datetime.time) -> str:
+    zone = value.tzinfo
+    return repr(value) if zone is None else f"{value.replace(tzinfo=None)!r}@{encoder.encode(zone)}"
+
+
+def _zone(encoder: Encoder, value: zoneinfo.ZoneInfo) -> str:
+    if value.key is None:
+        raise NoKey("A ZoneInfo that was read from a file has no key.")
+    return f"zone({value.key!r})"
+
+
+def _counter(encoder: Encoder, value: collections.Counter[Any]) -> str:
+    return f"counter({encoder.mapping(value)})"
+
+
+def _default_dict(encoder: Encoder, value: collections.defaultdict[Any, Any]) -> str:
+    return f"defaultdict({encoder.encode(value.default_factory)},{encoder.mapping(value)})"
+
+
+_RULES: dict[type, Callable[[Any, Any], str]] = {
     list: lambda encoder, value: f"[{encoder.items(value)}]",
     tuple: lambda encoder, value: f"({encoder.items(value)})",
     dict: lambda encoder, value: f"{{{encoder.mapping(value)}}}",
     set: _set,
     frozenset: _set,
     bytearray: lambda encoder, value: f"bytearray({_bytes(bytes(value))})",
+    array.array: lambda encoder, value: f"array.array({value.typecode!r},{_bytes(value.tobytes())})",
     range: lambda encoder, value: repr(value),
     slice: lambda encoder, value: f"slice({encoder.items((value.start, value.stop, value.step))})",
-    datetime.datetime: lambda encoder, value: repr(value),
+    datetime.datetime: _time,
     datetime.date: lambda encoder, value: repr(value),
-    datetime.time: lambda encoder, value: repr(value),
+    datetime.time: _time,
     datetime.timedelta: lambda encoder, value: repr(value),
+    datetime.timezone: lambda encoder, value: repr(value),
+    zoneinfo.ZoneInfo: _zone,
     decimal.Decimal: lambda encoder, value: repr(value),
     fractions.Fraction: lambda encoder, value: repr(value),
     uuid.UUID: lambda encoder, value: repr(value),
+    collections.OrderedDict: lambda encoder, value: f"ordered({encoder.items(value.items())})",
+    collections.defaultdict: _default_dict,
+    collections.Counter: _counter,
+    collections.deque: lambda encoder, value: f"deque({encoder.items(value)}{value.maxlen})",
+    types.SimpleNamespace: lambda encoder, value: f"namespace({encoder.mapping(vars(value))})",
     Slot: lambda encoder, value: f"slot({value.index},{value.path!r})",
-    Nest: lambda encoder, value: encoder.encode(value.content),
-    re.Pattern: lambda encoder, value: f"pattern({value.pattern!r},{value.flags})",
+    Nest: lambda encoder, value: f"nest({value.text})",
+    re.Pattern: lambda encoder, value: f"pattern({encoder.encode(value.pattern)},{value.flags})",
     functools.partial: _partial,
     types.MethodType: _method,
     types.MappingProxyType: lambda encoder, value: f"{{{encoder.mapping(value)}}}",
+    typing.TypeVar: lambda encoder, value: f"variable({value.__name__})",
+    typing.ParamSpec: lambda encoder, value: f"variable({value.__name__})",
+    typing.ForwardRef: lambda encoder, value: f"forward({value.__forward_arg__})",
+    typing.NewType: lambda encoder, value: f"new({value.__name__},{encoder.encode(value.__supertype__)})",
 }
 
 
 def _enum(encoder: Encoder, value: enum.Enum) -> str:
-    return f"{encoder.code(type(value))}.{value.name}"
+    # A flag that is made of several, or of none, has no name of its own.
+    named = value.name if not isinstance(value, enum.Flag) else encoder.encode(value.value)
+    return f"{encoder.code(type(value))}.{named}"
 
 
-def _model(encoder: Encoder, value: BaseModel) -> str:
-    fields = {name: getattr(value, name) for name in type(value).model_fields}
-    return f"{encoder.code(type(value))}{{{encoder.mapping({**fields, **(value.model_extra or {})})}}}"
+def _pure_path(encoder: Encoder, value: pathlib.PurePath) -> str:
+    return encoder.path(value) if isinstance(value, pathlib.Path) else f"path({value.as_posix()!r})"
 
 
-def _dataclass(encoder: Encoder, value: Any) -> str:
-    fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    return f"{encoder.code(type(value))}{{{encoder.mapping(fields)}}}"
+def _fields(encoder: Encoder, value: Any) -> str:
+    return f"{encoder.code(type(value))}{{{encoder.mapping(fields_of(value))}}}"
 
 
 class _Dataclass(type):
@@ -198,78 +236,71 @@ class _AnyDataclass(metaclass=_Dataclass):
     pass
 
 
-_CODE = (type, types.FunctionType, types.BuiltinFunctionType, types.GenericAlias, types.ModuleType)
+class _Typing(type):
+    def __instancecheck__(cls, value: Any) -> bool:
+        return typing.get_origin(value) is not None or value is typing.Any or isinstance(value, type(typing.Optional))
+
+
+class _AnyTyping(metaclass=_Typing):
+    """`list[int]`, `int | None`, `Annotated[...]`, `Literal[...]` and their like."""
+
+
+def _typing(encoder: Encoder, value: Any) -> str:
+    origin = typing.get_origin(value)
+    if origin is None:
+        return str(value)
+    arguments: tuple[Any, ...] = typing.get_args(value)
+    if origin in (typing.Annotated, typing.Union, types.UnionType, typing.Literal):
+        return f"{getattr(origin, '__name__', origin)}[{encoder.items(arguments)}]"
+    return f"{encoder.encode(origin)}[{encoder.items(arguments)}]"
+
+
+_CODE = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
 
 _FAMILIES: tuple[tuple[Any, Callable[[Encoder, Any], str]], ...] = (
     (enum.Enum, _enum),
-    (pathlib.PurePath, lambda encoder, value: encoder.path(pathlib.Path(value))),
-    (BaseModel, _model),
-    (_AnyDataclass, _dataclass),
+    (pathlib.PurePath, _pure_path),
+    (BaseModel, _fields),
+    (_AnyDataclass, _fields),
+    (_AnyTyping, _typing),
     (_CODE, lambda encoder, value: encoder.code(value)),
 )
 
 
-def _numeric(encoder: Encoder, value: Any) -> str:
-    import numpy  # noqa: PLC0415
-
-    if isinstance(value, numpy.generic) and value.dtype.kind != "O":
-        return f"numpy({value.dtype.str!r},{value.tobytes()!r})"
-    if type(value) is numpy.ndarray and not value.dtype.hasobject:
-        data = numpy.ascontiguousarray(value).reshape(-1).view(numpy.uint8) if value.size else b""
-        return f"array({value.dtype.descr!r},{value.shape},{digest(data)})"
-    if type(value).__module__.startswith("xarray"):
-        return _xarray(encoder, value)
-    return _token(value)
+def _is_users(cls: type) -> bool:
+    return owner_of(cls.__module__).kind == "user"
 
 
-def _xarray(encoder: Encoder, value: Any) -> str:
-    kind = type(value).__qualname__
-    if kind == "Variable" or kind == "IndexVariable":
-        data = value.values if value.chunks is None else value.data
-        return f"Variable({encoder.items((value.dims, dict(value.attrs), data))})"
-    if kind == "DataArray":
-        coordinates = {name: item.variable for name, item in value.coords.items()}
-        return f"DataArray({encoder.items((value.name, value.variable, coordinates))})"
-    if kind == "Dataset":
-        return f"Dataset({encoder.items((dict(value.variables), sorted(map(str, value.coords)), dict(value.attrs)))})"
-    return _token(value)
+def _extends(value: Any) -> bool:
+    """Whether the type of another library extends one whose token would leave the extension out, such as a unit."""
+    numpy = sys.modules.get("numpy")
+    return isinstance(value, (dict, list, tuple, set, frozenset, complex, BaseException)) or (
+        numpy is not None and isinstance(value, numpy.ndarray)
+    )
 
 
-_RANDOM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-def _token(value: Any) -> str:
-    """dask's own token, where it is deterministic.
-
-    References
-    ----------
-    https://docs.dask.org/en/stable/custom-collections.html#deterministic-hashing
-    """
-    from dask.tokenize import TokenizationError, tokenize  # noqa: PLC0415
-
-    name = f"{type(value).__module__}.{type(value).__qualname__}"
-    graph = value.__dask_graph__() if hasattr(value, "__dask_graph__") else None
-    if graph is not None and any(_RANDOM.search(str(key)) for key in value.__dask_keys__()):
-        raise NoKey(f"A {name} has a random name, so it has no key. Make it by `dask.delayed(f, pure=True)(...)`.")
+def _reduced(encoder: Encoder, value: Any) -> str:
+    """An object by what pickle would make it anew of: the data of its base type, and its fields."""
     try:
-        return f"{name}({tokenize(value, ensure_deterministic=True)})"
-    except (TokenizationError, TypeError, ValueError) as error:
+        reduced = value.__reduce_ex__(4)
+    except Exception as error:  # whatever a class raises when it cannot be pickled
         raise NoKey(
-            f"A value of type {name} has no deterministic key ({error}). "
+            f"A value of type {type_name(type(value))} has no deterministic key ({error}). "
             "Pass plain data instead, or give the class a `__dask_tokenize__` method."
         ) from None
+    if isinstance(reduced, str):
+        return repr(reduced)
+    if isinstance(value, (set, frozenset)):
+        return f"{_set(encoder, value)}{encoder.encode(_lasting(value, reduced[2]))}"
+    maker, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+    rest = [item for item in arguments if item is not type(value)]
+    made = encoder.encode(maker) if owner_of(maker.__module__).kind == "user" else maker.__qualname__
+    return f"{made},{encoder.items((rest, _lasting(value, state), list(items or ()), dict(pairs or ())))}"
 
 
-def _state_of(value: Any) -> Any:
-    """The fields of an object of a user's class."""
-    if hasattr(value, "__dask_tokenize__"):
-        return value.__dask_tokenize__()
-    state = value.__getstate__()
-    if isinstance(value, dict):
-        return (dict(value), state)
-    if isinstance(value, (list, tuple, set, frozenset, str, int, float, bytes)):
-        plain = next(base for base in type(value).__mro__ if base in _PLAIN or base in _RULES)
-        return (plain(value), state)
-    if state is None and type(value).__reduce_ex__ is not object.__reduce_ex__:
-        raise NoKey(f"A value of type {type(value).__qualname__} has no deterministic key.")
-    return state
+def _lasting(value: Any, state: Any) -> Any:
+    """The state without what cached properties keep: looking at one changes no value."""
+    if not isinstance(state, dict):
+        return state
+    cls = type(value)
+    return {k: v for k, v in state.items() if not isinstance(getattr(cls, str(k), None), functools.cached_property)}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import index
 from typing import Any
 
 from daskflow.errors import JobCancelled, JobFailed, JobSkipped, RunError, UsageError
 from daskflow.graph.encoding import digest
 from daskflow.graph.host import Callee, Host
-from daskflow.graph.structure import Slot, fill
+from daskflow.graph.structure import ATOMS, Nest, Slot, fill
 from daskflow.model.outcome import Outcome
 from daskflow.model.states import JobState
 
@@ -24,7 +25,7 @@ class Collection:
 
     def graph(self) -> tuple[dict[Any, Any], str]:
         """The collection's graph and the key of its finished value."""
-        import dask  # noqa: PLC0415
+        import dask
 
         (value,) = dask.optimize(self.value)
         whole = dask.delayed(value, traverse=False)
@@ -85,8 +86,20 @@ class Job:
         return f"job({self.key})"
 
     def form(self, text: Callable[[Any], str]) -> str:
-        """Digest of code and arguments with the upstream jobs left out: what early cutoff looks for."""
-        return digest(f"{self.fingerprint}\n" + "\n".join([text(argument) for argument in self.arguments]))
+        """Digest of code and arguments with the upstream jobs left out: what early cutoff looks for.
+
+        Parameters
+        ----------
+        text
+            Gives the text of a slot.
+        """
+        # The recipe tells the content of files; what is not remembered for all runs is looked for in its own.
+        lines = [
+            text(argument) if type(argument) in (Slot, Nest) else line
+            for argument, line in zip(self.arguments, self.recipe.split("\n"), strict=False)
+        ]
+        own = "" if self.task.policy.cache is True else self.key
+        return digest("\n".join([self.fingerprint, own, *lines]))
 
     @property
     def output(self) -> Part:
@@ -94,7 +107,7 @@ class Job:
         return Part(self, ())
 
     def __getitem__(self, item: Any) -> Part:
-        return Part(self, (("item", item),))
+        return Part(self, ())[item]
 
     def __iter__(self) -> Iterator[Any]:
         raise UsageError(
@@ -171,7 +184,7 @@ class Job:
     # The dask collection protocol: https://docs.dask.org/en/stable/custom-collections.html
 
     def __dask_graph__(self) -> Mapping[str, Any]:
-        from dask._task_spec import Task, TaskRef, convert_legacy_graph  # noqa: PLC0415
+        from dask._task_spec import Task, TaskRef, convert_legacy_graph
 
         graph: dict[str, Any] = {}
         for job in lineage([self]):
@@ -198,7 +211,7 @@ class Job:
 
     @staticmethod
     def __dask_scheduler__(graph: Any, keys: Any, **options: Any) -> Any:
-        from dask.threaded import get  # noqa: PLC0415
+        from dask.threaded import get
 
         return get(graph, keys, **options)
 
@@ -210,7 +223,7 @@ class Job:
 
     def to_delayed(self) -> Any:
         """The job as a `dask.delayed` object."""
-        from dask.delayed import Delayed  # noqa: PLC0415
+        from dask.delayed import Delayed
 
         return Delayed(self.key, self.__dask_graph__())
 
@@ -225,7 +238,7 @@ class Part:
         self._path = path
 
     def __getitem__(self, item: Any) -> Part:
-        return Part(self._job, (*self._path, ("item", item)))
+        return Part(self._job, (*self._path, ("item", _plain_item(item))))
 
     def __getattr__(self, name: str) -> Part:
         if name.startswith("_"):
@@ -234,6 +247,9 @@ class Part:
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._job)
+
+    def __bool__(self) -> bool:
+        return bool(self._job)
 
     def key_text(self) -> str:
         """How the part stands in the keys of those that depend on it."""
@@ -258,6 +274,22 @@ class Part:
     def __repr__(self) -> str:
         path = "".join(f"[{name!r}]" if kind == "item" else f".{name}" for kind, name in self._path)
         return f"<Part {self._job.key}{path}>"
+
+
+def _plain_item(item: Any) -> Any:
+    """An index whose text is the same in every process."""
+    if type(item) in ATOMS - {type}:
+        return item
+    if isinstance(item, tuple):
+        return tuple([_plain_item(part) for part in item])
+    if isinstance(item, slice):
+        return slice(*[_plain_item(part) for part in (item.start, item.stop, item.step)])
+    if hasattr(type(item), "__index__"):
+        return index(item)
+    raise UsageError(
+        f"A part of a job's result is taken by numbers, text, tuples and slices of them, not by a "
+        f"{type(item).__qualname__}. Pass the job and the index to a task that takes the part."
+    )
 
 
 def lineage(jobs: Iterable[Job]) -> list[Job]:
@@ -286,7 +318,7 @@ def _only(results: list[Any]) -> Any:
 
 
 def _persisted(graph: Any, key: str, *, rename: Mapping[str, str] | None = None) -> Any:
-    from dask.delayed import Delayed  # noqa: PLC0415
+    from dask.delayed import Delayed
 
     return Delayed((rename or {}).get(key, key), graph)
 
@@ -302,9 +334,8 @@ def _failed(key: str, outcome: Outcome | None, reason: str) -> JobFailed:
 
 def failure_cause(pickled: bytes | None) -> BaseException | None:
     """The error that a task raised, where its class can be found here."""
-
     try:
-        cause = pickle.loads(pickled) if pickled else None  # noqa: S301  (made by this user's own worker)
+        cause = pickle.loads(pickled) if pickled else None
     except Exception:
         return None
     return cause if isinstance(cause, BaseException) else None

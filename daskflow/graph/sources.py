@@ -1,4 +1,4 @@
-"""Finds the syntax tree that a loaded function or class was made from.
+"""Finds the syntax tree that a loaded function was made from.
 
 A source file may have changed since its module was imported. A tree is therefore only handed out when
 compiling it gives the very code that is loaded; otherwise the caller falls back to the bytecode.
@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import ast
 import linecache
+import re
 import sys
-from collections.abc import Iterator
 from types import CodeType, FunctionType
+from typing import Any, cast
 
-Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
+from daskflow.graph.names import codes_of
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+_KINDS = 0xFFFF
+"""The flags of a code that say what it is; higher bits tell which `__future__` it was compiled with."""
 
 
 class SourceFile:
-    """The definitions in one source file, or in one notebook cell.
+    """The functions in one source file, or in one notebook cell.
 
     Parameters
     ----------
@@ -36,27 +40,20 @@ class SourceFile:
     def __init__(self, text: str, filename: str) -> None:
         tree = ast.parse(text, filename)
         self._functions: dict[str, list[tuple[CodeType, Definition]]] = {}
-        self._classes: dict[str, list[ast.ClassDef]] = {}
         self._collect(tree, compile(tree, filename, "exec", dont_inherit=True))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef):
-                self._classes.setdefault(node.name, []).append(node)
 
     def _collect(self, tree: ast.AST, module: CodeType) -> None:
         nodes: dict[tuple[str, int], list[Definition]] = {}
         for node in ast.walk(tree):
-            if isinstance(node, _FUNCTIONS):
+            if isinstance(node, Definition):
                 nodes.setdefault((_name(node), _first_line(node)), []).append(node)
-        # Two lambdas of one line share name and line; both lists are in the order of the source then.
-        for found in nodes.values():
-            found.sort(key=lambda node: node.col_offset)
-        taken: dict[tuple[str, int], int] = {}
-        for code in _nested(module):
-            place = (code.co_name, code.co_firstlineno)
-            index = taken.get(place, 0)
-            if index < len(nodes.get(place, ())):
-                taken[place] = index + 1
-                self._functions.setdefault(code.co_name, []).append((code, nodes[place][index]))
+        for code in codes_of(module):
+            found = nodes.get((code.co_name, code.co_firstlineno), [])
+            if len(found) > 1:
+                # Several lambdas in one line: the innermost one that holds all columns of the code.
+                found = sorted([node for node in found if _holds(node, code)], key=_extent)
+            if found:
+                self._functions.setdefault(code.co_name, []).append((code, found[0]))
 
     def function(self, code: CodeType) -> Definition | None:
         """The definition whose code equals `code` but for its position, the nearest one first."""
@@ -66,14 +63,6 @@ class SourceFile:
         )
         return next((node for own, node in found if same_code(own, code)), None)
 
-    def class_(self, name: str, methods: dict[str, CodeType]) -> ast.ClassDef | None:
-        """The class of that name whose methods have the given codes."""
-        for node in reversed(self._classes.get(name, [])):
-            own = {child.name: child for child in node.body if isinstance(child, _FUNCTIONS[:2])}
-            if all(self.function(code) is own[name] for name, code in methods.items() if name in own):
-                return node
-        return None
-
 
 _FILES: dict[str, tuple[tuple[str, ...], SourceFile | None]] = {}
 
@@ -81,11 +70,21 @@ _FILES: dict[str, tuple[tuple[str, ...], SourceFile | None]] = {}
 def source_file(filename: str) -> SourceFile | None:
     """The definitions of a file as it is now, or None where it cannot be read."""
     linecache.checkcache(filename)
-    lines = tuple(linecache.getlines(filename))
+    lines = tuple(linecache.getlines(filename)) or _command_line(filename)
     known = _FILES.get(filename)
     if known is None or known[0] != lines:
         known = _FILES[filename] = (lines, _parse("".join(lines), filename))
     return known[1]
+
+
+def _command_line(filename: str) -> tuple[str, ...]:
+    """What stands behind `python -c`."""
+    if filename != "<string>":
+        return ()
+    for option, text in zip(sys.orig_argv, sys.orig_argv[1:], strict=False):
+        if re.fullmatch("-[a-zA-Z]*c", option):
+            return tuple(text.splitlines(keepends=True))
+    return ()
 
 
 def _parse(text: str, filename: str) -> SourceFile | None:
@@ -102,41 +101,38 @@ def function_tree(function: FunctionType) -> Definition | None:
     return found.function(code) if found else None
 
 
-def class_tree(cls: type) -> ast.ClassDef | None:
-    """The tree of a class, or None where no source gives the methods that are loaded."""
-    methods = {name: member.__code__ for name, member in vars(cls).items() if isinstance(member, FunctionType)}
-    names = {code.co_filename for code in methods.values() if not code.co_filename.startswith("<")}
-    found = source_file(_file_of(cls) if not names else sorted(names)[0])
-    return found.class_(cls.__name__, methods) if found else None
-
-
-def _file_of(cls: type) -> str:
-    return getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
-
-
 def same_code(one: CodeType, other: CodeType) -> bool:
     """Whether two codes do the same, wherever they stand."""
-    return (
-        one.co_code == other.co_code
-        and one.co_names == other.co_names
-        and one.co_varnames == other.co_varnames
-        and one.co_freevars == other.co_freevars
-        and one.co_flags == other.co_flags
-        and len(one.co_consts) == len(other.co_consts)
-        and all(map(_same_constant, one.co_consts, other.co_consts))
-    )
-
-
-def _same_constant(one: object, other: object) -> bool:
-    if isinstance(one, CodeType) and isinstance(other, CodeType):
-        return same_code(one, other)
-    return type(one) is type(other) and repr(one) == repr(other)
+    return _essence(one) == _essence(other)
 
 
 def code_text(code: CodeType) -> str:
     """A text of the bytecode, without positions and docstring: stands in where there is no source."""
-    constants = [code_text(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts[_documented(code) :]]
-    return f"code({code.co_code.hex()},{code.co_names},{code.co_varnames},{code.co_freevars},{constants})"
+    return f"code{_essence(code, documented=False)!r}"
+
+
+def _essence(code: CodeType, *, documented: bool = True) -> tuple[Any, ...]:
+    """What a code does; equal for equal codes in all processes of one version of Python."""
+    start = 0 if documented else _documented(code)
+    return (
+        code.co_code,
+        code.co_exceptiontable,
+        code.co_flags & _KINDS,
+        (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount),
+        (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars),
+        tuple([_constant(constant, documented) for constant in code.co_consts[start:]]),
+    )
+
+
+def _constant(value: object, documented: bool) -> Any:
+    if isinstance(value, CodeType):
+        return _essence(value, documented=documented)
+    if isinstance(value, tuple):
+        return ("tuple", *[_constant(item, documented) for item in value])
+    if isinstance(value, frozenset):
+        # The order of a set is another in each process.
+        return ("set", *sorted(repr(_constant(item, documented)) for item in value))
+    return type(value).__name__, repr(value)
 
 
 def _documented(code: CodeType) -> int:
@@ -146,17 +142,24 @@ def _documented(code: CodeType) -> int:
     return int(bool(code.co_consts) and isinstance(code.co_consts[0], str) and code.co_name != "<lambda>")
 
 
-def _nested(code: CodeType) -> Iterator[CodeType]:
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield constant
-            yield from _nested(constant)
+def _holds(node: Definition, code: CodeType) -> bool:
+    """Whether all columns of a code lie within a lambda's body."""
+    if not isinstance(node, ast.Lambda):
+        return True
+    start, stop = _span(node.body)
+    places = [place for place in code.co_positions() if None not in place and place[2] != place[3]]
+    return bool(places) and all(
+        start <= (line, column) and (last_line, last_column) <= stop
+        for line, last_line, column, last_column in cast("list[tuple[int, int, int, int]]", places)
+    )
 
 
-def codes_of(code: CodeType) -> Iterator[CodeType]:
-    """A code and all codes inside it."""
-    yield code
-    yield from _nested(code)
+def _span(node: ast.expr) -> tuple[tuple[int, int], tuple[int, int]]:
+    return (node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0)
+
+
+def _extent(node: Definition) -> tuple[int, int]:
+    return (node.end_lineno or 0) - node.lineno, (node.end_col_offset or 0) - node.col_offset
 
 
 def _name(node: Definition) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import collections
 import copy
 import dataclasses
+import functools
+import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
+
+from daskflow.errors import UsageError
 
 
 class Slot(NamedTuple):
@@ -21,6 +26,8 @@ class Nest(NamedTuple):
     """A container that holds slots somewhere inside."""
 
     content: Any
+    text: str = ""
+    """Digest of the canonical text of the content, slots included."""
 
 
 ATOMS = frozenset({int, float, bool, type(None), str, bytes, complex, type, type(Ellipsis)})
@@ -32,7 +39,8 @@ _LEAVES = ATOMS | {Slot}
 def transform(value: Any, leaf: Callable[[Any], Any]) -> Any:
     """A copy of a nested structure with `leaf` applied to everything that is not a container.
 
-    Containers are lists, tuples, named tuples, sets, dicts, dataclasses and pydantic models.
+    Containers are lists, tuples, named tuples, sets, dicts, their kin in `collections`, dataclasses and pydantic
+    models.
     """
     kind = type(value)
     if kind in _LEAVES:
@@ -41,29 +49,70 @@ def transform(value: Any, leaf: Callable[[Any], Any]) -> Any:
         return kind([transform(item, leaf) for item in value])
     if kind is dict:
         return {transform(k, leaf): transform(v, leaf) for k, v in value.items()}
+    if kind in (collections.OrderedDict, collections.defaultdict):
+        made = value.copy()
+        made.clear()
+        made.update([(transform(k, leaf), transform(v, leaf)) for k, v in value.items()])
+        return made
+    if kind is collections.deque:
+        return collections.deque([transform(item, leaf) for item in value], value.maxlen)
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
         return kind(*[transform(item, leaf) for item in value])
-    if isinstance(value, BaseModel):
-        # The copy keeps what validation would refuse: a job where its result will be.
-        return value.model_copy(update={name: transform(getattr(value, name), leaf) for name in kind.model_fields})
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _dataclass(value, leaf)
+    if isinstance(value, BaseModel) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
+        return _record(value, leaf)
     return leaf(value)
 
 
-def _dataclass(value: Any, leaf: Callable[[Any], Any]) -> Any:
-    made = copy.copy(value)
-    for field in dataclasses.fields(value):
-        object.__setattr__(made, field.name, transform(getattr(value, field.name), leaf))
+def _record(value: Any, leaf: Callable[[Any], Any]) -> Any:
+    """A copy that keeps what validation would refuse: a job where its result will be."""
+    made = value.model_copy() if isinstance(value, BaseModel) else copy.copy(value)
+    for name, field in fields_of(value).items():
+        changed = transform(field, leaf)
+        extra = getattr(made, "__pydantic_extra__", None)
+        if name in (getattr(made, "__pydantic_private__", None) or ()):
+            made.__pydantic_private__[name] = changed
+        elif extra is not None and name in extra:
+            extra[name] = changed
+        else:
+            object.__setattr__(made, name, changed)
     return made
 
 
+def fields_of(value: Any) -> dict[str, Any]:
+    """What a dataclass or pydantic model holds, beside what cached properties keep."""
+    cls = type(value)
+    if isinstance(value, BaseModel):
+        found = {name: getattr(value, name) for name in cls.model_fields if hasattr(value, name)}
+        return {**found, **(value.model_extra or {}), **(value.__pydantic_private__ or {})}
+    found = {item.name: getattr(value, item.name) for item in dataclasses.fields(value) if hasattr(value, item.name)}
+    others = {
+        name: item
+        for name, item in getattr(value, "__dict__", {}).items()
+        if not isinstance(getattr(cls, name, None), functools.cached_property)
+    }
+    return {**others, **found}
+
+
+_FIXED = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
+
+
 def snapshot(value: Any) -> Any:
-    """A value that later changes of the original do not reach; immutable values are returned as they are."""
-    if type(value) in ATOMS or callable(value) or hasattr(value, "__dask_graph__"):
+    """A value that later changes of the original do not reach; immutable values are returned as they are.
+
+    Raises
+    ------
+    UsageError
+        A job is hidden in an object where it cannot be replaced by its result.
+    """
+    if type(value) in ATOMS or isinstance(value, _FIXED):
         return value
     try:
         return copy.deepcopy(value)
+    except UsageError as error:
+        raise UsageError(
+            f"A {type(value).__qualname__} holds a job, which cannot be found in there. Pass jobs as arguments of "
+            "their own, or in lists, tuples, dictionaries, dataclasses or pydantic models."
+        ) from error
     except Exception:  # a value that cannot be copied is sent as it is when the job goes out
         return value
 

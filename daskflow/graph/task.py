@@ -201,7 +201,7 @@ class Task(Generic[P, R]):
         return [self(**dict(zip(names, row, strict=True))) for row in itertools.product(*varied.values())]
 
     def __reduce__(self) -> Any:
-        if _importable(self):
+        if importable(self):
             return self.__qualname__
         return _rebuilt, (self.function, self.policy)
 
@@ -251,7 +251,8 @@ def findable(module: str) -> bool:
         return False
 
 
-def _importable(task: Task[Any, Any]) -> bool:
+def importable(task: Any) -> bool:
+    """Whether other processes find this very task by its name."""
     if not findable(task.__module__):
         return False
     found: Any = sys.modules.get(task.__module__)

@@ -48,6 +48,6 @@ class Template:
             return leaf.slot(self.slot(leaf.job()).index)
         if hasattr(leaf, "__dask_graph__") and not isinstance(leaf, type) and leaf.__dask_graph__() is not None:
             self._slots += 1
-            self._known[id(leaf)] = (len(self._known), Collection(leaf))
-            return Slot(len(self._known) - 1)
+            known = self._known.setdefault(id(leaf), (len(self._known), Collection(leaf)))
+            return Slot(known[0])
         return snapshot(leaf)

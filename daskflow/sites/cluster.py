@@ -6,7 +6,8 @@ import multiprocessing.spawn
 import os
 import threading
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from daskflow.errors import SiteError
@@ -17,7 +18,8 @@ from daskflow.sites.site import Listener, Node, Perform
 class Connect(Protocol):
     """Opens a connection to a cluster: gives the client, and what to close after it."""
 
-    def __call__(self) -> tuple[Any, Sequence[Any]]: ...
+    def __call__(self) -> tuple[Any, Sequence[Any]]:
+        """Open it."""
 
 
 class ClusterSite:
@@ -75,8 +77,8 @@ class ClusterSite:
         self, nodes: Sequence[Node], kept: Iterable[str], listener: Listener, foreign: Mapping[str, Any]
     ) -> None:
         """Send nodes to the cluster as one low-level graph."""
-        from dask._expr import LLGExpr  # noqa: PLC0415
-        from dask._task_spec import Task, TaskRef, convert_legacy_graph  # noqa: PLC0415
+        from dask._expr import LLGExpr
+        from dask._task_spec import Task, TaskRef, convert_legacy_graph
 
         client = self.open()
         topic = self._topic_of(listener)
@@ -163,11 +165,11 @@ def local_cluster(*, workers: int, threads: int, processes: bool, memory: str | 
     """Connects to a `LocalCluster` of its own."""
 
     def connect() -> tuple[Any, Sequence[Any]]:
-        import dask  # noqa: PLC0415
-        from distributed import Client, LocalCluster  # noqa: PLC0415
+        import dask
+        from distributed import Client, LocalCluster
 
         # Small results: pushing tasks to the workers beats queueing them on the scheduler by a factor of two.
-        with dask.config.set({"distributed.scheduler.worker-saturation": "inf"}):
+        with dask.config.set({"distributed.scheduler.worker-saturation": "inf"}), _leaving_half_open():
             cluster = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=threads,
@@ -184,11 +186,29 @@ def local_cluster(*, workers: int, threads: int, processes: bool, memory: str | 
     return connect
 
 
+@contextmanager
+def _leaving_half_open() -> Iterator[None]:
+    """After Ctrl-C within the block dask does not try, with a traceback, to close at exit what has not begun yet.
+
+    The processes that were started already end with this one.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        from distributed.core import Status
+        from distributed.deploy.spec import SpecCluster
+
+        for cluster in list(SpecCluster._instances):
+            if cluster.status in (Status.created, Status.starting, Status.init):
+                cluster.shutdown_on_close = False
+        raise
+
+
 def running_cluster(address: str) -> Connect:
     """Connects to the dask scheduler at an address."""
 
     def connect() -> tuple[Any, Sequence[Any]]:
-        from distributed import Client  # noqa: PLC0415
+        from distributed import Client
 
         return Client(address, set_as_default=False, timeout=30), []
 
@@ -200,6 +220,8 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+# Not imported: it must be executed as the main module.
+_WORKER_MAIN = "daskflow.sites.worker_main"
 _prepare = multiprocessing.spawn.get_preparation_data
 
 
@@ -207,7 +229,7 @@ def _without_main(name: str) -> dict[str, Any]:
     data = _prepare(name)
     if name.startswith("Dask Worker"):
         data.pop("init_main_from_path", None)
-        data.pop("init_main_from_name", None)
+        data["init_main_from_name"] = _WORKER_MAIN
     return data
 
 
@@ -216,5 +238,6 @@ def _keep_main_out_of_workers() -> None:
 
     A spawned process imports the main module of its parent, so that a script which calls a flow at its top level
     would start itself again in each worker. Functions of the main module travel by value: nobody needs it there.
+    What they execute in its place is `worker_main`.
     """
     multiprocessing.spawn.get_preparation_data = _without_main

@@ -20,7 +20,7 @@ _PAUSE = 0.02
 
 def ride(perform: Any, topic: str, package: bytes, *values: Any) -> Any:
     """Perform a package inside a dask task, and put what happened into the task's metadata."""
-    from distributed.worker import get_worker, thread_state  # noqa: PLC0415
+    from distributed.worker import get_worker, thread_state
 
     value, records, again = perform(package, *values)
     get_worker().state.tasks[thread_state.key].metadata[_METADATA] = (topic, records, again)
@@ -34,7 +34,7 @@ def again(load: Any, package: bytes) -> Any:
 
 def plugin(load: Any, boxes: str) -> Any:
     """The plugin for a scheduler; its base class is imported late, because that costs half a second."""
-    from distributed import SchedulerPlugin  # noqa: PLC0415
+    from distributed import SchedulerPlugin
 
     return type("RelayPlugin", (Relay, SchedulerPlugin), {})(load, boxes)
 
@@ -133,7 +133,7 @@ class Relay:
         self._scheduler._broker.truncate(topic)
 
     def _replace(self, key: Any) -> None:
-        from dask._task_spec import Task  # noqa: PLC0415
+        from dask._task_spec import Task
 
         task = self._scheduler.tasks[key]
         task.run_spec = Task(key, again, self._load, self._again[key])

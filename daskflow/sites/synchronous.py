@@ -68,7 +68,7 @@ class SynchronousSite:
 def _computed(foreign: Mapping[str, Any], nodes: Sequence[Node]) -> dict[str, Any]:
     if not foreign:
         return {}
-    import dask  # noqa: PLC0415
+    import dask
 
     wanted = [key for node in nodes for key in node.upstream if key in foreign]
     return dict(zip(wanted, dask.get(dict(foreign), wanted), strict=True))

@@ -25,19 +25,16 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for name, command in {
-    "run": run_command,
-    "plan": plan_command,
-    "why": why_command,
-    "runs": runs_command,
-    "show": show_command,
-    "logs": logs_command,
-    "cancel": cancel_command,
-    "resume": resume_command,
-    "report": report_command,
-    "demo": demo_command,
-}.items():
-    app.command(name)(command)
+app.command("run")(run_command)
+app.command("plan")(plan_command)
+app.command("why")(why_command)
+app.command("runs")(runs_command)
+app.command("show")(show_command)
+app.command("logs")(logs_command)
+app.command("cancel")(cancel_command)
+app.command("resume")(resume_command)
+app.command("report")(report_command)
+app.command("demo")(demo_command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -106,7 +106,8 @@ def _show_summary(found: Summary) -> None:
     say(f"arguments: {_told(run.arguments) or 'none'}", f"target:    {run.target or 'not known'}")
     say(f"started:   {moment(run.started)} on {run.host} (process {run.pid}), site {run.site}")
     say(f"took:      {duration(found.seconds)}; CPU {duration(found.cpu)}, peak memory {size(found.memory)}")
-    show_table(*counts_rows(found.counts))
+    if found.jobs:
+        show_table(*counts_rows(found.counts))
     for failed in found.failures[:_FAILED]:
         say(f"{failed.job.number} {failed.job.key} failed: {failed.error}", style="red")
     if len(found.failures) > _FAILED:

@@ -94,7 +94,7 @@ class _Live:
     """A table that is drawn over itself; what the flow prints appears above it."""
 
     def __init__(self) -> None:
-        from rich.live import Live  # noqa: PLC0415
+        from rich.live import Live
 
         self._live = Live(console=console(), auto_refresh=False, transient=True)
         self._live.start()
@@ -148,11 +148,11 @@ def summed(counts: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
 
 
 def _table(run: Run, seconds: float) -> Group:
-    from rich import box  # noqa: PLC0415
-    from rich.console import Group  # noqa: PLC0415
-    from rich.progress_bar import ProgressBar  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich import box
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("task")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from daskflow.errors import DaskflowError, StoreError, UsageError
+from daskflow.errors import DaskflowError, JobCancelled, RunInterrupted, StoreError, UsageError
 from daskflow.execution.launcher import Order
 from daskflow.execution.perform import describe
 from daskflow.execution.run import Run
@@ -69,7 +69,7 @@ def see_through(start: Callable[[Order], Run], order: Order, *, quiet: bool, as_
 @contextmanager
 def _stoppable() -> Iterator[None]:
     """Within the block the first Ctrl-C, or SIGTERM, ends the run cleanly; another one ends the process at once."""
-    presses = []
+    presses: list[int] = []
 
     def stop(signum: int, frame: FrameType | None) -> None:
         if presses:
@@ -79,9 +79,9 @@ def _stoppable() -> Iterator[None]:
         raise KeyboardInterrupt
 
     # A shell that starts a process in the background has it ignore Ctrl-C.
-    minded = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
-    for number in minded:
-        signal.signal(number, stop)
+    for one in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(one) is not signal.SIG_IGN:
+            signal.signal(one, stop)
     yield
 
 
@@ -131,7 +131,9 @@ def _metrics(run: Run) -> list[ReportRecord]:
 
 def _tell(run: Run, seconds: float) -> None:
     if run.state is not RunState.succeeded:
-        say(_text_of(error_of(run)), error=True)
+        error = error_of(run)
+        if not isinstance(error, (RunInterrupted, JobCancelled)):
+            say(_text_of(error), error=True)
         say(f"Run {run.id} {run.state} after {duration(seconds)}. Go on with it: daskflow resume {run.id}", error=True)
         if run.state is RunState.failed:
             say(f"See more: daskflow show {run.id}, daskflow logs {run.id} JOB, daskflow report {run.id}", error=True)

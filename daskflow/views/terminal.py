@@ -36,7 +36,7 @@ STYLES = {
 
 def console(*, error: bool = False) -> Console:
     """The console of standard output, or of standard error."""
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
     stream = sys.stderr if error else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPED_WIDTH
@@ -51,8 +51,8 @@ def say(*lines: str, style: str | None = None, error: bool = False) -> None:
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "") -> None:
     """Print a table; cells that are states are coloured, numbers stand at the right."""
-    from rich import box  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from rich import box
+    from rich.table import Table
 
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, title_style="bold")
     for place, name in enumerate(columns):
@@ -64,7 +64,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: 
 
 
 def _cell(value: Any) -> Any:
-    from rich.text import Text  # noqa: PLC0415
+    from rich.text import Text
 
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return Text(text, style=STYLES.get(text, ""))

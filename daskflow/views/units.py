@@ -64,7 +64,7 @@ def number(value: Any) -> str:
 
 def shortened(value: Any) -> str:
     """A value as text that is no longer than a page."""
-    from rich.pretty import pretty_repr  # noqa: PLC0415
+    from rich.pretty import pretty_repr
 
     lines = pretty_repr(value, max_width=_WIDTH, max_length=20, max_string=500, max_depth=6).splitlines()
     lines = [line if len(line) <= 2 * _WIDTH else f"{line[: 2 * _WIDTH]}..." for line in lines]

@@ -420,7 +420,9 @@ def test_a_full_disk_stops_the_run_and_what_was_recorded_is_good(lab: Lab, tmp_p
 
     @lab.flow
     def study(n: int) -> Any:
-        for i in range(n):
+        work(0).result()
+        lab.project.writer.flush()
+        for i in range(1, n):
             work(i).result()
 
     project = lab.project

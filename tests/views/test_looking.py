@@ -1,0 +1,84 @@
+"""`runs`, `show`, `logs`, `why`, `report`, as processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def test_runs_are_listed_newest_first(place: Any) -> None:
+    place.run("run", "flows.py:study")
+    place.run("run", "flows.py:study", "--set", "n=1")
+    place.run("run", "flows.py:broken", code=1)
+    assert [run["state"] for run in place.json("runs")] == ["failed", "succeeded", "succeeded"]
+    assert [run["arguments"]["n"] for run in place.json("runs", "--flow", "study")] == [1, 3]
+    assert len(place.json("runs", "--limit", "1")) == 1
+    assert "payload" not in place.json("runs")[0]
+    assert "n=1, seconds=0.0" in place.run("runs")
+
+
+def test_show_sums_up(place: Any) -> None:
+    place.run("run", "flows.py:study", "--set", "bad=2", code=1)
+    out = place.run("show")
+    assert "ValueError: no <b>good</b>" in out
+    assert "n=3" in out
+    assert "job.failed" in out
+    found = place.json("show", "last")
+    assert found["counts"]["check"] == {"succeeded": 2, "failed": 1}
+    assert len(found["failures"]) == 1
+    assert {event["kind"] for event in found["events"]} >= {"job.failed", "job.skipped"}
+
+
+def test_show_selects_jobs_and_events(place: Any) -> None:
+    place.run("run", "flows.py:study", "--set", "bad=2", code=1)
+    assert [job["task"] for job in place.json("show", "--state", "failed")["jobs"]] == ["check"]
+    assert len(place.json("show", "--task", "load")["jobs"]) == 3
+    assert {event["kind"] for event in place.json("show", "--events", "job.f*")["events"]} == {"job.failed"}
+    assert "load" not in place.run("show", "--task", "check")
+    assert "job.skipped" not in place.run("show", "--events", "job.f*")
+
+
+def test_run_may_be_named_by_the_end_of_its_id(place: Any) -> None:
+    run = place.json("run", "flows.py:study")["run"]
+    assert run in place.run("show", run[-6:])
+    assert "nothing-like-it" in place.error("show", "nothing-like-it")
+
+
+def test_logs_show_what_was_printed_and_tracebacks(place: Any) -> None:
+    place.run("run", "flows.py:study", "--set", "bad=2", code=1)
+    out = place.run("logs")
+    assert "loading 0" in out
+    assert "raise ValueError" in out
+    assert "the flow prints this" not in out
+    assert place.run("logs", "last", "0").splitlines()[1:] == ["loading 0"]
+    assert place.json("logs", "last", "0")[0]["text"] == "loading 0\n"
+    assert "no job 'nobody'" in place.error("logs", "last", "nobody")
+
+
+def test_why_names_the_helper_that_was_edited_two_jobs_up(place: Any) -> None:
+    place.run("run", "flows.py:study")
+    place.write("helpers.py", (place.directory / "helpers.py").read_text().replace("number * FACTOR", "FACTOR * number"))
+    place.run("run", "flows.py:study", "--set", "n=4")
+    out = place.run("why", "last", "check-" + _key(place, "check"))
+    assert "comes from scale-" in out
+    assert "because of scale-" in out
+    assert "helpers.scaled changed" in out or "scaled" in out.split("because of")[1]
+    steps = place.json("why", "last", "total")
+    assert any("scaled" in reason for step in steps for reason in step["reasons"])
+
+
+def _key(place: Any, task: str) -> str:
+    return str(place.json("show", "--task", task)["jobs"][0]["key"]).partition("-")[2]
+
+
+def test_why_of_the_first_and_of_a_cached_job(place: Any) -> None:
+    place.run("run", "flows.py:study")
+    assert "no job of the task total ran before" in place.run("why", "last", "total")
+    place.run("run", "flows.py:study")
+    assert "was not run" in place.run("why", "last", "total")
+
+
+def test_report_is_written_where_asked(place: Any) -> None:
+    run = place.json("run", "flows.py:study")["run"]
+    place.run("report", "last", "-o", "out/page.html")
+    assert "<h1>study" in (place.directory / "out" / "page.html").read_text()
+    assert place.run("report") == f"daskflow-{run}.html\n"
