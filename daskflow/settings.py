@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar, overload
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from daskflow.artifacts.store import ObjectStore
 from daskflow.artifacts.values import Values
@@ -37,6 +37,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 FILE = "daskflow.yaml"
+_PREFIX = "DASKFLOW_"
 
 
 class SiteSettings(BaseModel):
@@ -57,6 +58,12 @@ class SiteSettings(BaseModel):
     """Address of the scheduler, for the kind `dask`: `tcp://host:8786`."""
     dashboard: str = "127.0.0.1:0"
     """Where the dask dashboard listens; port 0 takes any free one, an empty text switches it off."""
+
+    @model_validator(mode="after")
+    def _has_address(self) -> SiteSettings:
+        if self.kind == "dask" and not self.address:
+            raise ValueError("a site of the kind 'dask' needs the address of its scheduler: address: tcp://host:8786")
+        return self
 
 
 _BUILT_IN = {
@@ -101,15 +108,18 @@ def load(file: Path | str | None = None) -> Settings:
         A file or a variable does not fit; the message names the option.
     """
     files = _files(file)
-    if not files and not any(name.startswith("DASKFLOW_") for name in os.environ):
+    variables = [name for name in os.environ if name.startswith(_PREFIX)]
+    if not files and not variables:
         return Settings()
+    for name in variables:
+        # pydantic-settings passes over names that it does not know.
+        if name.removeprefix(_PREFIX).partition("__")[0].lower() not in Settings.model_fields:
+            raise SettingsInvalid(f"The variable {name} names no option. There are {', '.join(Settings.model_fields)}.")
     from pydantic_settings import BaseSettings, SettingsConfigDict, YamlConfigSettingsSource
     from yaml import YAMLError
 
     class Sources(Settings, BaseSettings):
-        model_config = SettingsConfigDict(
-            env_prefix="DASKFLOW_", env_nested_delimiter="__", extra="forbid", frozen=True
-        )
+        model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
 
         @classmethod
         def settings_customise_sources(
@@ -127,7 +137,8 @@ def load(file: Path | str | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise SettingsInvalid(f"The option {place!r} does not fit: {first['msg']} (read {_read(files)}).") from None
+        what = "is not known" if first["type"] == "extra_forbidden" else f"does not fit: {first['msg']}"
+        raise SettingsInvalid(f"The option {place!r} {what} (read {_read(files)}).") from None
     except (YAMLError, TypeError, ValueError, OSError) as error:
         raise SettingsInvalid(f"The configuration cannot be read: {error} (read {_read(files)}).") from None
 

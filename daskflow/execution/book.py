@@ -43,7 +43,7 @@ class Book:
         self._free = itertools.count(max(self._numbers.values(), default=-1) + 1)
         self._codes: set[str] = set()
         self._rows: dict[str, list[Any]] = {}
-        self._results: list[tuple[Job, Outcome]] = []
+        self._results: list[tuple[Job, Outcome, float]] = []
 
     def number(self, key: str) -> int:
         """The number of a job: the one it had before the run was resumed, or the next."""
@@ -90,12 +90,20 @@ class Book:
         """A job changed its state without an attempt."""
         self._add("states", (self._run, job.number, str(job.state), job.reason))
 
-    def ended(self, job: Job, outcome: Outcome) -> None:
-        """An attempt ended."""
+    def ended(self, job: Job, outcome: Outcome, usual: float) -> None:
+        """An attempt ended.
+
+        Parameters
+        ----------
+        usual
+            How long a job of its task takes [s]: what is recorded where nothing was performed, since the journal
+            learns durations from results.
+        """
         if outcome.state in (JobState.succeeded, JobState.failed):
             self._add("attempts", _attempt_row(self._run, job.number, outcome))
         if outcome.value is not None and job.task.policy.cache is not False:
-            self._results.append((job, outcome))
+            performed = outcome.state == JobState.succeeded
+            self._results.append((job, outcome, outcome.stop - outcome.start if performed else usual))
         if outcome.final:
             self._add("states", (self._run, job.number, outcome.state, outcome.reason))
         if outcome.reports:
@@ -121,7 +129,7 @@ class Book:
             return
         rows, self._rows = self._rows, {}
         results, self._results = self._results, []
-        rows["results"] = [_result_row(self._run, job, outcome, priors) for job, outcome in results]
+        rows["results"] = [_result_row(self._run, *result, priors) for result in results]
         self._writer.put_together(rows)
 
 
@@ -153,7 +161,7 @@ def _attempt_row(run: str, number: int, outcome: Outcome) -> tuple[Any, ...]:
     )
 
 
-def _result_row(run: str, job: Job, outcome: Outcome, priors: Mapping[str, Prior]) -> tuple[Any, ...]:
+def _result_row(run: str, job: Job, outcome: Outcome, seconds: float, priors: Mapping[str, Prior]) -> tuple[Any, ...]:
     prior = priors.get(job.key)
     value = outcome.value
     assert value is not None
@@ -169,6 +177,6 @@ def _result_row(run: str, job: Job, outcome: Outcome, priors: Mapping[str, Prior
         value.inline,
         run,
         outcome.stop,
-        outcome.stop - outcome.start,
+        seconds,
         outcome.memory,
     )

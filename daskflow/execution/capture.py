@@ -11,7 +11,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -36,22 +36,32 @@ class Log:
 
     def write(self, text: str) -> None:
         """Append text."""
-        if self._file is None:
-            if not self._directory:
-                return
+        self.share()
+        if self._file is not None:
+            self._file.write(text)
+
+    def share(self) -> None:
+        """Open the file now, so that a forked process writes to it too."""
+        if self._file is None and self._directory:
             self._file = _thread_file(self._directory)
             self._start = self._file.size
-        self._file.write(text)
+
+    def catch_up(self) -> None:
+        """Take note of what a forked process has written."""
+        if self._file is not None:
+            self._file.catch_up()
 
     def slice(self) -> LogSlice | None:
         """Where the log lies; None when nothing was written."""
-        if self._file is None:
+        if self._file is None or self._file.size == self._start:
             return None
         return LogSlice(self._file.name, self._start, self._file.size)
 
 
 class _ThreadFile:
     """The log file of this thread, for one run."""
+
+    _descriptor = -1
 
     def __init__(self, directory: str) -> None:
         Path(directory).mkdir(parents=True, exist_ok=True)
@@ -60,13 +70,17 @@ class _ThreadFile:
         self._descriptor = os.open(
             os.path.join(directory, self.name), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
         )
+        self.catch_up()
+
+    def catch_up(self) -> None:
         self.size = os.fstat(self._descriptor).st_size
 
     def write(self, text: str) -> None:
         self.size += os.write(self._descriptor, text.encode(errors="backslashreplace"))
 
     def __del__(self) -> None:
-        os.close(self._descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
 
 
 def _thread_file(directory: str) -> _ThreadFile:
@@ -91,6 +105,9 @@ class _Stream:
             return self.original.write(text)
         log.write(text)
         return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        self.write("".join(lines))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.original, name)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from daskflow.execution.bundles import Group
 from daskflow.execution.package import ONCE, Assignment, Attempts, Package, Shipped, Source, pack
 from daskflow.execution.plan import Prior
-from daskflow.graph.encoding import digest
 from daskflow.graph.job import Collection, Job
 from daskflow.graph.structure import ATOMS, Slot
 from daskflow.graph.task import findable, importable
@@ -43,6 +44,8 @@ class Packer:
     def __init__(self, bench: bytes) -> None:
         self._bench = bench
         self._tasks: dict[tuple[int, str], tuple[Any, bytes]] = {}
+        self._mark = uuid.uuid4().hex[:8]
+        self._count = itertools.count()
 
     def ship(
         self,
@@ -66,24 +69,42 @@ class Packer:
         """
         node_of = dict(flying)
         bundled: set[str] = set()
-        for group in groups:
-            key = _node_key(group)
+        keys = [self._node_key(group) for group in groups]
+        for key, group in zip(keys, groups, strict=True):
             node_of.update((job.key, key) for job in group)
             if len(group) > 1:
                 bundled.add(key)
-        wanted = _wanted(groups, node_of)
+        view = _View(stored, node_of, bundled, priors, _wanted(groups, node_of))
         shipment = Shipment([], [], {}, {})
         used: set[str] = set()
-        for group in groups:
-            node = self._node(group, _View(stored, node_of, bundled, priors, wanted), shipment.foreign)
+        for key, group in zip(keys, groups, strict=True):
+            node = self._node(key, group, view, shipment.foreign)
             shipment.nodes.append(node)
             shipment.members[node.key] = group
             used.update(node.upstream)
         shipment.kept.extend(node.key for node in shipment.nodes if node.key not in used)
         return shipment
 
-    def _node(self, group: Group, view: _View, foreign: dict[str, Any]) -> Node:
-        key = _node_key(group)
+    def fault(self, job: Job) -> Exception | None:
+        """Why a job cannot be sent to any site; None where it can."""
+        try:
+            self._packed(job)
+            pack(_only(job), plain=False)
+            for up in job.upstream:
+                if isinstance(up, Collection):
+                    up.graph()
+        except Exception as error:
+            return error
+        return None
+
+    def _node_key(self, group: Group) -> str:
+        # Unlike any other of this run and of all runs: dask takes two tasks of one key for the same, and tells only
+        # whom it knew first what became of it.
+        first = group[0]
+        name = first.key if len(group) == 1 else f"{first.task.policy.name}-bundle"
+        return f"{name}-{self._mark}-{next(self._count)}"
+
+    def _node(self, key: str, group: Group, view: _View, foreign: dict[str, Any]) -> Node:
         upstream: dict[str, int] = {}
         tasks: dict[bytes, int] = {}
         plain = True
@@ -145,17 +166,17 @@ def attempts(policy: Policy) -> Attempts:
     return Attempts(policy.retries, policy.retry_on, pauses, policy.timeout)
 
 
-def _node_key(group: Group) -> str:
-    if len(group) == 1:
-        return group[0].key
-    return f"{group[0].task.policy.name}-bundle-{digest(','.join([job.key for job in group]))}"
+def _only(job: Job) -> Package:
+    """What of a package only the job itself can spoil."""
+    assignment = Assignment(job.key, 0, job.arguments, attempts=attempts(job.task.policy))
+    return Package("", b"", (), (assignment,), (), bundle=False)
 
 
 def _wanted(groups: Sequence[Group], node_of: Mapping[str, str]) -> dict[str, dict[str, None]]:
     """The jobs of each bundle whose values others need; dictionaries, because these keep the order."""
     found: dict[str, dict[str, None]] = {}
     for group in groups:
-        own = _node_key(group)
+        own = node_of[group[0].key]
         for job in group:
             for up in job.upstream:
                 if isinstance(up, Job) and node_of.get(up.key, own) != own:

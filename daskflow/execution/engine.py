@@ -5,26 +5,23 @@ from __future__ import annotations
 import itertools
 import pickle
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from daskflow.errors import DaskflowError, ForeignJob, JobCycle, StoreError
+from daskflow.errors import ForeignJob, JobCycle, RunInterrupted, StoreError
 from daskflow.execution.book import Book
-from daskflow.execution.bundles import TINY, bundle
-from daskflow.execution.dispatch import Packer, Shipment
+from daskflow.execution.dispatch import Packer
 from daskflow.execution.package import Bench
-from daskflow.execution.plan import Prior, plan, priors, recalled
+from daskflow.execution.plan import Planned, plan, priors, recalled
 from daskflow.execution.project import BOXES, Project
+from daskflow.execution.roster import Roster
 from daskflow.graph.job import Job, lineage
-from daskflow.model.outcome import Failure, Known, Outcome, Stored
+from daskflow.model.outcome import Known, Outcome, Stored
 from daskflow.model.states import JobState
 from daskflow.sites import Site
 
 FLUSH_AT = 5000
 """So many new jobs are planned and submitted together at the latest."""
-PROBES = 2
-"""Of a task whose duration nobody knows, so many jobs for each slot go first; the others wait for what these teach."""
 
 
 class Engine:
@@ -48,7 +45,6 @@ class Engine:
 
     def __init__(self, project: Project, run: str, site: str) -> None:
         self.id = run
-        self.jobs: dict[str, Job] = {}
         self.failure: Exception | None = None
         """Why the run cannot go on; None as long as it can."""
         self.handled: set[str] = set()
@@ -58,22 +54,15 @@ class Engine:
         self._book = Book(project.writer, run, project.journal.numbers(run))
         self._attempts = project.journal.attempts_made(run)
         bench = Bench(run, project.values, str(project.logs / run), str(project.logs / BOXES))
-        self._packer = Packer(pickle.dumps(bench, protocol=5))
+        packer = Packer(pickle.dumps(bench, protocol=5))
+        self._roster = Roster(self._book, packer, self._site_of, bundling=project.bundling)
+        self.jobs = self._roster.jobs
         self._changed = threading.Condition(threading.RLock())
         self._flushing = threading.Lock()
         self._dispatching = threading.Lock()
         self._due = False
         self._occasions: dict[str, itertools.count[int]] = {}
         self._new: list[Job] = []
-        self._held: dict[str, Job] = {}
-        self._stored: dict[str, Stored] = {}
-        self._priors: dict[str, Prior] = {}
-        self._nodes: dict[str, tuple[Site, list[Job], int]] = {}
-        self._flying: dict[str, str] = {}
-        self._node_of: dict[str, str] = {}
-        self._seconds: dict[str, float] = {}
-        self._probing: dict[str, int] = {}
-        self._open = 0
         self._sites: dict[str, Site] = {}
         self._inbox: list[Callable[[], None]] = []
         self._stopping = False
@@ -90,13 +79,15 @@ class Engine:
         ------
         ForeignJob
             The job depends on one of another run.
+        SiteUnknown
+            No site is configured by the name that the call gave.
         """
         known = self.jobs.get(job.key)
         if known is not None:
             return known
-        for up in job.upstream:
-            if isinstance(up, Job) and up.host is not self:
-                self._adopt(up, job)
+        self._site_of(job)
+        if any(isinstance(up, Job) and up.host is not self for up in job.upstream):
+            job.upstream = tuple([self._own(up, job) if isinstance(up, Job) else up for up in job.upstream])
         with self._changed:
             known = self.jobs.setdefault(job.key, job)
             if known is job:
@@ -108,8 +99,9 @@ class Engine:
             self.flush()
         return known
 
-    def _adopt(self, up: Job, user: Job) -> None:
-        for job in lineage([up]):
+    def _own(self, up: Job, user: Job) -> Job:
+        """The job of this run that has the key of an upstream job, made outside of it or not."""
+        for job in lineage([up]) if up.host is not self else ():
             if job.host is None:
                 self.admit(job)
             elif job.host is not self:
@@ -117,6 +109,7 @@ class Engine:
                     f"{user.key} uses {job.key}, a job of the run {job.host.id}; this is the run {self.id}. "
                     "Call the task again here (what is remembered is not done again), or pass its result."
                 )
+        return self.jobs[up.key]
 
     def occasion(self, recipe: str) -> str:
         """The how-manieth equal call this is, for tasks that are never remembered."""
@@ -130,15 +123,21 @@ class Engine:
         TimeoutError
             It was not final in time.
         """
-        self.flush([job.key])
-        self._wait_until(lambda: job.state.final, timeout, job.key)
+        own = self.jobs[job.key]
+        if self.failure is None or not own.state.final:
+            self.flush([job.key])
+            self._wait_until(lambda: own.state.final, timeout, job.key)
+        if own is not job:
+            # An equal call outside of any flow: it made a job of its own, before the session was asked.
+            job.host, job.number, job.attempts = self, own.number, own.attempts
+            job.state, job.reason, job.record = own.state, own.reason, own.record
         if not job.state.good:
             self.handled.add(job.key)
 
     def wait_all(self) -> None:
         """Flush, then block until everything that was submitted is final."""
         self.flush()
-        self._wait_until(lambda: self._open == 0, None, "the run")
+        self._wait_until(lambda: self._roster.open == 0, None, "the run")
 
     def _wait_until(self, done: Callable[[], bool], timeout: float | None, what: str) -> None:
         with self._changed:
@@ -158,12 +157,12 @@ class Engine:
     def _complete(self, jobs: Sequence[Job]) -> dict[str, Stored]:
         """The stored values of jobs with all their bytes: those of cached ones are fetched, all in one query."""
         with self._changed:
-            bare = [job for job in jobs if self._stored[job.key].inline is None and not _apart(job)]
+            bare = [job for job in jobs if self._roster.stored[job.key].inline is None and not _apart(job)]
         if bare:
             found = self._project.journal.values([job.key for job in bare])
             with self._changed:
-                self._stored.update(found)
-        return {job.key: self._stored[job.key] for job in jobs}
+                self._roster.stored.update(found)
+        return {job.key: self._roster.stored[job.key] for job in jobs}
 
     def outcome(self, job: Job) -> Outcome | None:
         """What the latest attempt left."""
@@ -183,36 +182,48 @@ class Engine:
         DaskflowError
             The run cannot go on.
         """
-        if self.failure is not None:
-            raise self.failure
         with self._flushing:
             with self._changed:
+                if self.failure is not None:
+                    raise self.failure
                 new, self._new = self._new, []
                 again = [self.jobs[key] for key in asked if self.jobs[key].state is JobState.created]
             again = [job for job in again if job.key not in {n.key for n in new}] if again else []
+            try:
+                self._check_order(new)
+            except JobCycle:
+                self._new = [*new, *self._new]  # else the next flush would go on as if they had never been made
+                raise
             if new or again:
                 self._plan([*again, *new], asked)
+            elif self._due:
+                self._dispatch()
 
     def _plan(self, jobs: list[Job], asked: Sequence[str]) -> None:
-        self._check_order(jobs)
-        planned = plan(jobs, self._project.journal, self._project.present, asked)
+        try:
+            planned = plan(jobs, self._project.journal, self._project.present, asked)
+            self._queue(jobs, planned)
+        except Exception as error:  # half planned jobs would never be final
+            self.fail(error)
+            raise
+        self._dispatch()
+
+    def _queue(self, jobs: list[Job], planned: Planned) -> None:
         with self._changed:
-            for job, known in planned.cached:
-                job.state, job.reason, job.record = JobState.cached, f"known since run {known.run}", known
-                self._stored[job.key] = known.stored
+            if self.failure is not None:  # stopped meanwhile: the jobs have their final states
+                raise self.failure
+            self._roster.cached(planned.cached)
         both = {job.key: job for job in [*planned.needed, *recalled(planned.needed)]}
         needed = sorted(both.values(), key=lambda job: job.number)
-        self._priors.update(priors(needed, self._project.journal))
-        self._learn_durations(needed)
-        with self._changed:
-            for job in needed:
-                job.state = JobState.queued
-            self._open += len(needed)
-            self._held.update((job.key, job) for job in needed)
-            self._book.planned(jobs, needed, self._site)
+        found = priors(needed, self._project.journal, self._project.file_digest)
         self._fetch_upstream(needed)
-        self._dispatch()
+        unknown = self._roster.pace.unknown(needed)
+        seconds = self._project.journal.durations(unknown) if unknown else {}
         with self._changed:
+            if self.failure is not None:
+                raise self.failure
+            self._roster.pace.learn(seconds)
+            self._roster.queue(jobs, needed, found, self._site)
             self._changed.notify_all()
 
     def _check_order(self, jobs: Sequence[Job]) -> None:
@@ -226,14 +237,9 @@ class Engine:
             up
             for job in needed
             for up in job.upstream
-            if isinstance(up, Job) and up.state.good and up.key in self._stored
+            if isinstance(up, Job) and up.state.good and up.key in self._roster.stored
         ]
         self._complete(list({job.key: job for job in known}.values()))
-
-    def _learn_durations(self, jobs: Sequence[Job]) -> None:
-        unknown = {job.task.policy.name for job in jobs} - self._seconds.keys()
-        if unknown:
-            self._seconds.update(self._project.journal.durations(unknown))
 
     def _site_of(self, job: Job) -> Site:
         name = job.site or self._site
@@ -255,75 +261,24 @@ class Engine:
                 self._dispatching.release()
 
     def _dispatch_once(self) -> None:
-        shipments: list[tuple[Site, Shipment]] = []
-        with self._changed:
-            if self.failure is not None:
-                return
-            for site, going in self._ready().items():
-                seconds = self._tiny(going) if site.bundles and self._project.bundling else {}
-                groups = bundle(going, seconds, site.slots)
-                shipment = self._packer.ship(groups, self._stored, self._flying, self._priors)
-                shipments.append((site, shipment))
-                self._depart(site, shipment)
-        for site, shipment in shipments:
-            try:
+        try:
+            with self._changed:
+                shipments = self._roster.pack() if self.failure is None else []
+                self._changed.notify_all()
+            for site, shipment in shipments:
                 site.submit(shipment.nodes, shipment.kept, self, shipment.foreign)
-            except DaskflowError as error:
-                self.fail(error)
-                return
-
-    def _ready(self) -> dict[Site, list[Job]]:
-        ready: dict[Site, list[Job]] = {}
-        going: dict[str, Site] = {}
-        counts: dict[str, int] = {}
-        for job in self._held.values():
-            counts[job.task.policy.name] = counts.get(job.task.policy.name, 0) + 1
-        for job in list(self._held.values()):
-            bad = _bad_upstream(job)
-            if bad is not None:
-                self._settle(_skipped(job, bad))
-                continue
-            site = self._site_of(job)
-            if all(self._reachable(up, site, going) for up in job.upstream) and not self._waits(job, site, counts):
-                ready.setdefault(site, []).append(job)
-                going[job.key] = site
-                del self._held[job.key]
-        return ready
-
-    def _reachable(self, up: Any, site: Site, going: dict[str, Site]) -> bool:
-        if not isinstance(up, Job) or up.state.good:
-            return True
-        if up.key in going:
-            return going[up.key] is site
-        return up.key in self._flying and self._nodes[self._flying[up.key]][0] is site
-
-    def _waits(self, job: Job, site: Site, counts: dict[str, int]) -> bool:
-        """Whether a job is held until the first ones of its task have shown how long they take."""
-        name = job.task.policy.name
-        limit = PROBES * site.slots
-        if not site.bundles or not self._project.bundling or name in self._seconds or counts[name] <= 2 * limit:
-            return False
-        if self._probing.get(name, 0) >= limit:
-            return True
-        self._probing[name] = self._probing.get(name, 0) + 1
-        return False
-
-    def _tiny(self, jobs: Sequence[Job]) -> dict[str, float]:
-        found = {}
-        for job in jobs:
-            policy = job.task.policy
-            seconds = self._seconds.get(policy.name)
-            if seconds is not None and seconds <= TINY and policy.timeout is None and job.key not in self._book.alone:
-                found[job.key] = seconds
-        return found
-
-    def _depart(self, site: Site, shipment: Shipment) -> None:
-        kept = set(shipment.kept)
-        for key, group in shipment.members.items():
-            self._nodes[key] = (site, group, len(group))
-            self._node_of.update((job.key, key) for job in group)
-            if len(group) == 1 and key in kept:
-                self._flying[group[0].key] = key
+        except Exception as error:  # whatever it is, those who wait must hear of it
+            self.fail(error)
+        except BaseException:
+            # Ctrl-C on a synchronous site. Who asks again gets what was not performed.
+            with self._changed:
+                self._handle_inbox()
+                self._roster.hold(self._roster.flights.recall())
+                self._due = True
+            raise
+        finally:
+            with self._changed:
+                self._roster.flights.arrived()
 
     # What sites tell: the listener.
 
@@ -350,122 +305,48 @@ class Engine:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._inbox or self._stopping)
-                actions, self._inbox = self._inbox, []
-                if not actions and self._stopping:
+                if not self._inbox and self._stopping:
                     return
             try:
-                for action in actions:
-                    action()
-                if self._held:
+                self._handle_inbox()
+                if self._roster.held:
                     self._dispatch()
             except Exception as error:  # whatever it is, those who wait must hear of it
                 self.fail(error)
 
+    def _handle_inbox(self) -> None:
+        with self._changed:
+            actions, self._inbox = self._inbox, []
+        for action in actions:
+            action()
+
     def _take(self, records: Sequence[bytes]) -> None:
         outcomes = [outcome for record in records for outcome in pickle.loads(record)]
         with self._changed:
-            for outcome in outcomes:
-                job = self.jobs.get(outcome.key)
-                if job is not None and not job.state.final:
-                    self._settle(outcome)
-            self._book.write(self._priors)
+            self._roster.take(outcomes)
             self._changed.notify_all()
-
-    def _settle(self, outcome: Outcome) -> None:
-        """An attempt ended; where it was the last one, so did the job."""
-        job = self.jobs[outcome.key]
-        job.record = outcome
-        if outcome.state != JobState.skipped:
-            job.attempts = outcome.attempt
-        self._book.ended(job, outcome)
-        if not outcome.final:
-            return
-        job.state, job.reason = JobState(outcome.state), outcome.reason
-        self._held.pop(job.key, None)
-        self._open -= 1
-        if outcome.value is not None:
-            self._stored[job.key] = outcome.value
-        name = job.task.policy.name
-        if outcome.state in (JobState.succeeded, JobState.failed):
-            self._learn(name, outcome.stop - outcome.start)
-        elif self._probing.get(name):
-            self._probing[name] -= 1
-        self._land(job)
-
-    def _learn(self, name: str, seconds: float) -> None:
-        known = self._seconds.get(name)
-        self._seconds[name] = seconds if known is None else known + (seconds - known) * 0.05
-
-    def _land(self, job: Job) -> None:
-        """A job needs its node no more; when all jobs of the node are final, nor does the site."""
-        self._flying.pop(job.key, None)
-        node = self._node_of.pop(job.key, "")
-        found = self._nodes.get(node)
-        if found is None:
-            return
-        site, group, left = found
-        if left > 1:
-            self._nodes[node] = (site, group, left - 1)
-            return
-        del self._nodes[node]
-        site.release([node])
 
     def _lose(self, key: str, reason: str, culprit: str) -> None:
         with self._changed:
-            site, group, _ = self._nodes.pop(key, (None, [], 0))
-            if site is not None:
-                site.release([key])
-            for job in [job for job in group if not job.state.final]:
-                self._flying.pop(job.key, None)
-                self._lose_job(job, reason, guilty=job.key == culprit or len(group) == 1)
-            self._book.write(self._priors)
+            self._roster.lose(key, reason, culprit)
             self._changed.notify_all()
-
-    def _lose_job(self, job: Job, reason: str, *, guilty: bool) -> None:
-        bad = _bad_upstream(job)
-        if bad is not None:
-            self._settle(_skipped(job, bad))
-        elif guilty:
-            now = time.time()
-            failure = Failure("daskflow.errors.WorkerLost", reason, "")
-            self._settle(Outcome(job.key, "failed", job.attempts + 1, now, now, failure=failure, reason="worker lost"))
-        else:
-            # Another member of the bundle did it, or nobody knows which; alone, only that one will be lost again.
-            self._book.alone.add(job.key)
-            self._held[job.key] = job
 
     # The end.
 
-    def running(self) -> list[Job]:
-        """The jobs that are being performed now."""
-        found = []
-        for site in list(self._sites.values()):
-            for key in site.running():
-                node = self._nodes.get(key)
-                found.extend([job for job in node[1] if not job.state.final][:1] if node else [])
-        return found
-
     def note_running(self) -> None:
         """Bring the state `running` up to date."""
-        jobs = self.running()
-        with self._changed:
-            self._book.running([job for job in jobs if job.state is JobState.queued])
-            for job in jobs:
-                if job.state is JobState.queued:
-                    job.state = JobState.running
+        for site in list(self._sites.values()):
+            keys = site.running()
+            with self._changed:
+                self._roster.running(keys)
 
     def stop(self, state: JobState | None = None) -> None:
         """Let go of everything that is not final; jobs get the given state, or stay as they are to be resumed."""
         with self._changed:
-            nodes, self._nodes = self._nodes, {}
-            self._held.clear()
-            for key, (site, _, _) in nodes.items():
-                site.release([key])
-            for job in self.jobs.values():
-                if state is not None and not job.state.final:
-                    job.state = state
-                    self._book.state(job)
-            self._book.write(self._priors)
+            self.failure = self.failure or RunInterrupted(
+                f"The run {self.id} was stopped; `daskflow resume {self.id}` goes on where it was."
+            )
+            self._roster.stop(state)
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -478,26 +359,16 @@ class Engine:
         """
         with self._changed:
             self._stopping = True
+            self.failure = self.failure or RunInterrupted(f"The run {self.id} has ended: it takes no jobs any more.")
             self._changed.notify_all()
         if threading.current_thread() is not self._thread:
             self._thread.join()
-        for site in self._sites.values():
+        for site in list(self._sites.values()):
             site.leave(self)
-        self._book.write(self._priors)
         if not isinstance(self.failure, StoreError):
             self._project.writer.flush()
-
-
-def _bad_upstream(job: Job) -> Job | None:
-    return next((up for up in job.upstream if isinstance(up, Job) and up.state.final and not up.state.good), None)
 
 
 def _apart(job: Job) -> bool:
     """Whether the value of a good job lies in the artifact store, when its bytes are not at hand."""
     return not isinstance(job.record, Known) or job.record.apart
-
-
-def _skipped(job: Job, bad: Job) -> Outcome:
-    now = time.time()
-    cause = bad.reason if bad.state is JobState.skipped and bad.reason else f"{bad.key} {bad.state}"
-    return Outcome(job.key, "skipped", 1, now, now, reason=cause)

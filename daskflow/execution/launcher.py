@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from daskflow.errors import NotInTask, StoreError
+from daskflow.execution.attempt import CURRENT_ATTEMPT
 from daskflow.execution.engine import Engine
 from daskflow.execution.preview import Preview, preview
 from daskflow.execution.project import Project
@@ -62,7 +64,19 @@ class Launcher:
         self._lock = threading.RLock()
 
     def project(self) -> Project:
-        """The project; opened now if it was not."""
+        """The project; opened now if it was not.
+
+        Raises
+        ------
+        NotInTask
+            A task is being performed here: workers neither start runs nor touch what is remembered.
+        """
+        attempt = CURRENT_ATTEMPT.get()
+        if attempt is not None:
+            raise NotInTask(
+                f"{attempt.key} asks for a run of its own: inside a task no flow can be started, and no other task's "
+                "job performed. Call the plain function there: `NAME.function(...)`."
+            )
         with self._lock:
             if self._project is None:
                 self._project = self._open_project()
@@ -122,8 +136,10 @@ class Launcher:
     def adopt(self, job: Job) -> Engine:
         """Give a job that belongs to no run to the run of this session."""
         with self._lock:
+            project = self.project()
+            if self._session is not None and self._session.failure is not None:
+                self._end_session(project)
             if self._session is None:
-                project = self.project()
                 record = _record("session", "", {}, None, project.default_site)
                 project.journal.add_run(record)
                 self._session = Engine(project, record.id, record.site)
@@ -134,15 +150,23 @@ class Launcher:
         """End the session's run, close all sites and the store."""
         with self._lock:
             project, self._project = self._project, None
-            session, self._session = self._session, None
-        atexit.unregister(self.close)
-        if project is None:
-            return
-        if session is not None:
-            session.stop()
-            session.close()
-            project.journal.update_run(session.id, state=RunState.succeeded, stopped=time.time())
+            atexit.unregister(self.close)
+            if project is None:
+                return
+            self._end_session(project)
         project.close()
+
+    def _end_session(self, project: Project) -> None:
+        session, self._session = self._session, None
+        if session is None:
+            return
+        error = session.failure
+        session.stop()
+        # What a full disk kept from being written is no reason not to go on, or not to close the rest.
+        with contextlib.suppress(StoreError):
+            session.close()
+            state = RunState.succeeded if error is None else RunState.interrupted
+            project.journal.update_run(session.id, state=state, stopped=time.time(), error=str(error or ""))
 
 
 def _launch(run: Run, on_start: Callable[[Run], None], *, background: bool) -> Run:

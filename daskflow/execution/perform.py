@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
+import threading
 import time
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
 from daskflow.errors import CodeMismatch
 from daskflow.execution.attempt import CURRENT_ATTEMPT, Attempt
 from daskflow.execution.capture import CURRENT_LOG, HOST, Log, capturing
-from daskflow.execution.child import call_in_child
+from daskflow.execution.child import FailedInChild, call_in_child
+from daskflow.execution.failures import describe
 from daskflow.execution.package import Assignment, Bench, Package, Shipped
 from daskflow.execution.result import Missing, Result
 from daskflow.execution.usage import Usage
 from daskflow.graph.encoding import digest
+from daskflow.graph.host import CURRENT_HOST
 from daskflow.graph.structure import fill
-from daskflow.model.outcome import Failure, Outcome, Stored
+from daskflow.model.outcome import Outcome, Stored
 from daskflow.sites.blackbox import black_box
 
 _PID = os.getpid()
-_ERROR_LIMIT = 65536
-"""A larger pickled error is not brought to the driver [bytes]."""
-
 _REMEMBERED = 500
 _tasks: dict[bytes, Any] = {}
 _benches: dict[bytes, Bench] = {}
@@ -82,7 +82,11 @@ class _Worker:
 
     def perform(self, assignment: Assignment) -> None:
         """Perform one assignment, or say why not."""
-        sources = [self._source(source) for source in assignment.sources]
+        try:
+            sources = [self._source(source) for source in assignment.sources]
+        except Exception as error:  # the value of a dask collection that does not serialise
+            self._refuse(assignment, error)
+            return
         missing = next((source for source in sources if type(source) is Missing), None)
         if missing is not None:
             self._skip(assignment.key, missing)
@@ -115,6 +119,14 @@ class _Worker:
         self.results[key] = missing
         self.outcomes.append(Outcome(key, "skipped", 1, now, now, reason=f"{missing.key} {missing.why}"))
 
+    def _refuse(self, assignment: Assignment, error: Exception) -> None:
+        now = time.time()
+        self.results[assignment.key] = Missing(assignment.key, "failed")
+        failure = describe(error)
+        self.outcomes.append(
+            Outcome(assignment.key, "failed", assignment.first, now, now, host=HOST, pid=_PID, failure=failure)
+        )
+
     def _reuse(self, key: str, stored: Stored, inputs: str | None) -> None:
         now = time.time()
         self.results[key] = Result(stored, self.bench.values)
@@ -139,7 +151,8 @@ class _Worker:
         key, timeout = assignment.key, assignment.attempts.timeout
         log = Log(self.bench.logs)
         attempt = Attempt(key, number, self.bench.run, timeout)
-        tokens = CURRENT_LOG.set(log), CURRENT_ATTEMPT.set(attempt)
+        # A synchronous site performs where the flow's body is executed: a task called here belongs to no run.
+        tokens = CURRENT_LOG.set(log), CURRENT_ATTEMPT.set(attempt), CURRENT_HOST.set(None)
         stored = failure = error = None
         value = None
         start = time.time()
@@ -148,15 +161,22 @@ class _Worker:
             task = _task(self._tasks[assignment.task])
             values = [source.value for source in sources]
             arguments = [fill(argument, values) for argument in assignment.arguments]
-            value = task.call(arguments) if timeout is None else call_in_child(task, arguments, timeout)
+            value = task.call(arguments) if timeout is None else call_in_child(task, arguments, timeout, self._usage)
             stored = self.bench.values.dump(value)
-        except (Exception, SystemExit) as caught:
+        except FailedInChild as caught:
+            error, failure = caught.error, caught.failure
+        except BaseException as caught:
+            if isinstance(caught, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise  # Ctrl-C on a synchronous site
             error, failure = caught, describe(caught)
-            log.write(failure.traceback)
         finally:
+            if failure is not None:
+                with contextlib.suppress(OSError):  # the traceback is in the record too
+                    log.write(failure.traceback)
             CURRENT_LOG.reset(tokens[0])
             CURRENT_ATTEMPT.reset(tokens[1])
-        cpu, memory = self._usage.end()
+            CURRENT_HOST.reset(tokens[2])
+            cpu, memory = self._usage.end()
         outcome = Outcome(
             key,
             "succeeded" if stored is not None else "failed",
@@ -177,30 +197,6 @@ class _Worker:
         if stored is None:
             return outcome, Missing(key, "failed"), error
         return outcome, Result(stored, self.bench.values, value), None
-
-
-def describe(error: BaseException) -> Failure:
-    """An error in a form that needs none of the user's classes to be read."""
-    frames = error.__traceback__
-    # The innermost frames of daskflow lead to the user's function: they say nothing about its error.
-    while frames is not None and "/daskflow/" in frames.tb_frame.f_code.co_filename and frames.tb_next is not None:
-        if "/daskflow/examples/" in frames.tb_frame.f_code.co_filename:
-            break
-        frames = frames.tb_next
-    text = "".join(traceback.format_exception(type(error), error, frames))
-    name = type(error).__qualname__
-    if type(error).__module__ not in ("builtins", "__main__"):
-        name = f"{type(error).__module__}.{name}"
-    return Failure(name, str(error), text, _pickled(error))
-
-
-def _pickled(error: BaseException) -> bytes | None:
-    try:
-        made = pickle.dumps(error)
-        pickle.loads(made)
-    except Exception:
-        return None
-    return made if len(made) <= _ERROR_LIMIT else None
 
 
 def _task(packed: bytes) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -93,11 +94,9 @@ def recalled(needed: Iterable[Job]) -> list[Job]:
     return sorted(found.values(), key=lambda job: job.number)
 
 
-_ENCODER = Encoder(code_text, str)
-
-
-def priors(jobs: Iterable[Job], journal: Journal) -> dict[str, Prior]:
+def priors(jobs: Iterable[Job], journal: Journal, file_digest: Callable[[pathlib.Path], str]) -> dict[str, Prior]:
     """What early cutoff knows of those jobs that depend on others, by key; one query for all."""
-    forms = {job.key: job.form(_ENCODER.encode) for job in jobs if job.upstream}
+    encoder = Encoder(code_text, file_digest)
+    forms = {job.key: job.form(encoder.encode) for job in jobs if job.upstream}
     found = journal.priors(forms.values()) if forms else {}
     return {key: Prior(form, tuple(found.get(form, ()))) for key, form in forms.items()}

@@ -122,25 +122,34 @@ class _Host:
         self._project = project
         self._numbers = itertools.count()
         self._occasions = itertools.count()
+        self._lent: list[Job] = []
 
     def admit(self, job: Job) -> Job:
         for up in lineage([job])[:-1]:
             if up.host is not None and up.host is not self:
                 raise ForeignJob()
-            self._add(up)
+            if up.host is None:
+                self._add(up)
+                self._lent.append(up)
         return self._add(job)
 
     def _add(self, job: Job) -> Job:
         known = self.jobs.setdefault(job.key, job)
-        if known is job and job.host is None:
-            job.number, job.host = next(self._numbers), self
+        if job.host is None:
+            job.number, job.host = next(self._numbers) if known is job else known.number, self
         return known
+
+    def give_back(self) -> None:
+        """Let those jobs go that were made outside: a run may want them."""
+        for job in self._lent:
+            job.number, job.host, job.state, job.reason, job.record = -1, None, JobState.created, "", None
 
     def occasion(self, recipe: str) -> str:
         return str(next(self._occasions))
 
     def wait(self, job: Job, timeout: float | None) -> None:
         self.look()
+        job.state = self.jobs[job.key].state
         if not job.state.good:
             raise _Ends(job)
 
@@ -168,14 +177,16 @@ def preview(project: Project, flow: Flow[Any, Any], arguments: Mapping[str, Any]
     tokens = CURRENT_HOST.set(host), CURRENT_SITE.set(None)
     open_end = ""
     try:
-        flow.body(arguments)
-    except _Ends as end:
-        open_end = end.job.key
+        try:
+            flow.body(arguments)
+        except _Ends as end:
+            open_end = end.job.key
+        host.look()
+        return Preview(flow.name, _previewed(project, host, site), project.site(site).slots, open_end)
     finally:
         CURRENT_HOST.reset(tokens[0])
         CURRENT_SITE.reset(tokens[1])
-    host.look()
-    return Preview(flow.name, _previewed(project, host, site), project.site(site).slots, open_end)
+        host.give_back()
 
 
 def _previewed(project: Project, host: _Host, site: str) -> list[PreviewedJob]:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from daskflow.artifacts.digests import FileDigests
 from daskflow.artifacts.values import Values
-from daskflow.errors import SiteUnknown
+from daskflow.errors import RunInterrupted, SiteUnknown
 from daskflow.execution.capture import read_log
 from daskflow.model.outcome import Stored
 from daskflow.sites import Site
@@ -21,7 +21,7 @@ BOXES = "boxes"
 
 
 class Sufferer(Protocol):
-    """Who cannot go on when the journal cannot be written."""
+    """Who cannot go on when the journal cannot be written, or the project is closed."""
 
     def fail(self, error: Exception) -> None:
         """Stop, for this reason."""
@@ -122,7 +122,9 @@ class Project:
         return "".join(parts)
 
     def close(self) -> None:
-        """Close all sites, write what is left, close the store."""
+        """Close all sites, write what is left, close the store. Runs that go on are interrupted."""
+        for sufferer in list(self._sufferers):
+            sufferer.fail(RunInterrupted("The project was closed; `daskflow resume RUN` goes on where the run was."))
         with self._lock:
             sites, self._sites = list(self._sites.values()), {}
             writer, self._writer = self._writer, None

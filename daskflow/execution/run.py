@@ -103,10 +103,12 @@ class Run:
         return self._value
 
     def cancel(self) -> None:
-        """Stop: no further job starts, those that did not end are `cancelled`."""
+        """Stop: no further job starts, those that did not end are `cancelled`. A run that has ended stays as it is."""
+        if self._stop.is_set():
+            return
         self._cancelled = True
-        self._engine.stop(JobState.cancelled)
         self._engine.fail(JobCancelled(f"The run {self.id} was cancelled."))
+        self._engine.stop(JobState.cancelled)
 
     def execute(self) -> None:
         """Execute the body in this thread, and see all jobs to their end.
@@ -237,7 +239,8 @@ class Run:
 
 
 def _state_after(error: BaseException) -> RunState:
-    return RunState.interrupted if isinstance(error, DaskflowError) and error.transient else RunState.failed
+    stopped = isinstance(error, RunInterrupted) or (isinstance(error, DaskflowError) and error.transient)
+    return RunState.interrupted if stopped else RunState.failed
 
 
 def _jobs_in(value: Any) -> list[Job]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import resource
+import sys
 import threading
 import time
+
+MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+"""In what `resource` counts memory [bytes]."""
 
 _lock = threading.Lock()
 _active = 0
@@ -29,6 +33,7 @@ class Usage:
         self._read = 0.0
         self._cpu = 0.0
         self._clock = time.thread_time
+        self._children = (0.0, 0)
 
     def begin(self) -> None:
         """An attempt begins."""
@@ -36,10 +41,15 @@ class Usage:
         with _lock:
             _active += 1
             alone = _active == 1
+        self._children = (0.0, 0)
         self._clock = time.process_time if alone else time.thread_time
         if alone and time.monotonic() - self._read > 0.05:
             _reset_peak()
         self._cpu = self._clock()
+
+    def add(self, cpu: float, memory: int) -> None:
+        """Count in what a child process of the attempt used: CPU time [s] and peak memory [bytes]."""
+        self._children = (self._children[0] + cpu, max(self._children[1], memory))
 
     def end(self) -> tuple[float, int]:
         """An attempt ended: its CPU time [s] and the process's peak memory [bytes]."""
@@ -50,7 +60,7 @@ class Usage:
         now = time.monotonic()
         if now - self._read > 0.05:
             self._memory, self._read = peak_memory(), now
-        return cpu, self._memory
+        return cpu + self._children[0], max(self._memory, self._children[1])
 
 
 def _reset_peak() -> None:
@@ -70,4 +80,4 @@ def peak_memory() -> int:
                     return int(line.split()[1]) * 1024
     except OSError:
         pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT

@@ -29,9 +29,7 @@ def explain(journal: Journal, record: JobRecord, parts: Mapping[str, str] | None
         The parts of its fingerprint, where it is not recorded yet.
     """
     if record.state is JobState.cached:
-        since = journal.known_since(record.key)
-        made = f", made by {since[0]}" if since else ""
-        return [f"{record.key} was not run: {record.reason or 'its result is known'}{made}"]
+        return [f"{record.key} was not run: {record.reason or 'its result is known'}"]
     earlier = journal.earlier_job(record)
     if earlier is None:
         return [f"no job of the task {record.task} ran before"]
@@ -56,13 +54,24 @@ def trace(journal: Journal, record: JobRecord) -> list[Step]:
 
     Of jobs of one task that changed in the same way one stands for all. The job itself comes first.
     """
-    if record.state is JobState.cached:
-        return [Step(record, explain(journal, record), True, "")]
     earlier = journal.earlier_job(record)
-    if earlier is None:
+    if earlier is None or (record.state is JobState.cached and not _made_in_its_run(journal, record)):
         return [Step(record, explain(journal, record), True, "")]
     steps: list[Step] = []
     todo: list[tuple[JobRecord | None, JobRecord, str]] = [(earlier, record, "")]
+    if record.state is JobState.cached:
+        steps.append(Step(record, explain(journal, record), False, ""))
+        todo = [(old, new, record.key) for old, new in _changed_upstream(journal, earlier, record)]
+    return _followed(journal, steps, todo)
+
+
+def _made_in_its_run(journal: Journal, record: JobRecord) -> bool:
+    """Whether a cached job was new: early cutoff found its result under another key."""
+    since = journal.known_since(record.key)
+    return since is not None and since[0] == record.run
+
+
+def _followed(journal: Journal, steps: list[Step], todo: list[tuple[JobRecord | None, JobRecord, str]]) -> list[Step]:
     seen: set[tuple[str, ...]] = set()
     while todo:
         before, after, below = todo.pop(0)

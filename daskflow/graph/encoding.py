@@ -32,9 +32,11 @@ from pydantic import BaseModel
 
 from daskflow.errors import NoKey
 from daskflow.graph.arrays import numeric
-from daskflow.graph.distributions import owner_of
+from daskflow.graph.distributions import owner_of, owner_of_class
 from daskflow.graph.structure import Nest, Slot, fields_of
 from daskflow.graph.tokens import collection, digest, token, type_name
+
+__all__ = ["LONG", "Encoder", "digest"]
 
 LONG = 200
 """Texts and bytes over this length stand in the encoding by their digest."""
@@ -268,7 +270,7 @@ _FAMILIES: tuple[tuple[Any, Callable[[Encoder, Any], str]], ...] = (
 
 
 def _is_users(cls: type) -> bool:
-    return owner_of(cls.__module__).kind == "user"
+    return owner_of_class(cls).kind == "user"
 
 
 def _extends(value: Any) -> bool:

@@ -7,25 +7,43 @@ parts, but do not count: a function has the same fingerprint in a script, a modu
 
 from __future__ import annotations
 
-import ast
-import builtins
-import copy
+import datetime
+import enum
+import functools
+import importlib
+import importlib.util
 import logging
+import os
 import pathlib
-import sys
+import re
 import threading
 import types
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from daskflow.errors import NoKey
-from daskflow.graph.distributions import owner_of
-from daskflow.graph.encoding import Encoder, digest
-from daskflow.graph.sources import class_tree, code_text, codes_of, function_tree
+from daskflow.graph.classes import class_text, members_of
+from daskflow.graph.distributions import USER, Owner, owner_of, owner_of_class, project_of
+from daskflow.graph.encoding import Encoder
+from daskflow.graph.names import Chain, Import, names_of
+from daskflow.graph.sources import code_text, function_tree
+from daskflow.graph.structure import ATOMS
+from daskflow.graph.tokens import digest, token
+from daskflow.graph.trees import decorator_names, tree_text
+from daskflow.graph.watch import Watch
 
-_TOOLS = (logging.Logger, type(threading.Lock()), type(threading.RLock()), ContextVar, threading.local)
+_TOOLS = (
+    *(logging.Logger, logging.LoggerAdapter, ContextVar, threading.local),
+    *(type(threading.Lock()), type(threading.RLock()), threading.Condition, threading.Event, threading.Semaphore),
+)
 """Global objects of these types are means, not values: they do not count."""
+
+_FIXED: tuple[type, ...] = (*ATOMS, datetime.date, datetime.timedelta, enum.Enum, pathlib.PurePath, re.Pattern)
+"""Types whose values cannot be changed in place."""
+
+_CODE = (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type)
 
 
 class Fingerprint(NamedTuple):
@@ -35,22 +53,23 @@ class Fingerprint(NamedTuple):
     """Digest of all parts, 32 hexadecimal digits."""
     parts: dict[str, str]
     """Digest of each function, class and value by its name; version of each distribution."""
-    watched: tuple[tuple[dict[str, Any], str, Any], ...]
-    """The globals reached: namespace, name and the object found there."""
+    watch: Watch
+    """What it was made from."""
 
     def current(self) -> bool:
-        """Whether all globals reached are still the same objects."""
-        for namespace, name, value in self.watched:  # noqa: SIM110  (hot: a generator costs twice)
-            if namespace.get(name) is not value:
-                return False
-        return True
+        """Whether all that was reached is still what it was."""
+        return self.watch.unchanged()
 
 
 class _Edge(NamedTuple):
-    """One global name that a definition uses, and what it leads to."""
+    """Something that a definition uses."""
 
     name: str
     value: Any
+    lenient: bool = False
+    """Whether it may be left out where it has no key."""
+    text: str = ""
+    """What is known of it already."""
 
 
 def fingerprint(code: Any, version: str | None = None) -> Fingerprint:
@@ -69,12 +88,49 @@ def fingerprint(code: Any, version: str | None = None) -> Fingerprint:
         A global value that the code reaches has no deterministic text; the message names value and function.
     """
     if version is not None:
-        return Fingerprint(digest(f"version {version}"), {"version": version}, ())
+        # Early cutoff compares code without the task's name: two tasks of one version are two.
+        name = getattr(code, "__qualname__", type(code).__qualname__)
+        return Fingerprint(digest(f"version {version} of {name}"), {"version": version}, Watch().seal())
     walk = _Walk()
     top = walk.visit(code)
     parts = dict(sorted(walk.parts.items()))
-    total = ",".join([top, *sorted(walk.anonymous)])
-    return Fingerprint(digest(total), parts, tuple(walk.watched))
+    total = ",".join([top, *sorted(walk.whole)])
+    return Fingerprint(digest(total), parts, walk.watch.seal())
+
+
+_KNOWN: dict[int, tuple[weakref.ref[Any], Fingerprint]] = {}
+
+
+def fingerprint_of(code: Any) -> Fingerprint:
+    """The fingerprint of a function or class that is met again and again, such as the class of an argument."""
+    known = _KNOWN.get(id(code))
+    if known is not None and known[0]() is code and known[1].current():
+        return known[1]
+    made = fingerprint(code)
+    if "<" not in getattr(code, "__qualname__", "<"):  # lambdas and their like come and go
+        _KNOWN[id(code)] = (weakref.ref(code), made)
+    return made
+
+
+class _Values(Encoder):
+    """Encodes the global values that code uses."""
+
+    def __init__(self, walk: _Walk) -> None:
+        super().__init__(walk.visit, lambda path: "")
+        self._walk = walk
+
+    def encode(self, value: Any) -> str:
+        if type(value) is str:
+            value = self._walk.inside(value)
+        return super().encode(value)
+
+    def path(self, value: pathlib.Path) -> str:
+        # A global path is a name: where the project lies does not count.
+        return f"path({self._walk.inside(str(value))!r})"
+
+    def other(self, value: Any) -> str:
+        self._walk.installed(owner_of_class(type(value)))
+        return token(value, self.code)
 
 
 class _Walk:
@@ -82,11 +138,13 @@ class _Walk:
 
     def __init__(self) -> None:
         self.parts: dict[str, str] = {}
-        self.anonymous: set[str] = set()
-        self.watched: list[tuple[dict[str, Any], str, Any]] = []
+        self.whole: set[str] = set()
+        self.watch = Watch()
+        self._values = _Values(self)
         self._seen: dict[int, str] = {}
         self._kept: list[Any] = []
         self._path: list[str] = []
+        self._projects: list[str] = []
 
     def visit(self, value: Any) -> str:
         """The own text of a piece of code; its digest, and those of all that it reaches, go into the parts."""
@@ -95,159 +153,187 @@ class _Walk:
         if known is not None:
             return known
         self._kept.append(value)  # an id is only good as long as the object lives
-        self._seen[id(value)] = f"again({getattr(value, '__qualname__', type(value).__qualname__)})"
+        self._seen[id(value)] = f"again({_name_of(value)})"
         self._seen[id(value)] = text = self._describe(value)
         return text
 
     def _describe(self, value: Any) -> str:
         if isinstance(value, types.ModuleType):
             return self._module(value)
-        owner = owner_of(getattr(value, "__module__", None) or type(value).__module__)
-        if owner.kind == "user" and isinstance(value, types.FunctionType):
-            return self._part(value, *self._function(value))
-        if owner.kind == "user" and isinstance(value, type):
-            return self._part(value, *self._class(value))
-        if isinstance(value, (type, types.FunctionType)) or (callable(value) and owner.kind != "user"):
-            return self._foreign(value)
-        return Encoder(self.visit, _path_text).encode(value)
+        if isinstance(value, types.FunctionType):
+            return self._function(value)
+        if isinstance(value, type):
+            return self._class(value)
+        if isinstance(value, types.BuiltinFunctionType):
+            return self._builtin(value)
+        if callable(value) and callable(getattr(value, "__wrapped__", None)):
+            name = self._foreign(type(value), owner_of_class(type(value)))
+            return f"{name} around {self.visit(value.__wrapped__)}"
+        return self._values.encode(value)
+
+    def inside(self, text: str) -> str:
+        """A path as it is seen from the top of the project whose code uses it."""
+        project = self._projects[-1] if self._projects else os.getcwd()
+        for root in (project, os.path.realpath(project)):
+            if text.startswith(root) and text[len(root) : len(root) + 1] in ("", os.sep):
+                return f".{text[len(root) :]}"
+        return text
+
+    def installed(self, owner: Owner) -> str:
+        """Note a distribution that is reached."""
+        if owner.kind in ("user", "daskflow"):
+            return owner.kind
+        self.parts[owner.name] = owner.version
+        self.whole.add(f"{owner.name} {owner.version}")
+        return owner.name
+
+    def _foreign(self, value: Any, owner: Owner) -> str:
+        return f"{_name_of(value)} of {self.installed(owner)}"
+
+    def _builtin(self, function: types.BuiltinFunctionType) -> str:
+        of = function.__self__
+        if of is None or isinstance(of, types.ModuleType):
+            return self._foreign(function, owner_of(function.__module__))
+        return f"{function.__qualname__} of {self._values.encode(of)}"
 
     def _module(self, module: types.ModuleType) -> str:
+        """A module that is used as a whole counts by all that it holds."""
         owner = owner_of(module.__name__)
         if owner.kind != "user":
-            return self._installed(owner.kind, owner.name, owner.version)
-        source = pathlib.Path(module.__file__) if module.__file__ else None
-        text = ast.unparse(_bare(ast.parse(source.read_text()))) if source else module.__name__
-        return self._named(module.__name__, text, "")
+            return self.installed(owner)
+        names = sorted(name for name in vars(module) if not (name.startswith("__") and name.endswith("__")))
+        for name in names:
+            self.watch.name(vars(module), name)
+        edges = [_Edge(name, vars(module)[name], lenient=True) for name in names]
+        return self._part(("", module.__name__), "module", edges, module.__name__)
 
-    def _foreign(self, value: Any) -> str:
-        owner = owner_of(getattr(value, "__module__", None))
-        name = getattr(value, "__qualname__", type(value).__qualname__)
-        if name == "<lambda>" or "<locals>" in name or owner.kind == "user":
-            return f"builtin({name})"
-        return f"{name} of {self._installed(owner.kind, owner.name, owner.version)}"
+    def _function(self, function: types.FunctionType) -> str:
+        module = function.__globals__.get("__name__")
+        owner = owner_of(module)
+        self.watch.function(function)
+        if owner.kind != "user":
+            inner = [_Edge(name, value, lenient=True) for name, value in _wrapped_in(function)]
+            return self._foreign(function, owner) + (self._edges(function.__qualname__, inner) if inner else "")
+        tree = function_tree(function)
+        text = tree_text(tree) if tree is not None else code_text(function.__code__)
+        edges = [*self._reached(function), *_defaults(function)]
+        edges += [_Edge(f"attribute {name}", value, lenient=True) for name, value in _attributes(function)]
+        for chain in decorator_names(tree) if tree is not None else ():
+            if chain[0] in function.__globals__:
+                edges.append(self._follow(chain, function.__globals__[chain[0]])._replace(lenient=True))
+        return self._part((function.__module__, function.__qualname__), text, edges, module)
 
-    def _installed(self, kind: str, name: str, version: str) -> str:
-        if kind == "daskflow":
-            return "daskflow"
-        self.parts[name] = version
-        self.anonymous.add(f"{name} {version}")
-        return name
+    def _class(self, cls: type) -> str:
+        owner = owner_of_class(cls)
+        if owner.kind != "user":
+            return self._foreign(cls, owner)
+        self.watch.members(cls)
+        edges = [_Edge(name, value, lenient=True) for name, value in members_of(cls)]
+        return self._part((cls.__module__, cls.__qualname__), class_text(cls), edges, cls.__module__)
 
-    def _part(self, value: Any, text: str, edges: str) -> str:
-        return self._named(f"{value.__module__}.{value.__qualname__}", text, edges)
-
-    def _named(self, name: str, text: str, edges: str) -> str:
-        own, whole = digest(text), digest(text + edges)
+    def _part(self, names: tuple[str | None, str], text: str, edges: list[_Edge], module: str | None) -> str:
+        self._projects.append(project_of(module))
+        reached = self._edges(names[1], edges)
+        self._projects.pop()
+        name = ".".join(filter(None, names))
+        own, whole = digest(text), digest(text + reached)
         # Two lambdas may have one name: their parts stand side by side.
         free = next(n for n in _numbered(name) if self.parts.get(n, own) == own)
         self.parts[free] = own
-        self.anonymous.add(whole)
+        self.whole.add(whole)
         return whole
 
-    def _function(self, function: types.FunctionType) -> tuple[str, str]:
-        tree = function_tree(function)
-        text = ast.unparse(_bare(tree)) if tree is not None else code_text(function.__code__)
-        return text, self._edges(function.__qualname__, self._reached(function, tree))
-
-    def _class(self, cls: type) -> tuple[str, str]:
-        tree = class_tree(cls)
-        members = [
-            _Edge(name, member) for name, member in sorted(vars(cls).items()) if tree is None and _is_member(name)
-        ]
-        text = ast.unparse(_bare(tree)) if tree is not None else cls.__qualname__
-        if tree is None:
-            text += str(sorted((name, str(t)) for name, t in vars(cls).get("__annotations__", {}).items()))
-        bases = [_Edge(f"base {base.__name__}", base) for base in cls.__bases__ if base is not object]
-        used = [edge for f in _functions_of(cls) for edge in self._reached(f, function_tree(f))]
-        body = [] if tree is None else list(self._body(cls, tree))
-        return text, self._edges(cls.__qualname__, [*bases, *members, *used, *body])
-
-    def _body(self, cls: type, tree: ast.ClassDef) -> Iterator[_Edge]:
-        """What the statements of a class body use, beside its methods."""
-        namespace = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
-        for statement in [*tree.decorator_list, *tree.body]:
-            if not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                for chain in sorted(_chains(statement)):
-                    if chain[0] in namespace:
-                        yield self._follow(chain, namespace[chain[0]])
-
-    def _reached(self, function: types.FunctionType, tree: ast.AST | None) -> list[_Edge]:
-        chains = _chains(tree) if tree is not None else _names(function.__code__)
-        return [*self._globals(function, chains), *self._cells(function, chains), *_defaults(function)]
-
-    def _globals(self, function: types.FunctionType, chains: set[tuple[str, ...]]) -> Iterator[_Edge]:
-        used = {name for code in codes_of(function.__code__) for name in code.co_names}
-        for chain in sorted(chains):
-            if chain[0] in used and chain[0] in function.__globals__:
-                self._watch(function.__globals__, chain[0])
-                yield self._follow(chain, function.__globals__[chain[0]])
-
-    def _watch(self, namespace: dict[str, Any], name: str) -> None:
-        if not any(n is namespace and name == known for n, known, _ in self.watched):
-            self.watched.append((namespace, name, namespace[name]))
-
-    def _cells(self, function: types.FunctionType, chains: set[tuple[str, ...]]) -> Iterator[_Edge]:
+    def _reached(self, function: types.FunctionType) -> Iterator[_Edge]:
+        names = names_of(function.__code__)
+        namespace = function.__globals__
+        for chain in sorted(names.globals):
+            self.watch.name(namespace, chain[0])
+            if chain[0] in namespace:
+                yield self._follow(chain, namespace[chain[0]])
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             try:
-                value = cell.cell_contents
+                self.watch.cell(cell)
             except ValueError:  # not filled yet: a function that will refer to itself
                 continue
-            for chain in sorted(c for c in chains if c[0] == name) or [(name,)]:
-                yield self._follow(chain, value)
+            for chain in sorted(c for c in names.free if c[0] == name) or [(name,)]:
+                yield self._follow(chain, cell.cell_contents)
+        for found in sorted(names.imports):
+            yield self._imported(found, namespace)
 
-    def _follow(self, chain: tuple[str, ...], value: Any) -> _Edge:
+    def _follow(self, chain: Chain, value: Any) -> _Edge:
         """Walk along `package.module.function` as long as it leads through modules of the user."""
         reached = 1
         for name in chain[1:]:
             if not isinstance(value, types.ModuleType) or owner_of(value.__name__).kind != "user":
                 break
+            self.watch.name(vars(value), name)
             if not hasattr(value, name):
                 break
-            self._watch(vars(value), name) if name in vars(value) else None
             value = getattr(value, name)
             reached += 1
         return _Edge(".".join(chain[:reached]), value)
 
+    def _imported(self, found: Import, namespace: Mapping[str, Any]) -> _Edge:
+        """What an import statement inside a function leads to; modules of the user are imported to see it."""
+        text = f"import {'.' * found.level}{'.'.join((found.module, *found.path))}"
+        package = namespace.get("__package__") or str(namespace.get("__name__", "")).rpartition(".")[0]
+        try:
+            name = importlib.util.resolve_name("." * found.level + found.module, package)
+            owner = owner_of(name)
+            if owner.kind != "user":
+                return _Edge(text, None, text=self.installed(owner))
+            module = importlib.import_module(name)
+            if found.path and not hasattr(module, found.path[0]) and hasattr(module, "__path__"):
+                module = importlib.import_module(f"{name}.{found.path[0]}")
+                found = found._replace(path=found.path[1:])
+        except (Exception, SystemExit):  # whatever the module raises: the job will raise the same
+            return _Edge(text, None, text="not there")
+        return self._follow((text, *found.path), module)._replace(name=text)
+
     def _edges(self, name: str, edges: list[_Edge]) -> str:
         self._path.append(name)
-        texts = [f"\n{edge.name} = {self._edge(edge)}" for edge in sorted(edges, key=lambda edge: edge.name)]
+        texts = [self._edge(edge) for edge in sorted(edges, key=lambda edge: edge.name)]
         self._path.pop()
         return "".join(dict.fromkeys(texts))
 
     def _edge(self, edge: _Edge) -> str:
-        if isinstance(edge.value, _TOOLS):
-            return type(edge.value).__qualname__
+        value = _unwrapped(edge.value)
+        if edge.text or isinstance(value, _TOOLS):
+            return f"\n{edge.name} = {edge.text or type(value).__qualname__}"
         try:
-            text = self.visit(edge.value)
+            text = self.visit(value)
+            if _may_change(value):
+                self.watch.value(value, _SHALLOW.encode)
         except NoKey as error:
+            if edge.lenient:
+                return f"\n{edge.name} of {type(value).__qualname__}"
             if "is used by" in str(error):
                 raise
             raise NoKey(f"{edge.name!r} is used by {' -> '.join(self._path)}, but: {error}") from None
-        if not callable(edge.value) and not isinstance(edge.value, types.ModuleType):
+        if not callable(value) and not isinstance(value, types.ModuleType):
             self.parts[f"{self._path[-1]}: {edge.name}"] = digest(text) if len(text) > 60 else text
-        return text
+        return f"\n{edge.name} = {text}"
+
+
+_SHALLOW = Encoder(lambda code: str(id(code)), str)
+"""Tells whether a value was changed in place; that code is the same is watched apart."""
+
+
+def _may_change(value: Any) -> bool:
+    """Whether a value may be changed in place; the callables of libraries are not looked into at each call."""
+    if isinstance(value, (*_FIXED, *_CODE)):
+        return False
+    return not callable(value) or isinstance(value, functools.partial) or owner_of_class(type(value)) == USER
 
 
 def _unwrapped(value: Any) -> Any:
-    """The function inside a task, a flow or a method object; wrappers made by functools.wraps count themselves."""
-    inner = getattr(value, "function", None)
-    if inner is not None and hasattr(value, "policy"):
-        return inner
-    return value
+    """The function inside a task or a flow; wrappers made by functools.wraps count themselves."""
+    inner = getattr(value, "function", None) if type(value).__module__.startswith("daskflow.graph.") else None
+    return value if inner is None else inner
 
 
-def _is_member(name: str) -> bool:
-    return not (name.startswith("__") and name.endswith("__") and name not in ("__init__", "__call__")) and not (
-        name.startswith(("__pydantic", "_abc_"))
-    )
-
-
-def _functions_of(cls: type) -> Iterator[types.FunctionType]:
-    for member in vars(cls).values():
-        found = getattr(member, "__func__", getattr(member, "fget", member))
-        found = getattr(found, "func", found)  # functools.cached_property
-        if isinstance(found, types.FunctionType) and not found.__code__.co_filename.startswith("<"):
-            yield found
+def _name_of(value: Any) -> str:
+    return str(getattr(value, "__qualname__", type(value).__qualname__))
 
 
 def _defaults(function: types.FunctionType) -> list[_Edge]:
@@ -259,9 +345,29 @@ def _defaults(function: types.FunctionType) -> list[_Edge]:
     return [_Edge(f"default of {name}", value) for name, value in values]
 
 
-def _path_text(path: pathlib.Path) -> str:
-    # A global path is a name: where the project lies does not count.
-    return path.name
+def _attributes(function: types.FunctionType) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in vars(function).items() if name != "__wrapped__"]
+
+
+_INNER: tuple[type, ...] = (*ATOMS, tuple, types.FunctionType, type, types.MethodType)
+
+
+def _wrapped_in(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    """The user's code and plain values that a library wrapped a function of its own around."""
+    wrapped = getattr(function, "__wrapped__", None)
+    if wrapped is not None:
+        yield "wrapped", wrapped
+    registry = getattr(function, "registry", None)
+    if registry is not None and hasattr(function, "dispatch"):  # functools.singledispatch
+        yield "registry", registry
+        return
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            value = cell.cell_contents
+        except ValueError:
+            continue
+        if isinstance(value, _INNER) or type(value).__module__ == "numpy":
+            yield name, value
 
 
 def _numbered(name: str) -> Iterator[str]:
@@ -270,63 +376,3 @@ def _numbered(name: str) -> Iterator[str]:
     while True:
         yield f"{name} #{number}"
         number += 1
-
-
-def _names(code: types.CodeType) -> set[tuple[str, ...]]:
-    return {(name,) for inner in codes_of(code) for name in (*inner.co_names, *inner.co_freevars)}
-
-
-def _chains(tree: ast.AST) -> set[tuple[str, ...]]:
-    """All dotted names that are read in a tree: `np.linalg.solve` is `("np", "linalg", "solve")`."""
-    found: set[tuple[str, ...]] = set()
-    inner: set[int] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Attribute, ast.Name)) and id(node) not in inner:
-            chain = _chain(node, inner)
-            if chain and not hasattr(builtins, chain[0]):
-                found.add(chain)
-            elif chain:
-                found.add(chain[:1])
-    return found
-
-
-def _chain(node: ast.expr, inner: set[int]) -> tuple[str, ...]:
-    names: list[str] = []
-    while isinstance(node, ast.Attribute):
-        names.append(node.attr)
-        node = node.value
-        inner.add(id(node))
-    return (node.id, *reversed(names)) if isinstance(node, ast.Name) else ()
-
-
-class _Strip(ast.NodeTransformer):
-    """Takes out what does not count: docstrings, and the decorators that declare tasks and flows."""
-
-    def visit(self, node: ast.AST) -> ast.AST:
-        node = self.generic_visit(node)
-        body = getattr(node, "body", None)
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)) and isinstance(
-            body, list
-        ):
-            node.body = [s for s in node.body if not _is_docstring(s)] or [ast.Pass()]
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            node.decorator_list = [d for d in node.decorator_list if not _declares(d)]
-        return node
-
-
-def _is_docstring(statement: ast.stmt) -> bool:
-    return (
-        isinstance(statement, ast.Expr)
-        and isinstance(statement.value, ast.Constant)
-        and isinstance(statement.value.value, str)
-    )
-
-
-def _declares(decorator: ast.expr) -> bool:
-    called = decorator.func if isinstance(decorator, ast.Call) else decorator
-    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-    return name in ("task", "flow")
-
-
-def _bare(tree: ast.AST) -> ast.AST:
-    return _Strip().visit(copy.deepcopy(tree))

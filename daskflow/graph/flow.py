@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -84,11 +85,12 @@ class Flow(Generic[P, R]):
             An argument is missing, not known, or not of the annotated type; the message names it.
         """
         bound = dict(zip(self._binder.shape.names, self._binder.bind(args, kwargs), strict=True))
+        # As everywhere in pydantic, a default is what the author says it is.
         return {name: self._validated(name, value) for name, value in bound.items()}
 
     def _validated(self, name: str, value: Any) -> Any:
         adapter = self._adapters.get(name)
-        if adapter is None or holds_job(value):
+        if adapter is None or value is self._defaults[name] or holds_job(value):
             return value
         try:
             return adapter.validate_python(value)
@@ -101,17 +103,21 @@ class Flow(Generic[P, R]):
 
     @functools.cached_property
     def _adapters(self) -> dict[str, TypeAdapter[Any]]:
-        try:
-            parameters = inspect.signature(self.function, eval_str=True).parameters
-        except (NameError, TypeError):  # a name that only exists while types are checked
-            parameters = inspect.signature(self.function).parameters
-        return {
-            name: _adapter(parameter.annotation)
-            for name, parameter in parameters.items()
-            if parameter.annotation is not parameter.empty
-            and not isinstance(parameter.annotation, str)
-            and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        }
+        found = {}
+        for name, parameter in self._binder.signature.parameters.items():
+            annotation: Any = _evaluated(parameter.annotation, self.function)
+            if annotation is parameter.empty or isinstance(annotation, str):
+                continue
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                annotation = types.GenericAlias(tuple, (annotation, ...))
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                annotation = types.GenericAlias(dict, (str, annotation))
+            found[name] = _adapter(annotation)
+        return found
+
+    @functools.cached_property
+    def _defaults(self) -> dict[str, Any]:
+        return {name: parameter.default for name, parameter in self._binder.signature.parameters.items()}
 
     def body(self, values: Mapping[str, Any]) -> R:
         """Execute the body with validated arguments."""
@@ -138,6 +144,17 @@ def declare(function: Callable[..., Any] | None, launcher: Launcher, name: str |
         return Flow(function, name or function.__name__, site, launcher)
 
     return declared if function is None else declared(function)
+
+
+def _evaluated(annotation: Any, function: Callable[..., Any]) -> Any:
+    """What an annotation in quotes stands for; the text itself where a name only exists while types are checked."""
+    if not isinstance(annotation, str):
+        return annotation
+    names = inspect.getclosurevars(function).nonlocals if inspect.isfunction(function) else {}
+    try:
+        return eval(annotation, getattr(function, "__globals__", {}), names)
+    except Exception:
+        return annotation
 
 
 def _adapter(annotation: Any) -> TypeAdapter[Any]:

@@ -18,7 +18,8 @@ from daskflow.errors import UsageError
 class Slot(NamedTuple):
     """Stands in a template for the result of the job's upstream number `index`, or for a part of it."""
 
-    index: int
+    # The method of tuples that it hides is called by nobody.
+    index: int  # type: ignore[assignment]
     path: tuple[tuple[str, Any], ...] = ()
 
 
@@ -30,7 +31,7 @@ class Nest(NamedTuple):
     """Digest of the canonical text of the content, slots included."""
 
 
-ATOMS = frozenset({int, float, bool, type(None), str, bytes, complex, type, type(Ellipsis)})
+ATOMS: frozenset[type] = frozenset({int, float, bool, type(None), str, bytes, complex, type, type(Ellipsis)})
 """Types whose values nobody can change and that hold nothing."""
 
 _LEAVES = ATOMS | {Slot}
@@ -68,11 +69,10 @@ def _record(value: Any, leaf: Callable[[Any], Any]) -> Any:
     made = value.model_copy() if isinstance(value, BaseModel) else copy.copy(value)
     for name, field in fields_of(value).items():
         changed = transform(field, leaf)
-        extra = getattr(made, "__pydantic_extra__", None)
-        if name in (getattr(made, "__pydantic_private__", None) or ()):
-            made.__pydantic_private__[name] = changed
-        elif extra is not None and name in extra:
-            extra[name] = changed
+        for apart in (getattr(made, "__pydantic_private__", None), getattr(made, "__pydantic_extra__", None)):
+            if apart and name in apart:
+                apart[name] = changed
+                break
         else:
             object.__setattr__(made, name, changed)
     return made

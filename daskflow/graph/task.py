@@ -11,13 +11,15 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from daskflow.errors import ArgumentsInvalid, NoKey, NotInTask
+from pydantic import ValidationError
+
+from daskflow.errors import ArgumentsInvalid, FileMissing, NoKey, NotInTask
 from daskflow.graph.binding import Binder
 from daskflow.graph.encoding import Encoder, digest
-from daskflow.graph.fingerprint import Fingerprint, fingerprint
+from daskflow.graph.fingerprint import Fingerprint, fingerprint, fingerprint_of
 from daskflow.graph.host import CURRENT_HOST, CURRENT_SITE, Launcher
 from daskflow.graph.job import Job
-from daskflow.graph.structure import ATOMS
+from daskflow.graph.structure import ATOMS, Nest
 from daskflow.graph.template import Template
 from daskflow.model.policy import Policy, policy_change
 
@@ -50,6 +52,8 @@ class Task(Generic[P, R]):
     ArgumentsInvalid
         The function has a parameter `when` or `site`, which every call reserves.
     """
+
+    __qualname__: str
 
     def __init__(self, function: Callable[P, R], policy: Policy, launcher: Launcher | None = None) -> None:
         functools.update_wrapper(self, function)
@@ -103,7 +107,7 @@ class Task(Generic[P, R]):
         for index, name in enumerate(self._binder.shape.names):
             value = values[index]
             kind = type(value)
-            if kind in ATOMS:
+            if kind in ATOMS and kind is not type:
                 text = self._encoder.encode(value)
             elif kind is Job:
                 text = value.key_text()
@@ -124,9 +128,11 @@ class Task(Generic[P, R]):
     def _describe(self, name: str, value: Any, template: Template) -> tuple[str, Any]:
         try:
             text = self._encoder.encode(value)
-        except NoKey as error:
-            raise NoKey(f"Argument {name!r} of {self.policy.name}(): {error}") from None
-        made = template.argument(value)
+            made = template.argument(value)
+            if type(made) is Nest:
+                made = Nest(made.content, digest(self._encoder.encode(made.content)))
+        except (NoKey, FileMissing) as error:
+            raise type(error)(f"Argument {name!r} of {self.policy.name}(): {error}") from None
         return (text if len(text) <= _CAPPED else f"digest({len(text)},{digest(text)})"), made
 
     def call(self, values: list[Any]) -> Any:
@@ -160,8 +166,8 @@ class Task(Generic[P, R]):
         made.__dict__.update(self.__dict__)
         try:
             made.policy = policy_change(self.policy, changes)
-        except ValueError as error:
-            raise ArgumentsInvalid(f"{self.policy.name}.options(): {error}") from None
+        except ValidationError as error:
+            raise ArgumentsInvalid(f"{self.policy.name}.options(): {_problems(error)}") from None
         if "version" in changes:
             made.refresh()
         return made
@@ -175,11 +181,12 @@ class Task(Generic[P, R]):
             The iterables are of unequal length.
         """
         try:
-            return [self(*items, **fixed) for items in zip(*iterables, strict=True)]
+            rows = list(zip(*iterables, strict=True))
         except ValueError as error:
             if "zip()" not in str(error):
                 raise
             raise ArgumentsInvalid(f"{self.policy.name}.map(): the iterables are of unequal length.") from None
+        return [self(*items, **fixed) for items in rows]
 
     def zip(self, **varied: Iterable[Any]) -> list[Job]:
         """One job for each position of the named iterables: `fit.zip(data=[a, b], order=[1, 2])`.
@@ -211,7 +218,7 @@ class Task(Generic[P, R]):
 
 def code_text(code: Any) -> str:
     """How a function or class stands in a key."""
-    return f"code({fingerprint(code).id})"
+    return f"code({fingerprint_of(code).id})"
 
 
 def declare(function: Callable[..., Any] | None, launcher: Launcher | None, policies: Mapping[str, Any]) -> Any:
@@ -229,11 +236,23 @@ def declare(function: Callable[..., Any] | None, launcher: Launcher | None, poli
         default = getattr(function, "__name__", "task").replace("<lambda>", "lambda_")
         try:
             policy = Policy.model_validate({"name": default, **{k: v for k, v in policies.items() if v is not None}})
-        except ValueError as error:
-            raise ArgumentsInvalid(f"@task of {default}(): {error}") from None
+        except ValidationError as error:
+            raise ArgumentsInvalid(f"@task of {default}(): {_problems(error)}") from None
         return Task(function, policy, launcher)
 
     return declared if function is None else declared(function)
+
+
+def _problems(error: ValidationError) -> str:
+    """What is wrong with some policies, each on a line that names it."""
+    found: dict[str, str] = {}
+    for problem in error.errors():
+        # Of a policy that may be given in several ways, the way is no part of its name.
+        name = ".".join(map(str, problem["loc"] if problem["loc"][0] == "resources" else problem["loc"][:1]))
+        message = problem["msg"].removeprefix("Value error, ").replace("Extra inputs are not permitted", "no policy")
+        known = f"; known are {', '.join(Policy.model_fields)}" if problem["type"] == "extra_forbidden" else ""
+        found.setdefault(name, f"{name}={problem['input']!r:.100}: {message}{known}")
+    return "\n".join(found.values())
 
 
 def _rebuilt(function: Callable[..., Any], policy: Policy) -> Task[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from daskflow.graph.job import Collection, Job, Part
@@ -48,6 +49,12 @@ class Template:
             return leaf.slot(self.slot(leaf.job()).index)
         if hasattr(leaf, "__dask_graph__") and not isinstance(leaf, type) and leaf.__dask_graph__() is not None:
             self._slots += 1
-            known = self._known.setdefault(id(leaf), (len(self._known), Collection(leaf)))
+            known = self._known.setdefault(id(leaf), (len(self._known), _collection(leaf)))
             return Slot(known[0])
         return snapshot(leaf)
+
+
+def _collection(value: Any) -> Collection:
+    # Assigning to items changes arrays and datasets in place; copies still share the chunks.
+    copied = value.copy(deep=True) if type(value).__module__.startswith("xarray") else copy.copy(value)
+    return Collection(copied)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import pickle
 import re
@@ -13,7 +14,7 @@ from typing import Any
 from blake3 import blake3
 
 from daskflow.errors import NoKey
-from daskflow.graph.distributions import owner_of
+from daskflow.graph.distributions import owner_of, owner_of_class
 
 _HANDLES = frozenset({"h5netcdf", "h5py", "netCDF4", "zarr"})
 """Libraries whose objects stand for data in files, which may change while the object does not."""
@@ -95,10 +96,9 @@ def _layer(layer: Any) -> tuple[bool, tuple[Any, ...]]:
     if known is not None and known[0]() is layer:
         return known[1]
     found = any(_RANDOM.search(str(key)) for key in layer), tuple(_pickled(layer)[1])
-    try:
-        _LAYERS[id(layer)] = (weakref.ref(layer, lambda _, own=id(layer): _LAYERS.pop(own, None)), found)
-    except TypeError:  # a plain dict
-        pass
+    with contextlib.suppress(TypeError):  # a plain dict has no weak references
+        place = id(layer)
+        _LAYERS[place] = (weakref.ref(layer, lambda _: _LAYERS.pop(place, None)), found)
     return found
 
 
@@ -137,8 +137,9 @@ class _Finder(pickle.Pickler):
 
 
 def _is_users(value: Any) -> bool:
-    module = value.__globals__.get("__name__") if isinstance(value, types.FunctionType) else value.__module__
-    return owner_of(module).kind == "user"
+    of_function = isinstance(value, types.FunctionType)
+    owner = owner_of(value.__globals__.get("__name__")) if of_function else owner_of_class(value)
+    return owner.kind == "user"
 
 
 def _pickled(value: Any) -> tuple[bytes, Iterable[Any]]:

@@ -35,6 +35,7 @@ class Watch:
         self._cells: list[tuple[CellType, Any]] = []
         self._values: list[tuple[Any, Callable[[Any], str], str]] = []
         self._functions: dict[int, FunctionType] = {}
+        self._sizes: list[tuple[Mapping[str, Any], int]] = []
         self._present: list[tuple[Mapping[str, Any], Callable[[Any], Any], tuple[Any, ...]]] = []
         self._absent: list[tuple[Mapping[str, Any], frozenset[str]]] = []
         self._code: tuple[Any, ...] = ()
@@ -50,7 +51,8 @@ class Watch:
     def members(self, cls: type) -> None:
         """Watch what a class holds."""
         namespace = vars(cls)
-        self._spaces.setdefault(id(cls), _Names(namespace, dict(namespace), set()))
+        self._spaces[id(cls)] = _Names(namespace, dict(namespace), set())
+        self._sizes.append((namespace, len(namespace)))
 
     def cell(self, cell: CellType) -> None:
         """Watch a variable of a closure."""
@@ -90,14 +92,16 @@ class Watch:
                     return False
             if not all(map(is_, map(_code, self._functions.values()), self._code)):
                 return False
-            return not (self._cells or self._values) or self._unchanged_values()
+            return not (self._cells or self._values or self._sizes) or self._unchanged_values()
         except KeyError:
             return False
 
     def _unchanged_values(self) -> bool:
         try:
-            return all(cell.cell_contents is value for cell, value in self._cells) and all(
-                text(value) == before for value, text, before in self._values
+            return (
+                all(cell.cell_contents is value for cell, value in self._cells)
+                and all(len(namespace) == size for namespace, size in self._sizes)
+                and all(text(value) == before for value, text, before in self._values)
             )
         except Exception:  # an emptied cell, or a value that has no text any more
             return False

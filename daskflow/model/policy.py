@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from daskflow.model.quantities import Bytes, Seconds
+
+
+def _several(value: Any) -> Any:
+    return (value,) if isinstance(value, type) else value
 
 
 class Resources(BaseModel):
@@ -30,7 +34,7 @@ class Resources(BaseModel):
 class Policy(BaseModel):
     """How the jobs of a task are treated; every field may be changed for one call by `task.options(...)`.
 
-    None of the fields counts for keys, but for `version`.
+    None of the fields counts for keys, but for `name` and `version`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, arbitrary_types_allowed=True)
@@ -41,8 +45,8 @@ class Policy(BaseModel):
     """`True`: remembered for all runs; `"run"`: within its run, so that it can be resumed; `False`: never."""
     retries: int = Field(default=0, ge=0)
     """How many times a failed attempt is followed by another."""
-    retry_on: tuple[type[BaseException], ...] = (Exception,)
-    """Which errors are worth another attempt."""
+    retry_on: Annotated[tuple[type[BaseException], ...], BeforeValidator(_several)] = (Exception,)
+    """Which errors are worth another attempt: a class, or several."""
     backoff: Seconds | tuple[Seconds, ...] | Callable[[int], float] = 0.0
     """Pause before an attempt [s]: a number, one for each attempt, or a function of the attempts made so far."""
     timeout: Seconds | None = Field(default=None, gt=0)

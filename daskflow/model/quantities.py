@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import re
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from pydantic import BeforeValidator
 _SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _BYTES |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
-_AMOUNT = re.compile(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*([a-z]*)\s*", re.IGNORECASE)
+_AMOUNT = re.compile(r"\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)\s*([a-z]*)\s*", re.IGNORECASE)
 
 
 def seconds(value: Any) -> float:
@@ -53,7 +54,10 @@ def _amount(value: Any, units: dict[str, float] | dict[str, int], default: str, 
     unit = (found.group(2).lower() or default) if found else ""
     if not found or unit not in units:
         raise ValueError(f"{value!r} is not {what}")
-    return float(found.group(1)) * units[unit]
+    amount = float(found.group(1)) * units[unit]
+    if math.isinf(amount):
+        raise ValueError(f"{value!r} is not {what}")
+    return amount
 
 
 Seconds = Annotated[float, BeforeValidator(seconds)]

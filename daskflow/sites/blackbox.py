@@ -7,6 +7,7 @@ Who finds the worker gone reads the file, and knows which job to blame.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import threading
@@ -22,17 +23,16 @@ class BlackBox:
     Parameters
     ----------
     directory
-        Where the boxes of all workers lie.
+        Where the boxes of all workers lie. Where none can be written, for instance because it is empty, notes go
+        nowhere: a job is not to fail for want of a box.
     """
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
-        folder = Path(directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{os.getpid()}-{threading.get_native_id()}.box"
-        with open(path, "w+b") as file:
-            file.truncate(_SIZE)
-            self._memory = mmap.mmap(file.fileno(), _SIZE)
+        self._memory: mmap.mmap | bytearray = bytearray(_SIZE)
+        if directory:
+            with contextlib.suppress(OSError):
+                self._memory = _mapped(Path(directory))
 
     def note(self, node: str, job: str) -> None:
         """Note that a job of a node is being performed."""
@@ -42,6 +42,13 @@ class BlackBox:
     def clear(self) -> None:
         """Note that nothing is being performed."""
         self._memory[:2] = b"\n\n"
+
+
+def _mapped(folder: Path) -> mmap.mmap:
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / f"{os.getpid()}-{threading.get_native_id()}.box", "w+b") as file:
+        file.truncate(_SIZE)
+        return mmap.mmap(file.fileno(), _SIZE)
 
 
 def black_box(directory: str) -> BlackBox:

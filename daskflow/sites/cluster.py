@@ -14,6 +14,11 @@ from daskflow.errors import SiteError
 from daskflow.sites.relay import LOST, plugin, ride
 from daskflow.sites.site import Listener, Node, Perform
 
+WATCH = 1.0
+"""How often a site looks whether its scheduler still knows what was submitted [s]."""
+
+_FORGOTTEN = ("cancelled", "lost")
+
 
 class Connect(Protocol):
     """Opens a connection to a cluster: gives the client, and what to close after it."""
@@ -52,6 +57,7 @@ class ClusterSite:
         self._topics: dict[Listener, str] = {}
         self._client: Any = None
         self._closing: Sequence[Any] = ()
+        self._closed = threading.Event()
         self._futures: dict[str, Any] = {}
         self._listeners: dict[str, Listener] = {}
 
@@ -65,12 +71,20 @@ class ClusterSite:
         """
         with self._lock:
             if self._client is None:
+                opened: list[Any] = []
                 try:
-                    self._client, self._closing = self._connect()
-                    self._client.register_plugin(plugin(self._load, self._boxes))
+                    client, closing = self._connect()
+                    opened += [client, *closing]
+                    client.register_plugin(plugin(self._load, self._boxes))
                 except (OSError, RuntimeError, ValueError) as error:
+                    _close(opened)
                     raise SiteError(f"The site {self.name!r} does not open: {_innermost(error)}") from error
-                self._client.subscribe_topic(LOST, self._on_lost)
+                client.subscribe_topic(LOST, self._on_lost)
+                self._client, self._closing, self._closed = client, closing, threading.Event()
+                watch = threading.Thread(
+                    target=self._watch, args=(client, self._closed), name=f"daskflow-site-{self.name}", daemon=True
+                )
+                watch.start()
             return self._client
 
     def submit(
@@ -124,13 +138,36 @@ class ClusterSite:
                 if future is not None:
                     future.release()
 
+    def _watch(self, client: Any, closed: threading.Event) -> None:
+        """Tell those who wait when dask will never tell them: it forgot their nodes, or its scheduler is gone."""
+        while not closed.wait(WATCH):
+            gone = client.status != "running"
+            with self._lock:
+                # Futures that were released are cancelled too, but these stand here no more.
+                forgotten = [key for key, known in self._futures.items() if gone or known.status in _FORGOTTEN]
+                listeners = {self._listeners[key] for key in forgotten if key in self._listeners}
+            if gone and self._client is client:
+                self.close()
+            # Of the nodes that the forgotten ones depend on nothing would be heard either.
+            for listener in listeners:
+                listener.fail(
+                    SiteError(
+                        f"The site {self.name!r} forgot what it was performing: its scheduler was stopped or started "
+                        "anew, or the tasks were cancelled there. Resume the run."
+                    )
+                )
+
     def running(self) -> Sequence[str]:
-        """Keys of the nodes that the workers are executing now."""
+        """Keys of the nodes that the workers were executing at their latest heartbeat."""
         client = self._client
         if client is None:
             return ()
-        found = client.run(_executing, on_error="ignore")
-        return [key for keys in found.values() if isinstance(keys, list) for key in keys]
+        try:
+            # The scheduler is asked, not the workers: one that computes without letting go of the GIL answers late.
+            found: list[str] = client.run_on_scheduler(_executing)
+        except Exception:  # dask raises whatever it likes when the connection breaks
+            return ()
+        return found
 
     def address(self) -> str:
         """Address of the dask dashboard, once the site is open."""
@@ -141,14 +178,18 @@ class ClusterSite:
         """Disconnect, and end the cluster if this site started it."""
         with self._lock:
             client, self._client = self._client, None
+            closing, self._closing = self._closing, ()
+            self._closed.set()
             self._futures.clear()
             self._listeners.clear()
             self._topics.clear()
-            if client is not None:
-                client.close()
-            for item in self._closing:
-                item.close()
-            self._closing = ()
+        # Without the lock: this waits for dask's thread, which may be telling a listener that wants to release a node.
+        _close([client, *closing] if client is not None else closing)
+
+
+def _close(items: Iterable[Any]) -> None:
+    for item in items:
+        item.close()
 
 
 def _innermost(error: BaseException) -> str:
@@ -157,8 +198,8 @@ def _innermost(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _executing(dask_worker: Any) -> list[str]:
-    return [str(task.key) for task in dask_worker.state.executing]
+def _executing(dask_scheduler: Any) -> list[str]:
+    return [str(task.key) for worker in dask_scheduler.workers.values() for task in worker.executing]
 
 
 def local_cluster(*, workers: int, threads: int, processes: bool, memory: str | int, dashboard: str) -> Connect:

@@ -29,6 +29,9 @@ class Listener(Protocol):
     def lost(self, key: str, reason: str, culprit: str) -> None:
         """A node will not be performed any more, why, and which of its jobs did it, where that is known."""
 
+    def fail(self, error: Exception) -> None:
+        """The site does not compute any more: nothing will be heard of what was submitted."""
+
 
 class Site(Protocol):
     """A place that computes.
@@ -56,7 +59,7 @@ class Site(Protocol):
         """Tell a listener no more."""
 
     def running(self) -> Sequence[str]:
-        """Keys of the nodes that are being performed now."""
+        """Keys of the nodes that are being performed now, as far as the site can tell."""
 
     def address(self) -> str:
         """Where people can watch: the address of a dashboard, or nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -33,14 +34,21 @@ class SynchronousSite:
     ) -> None:
         """Perform nodes, which come upstream first."""
         values = {**self._values, **_computed(foreign, nodes)}
+        users = Counter(key for node in nodes for key in node.upstream)
         keep = set(kept)
         try:
             for node in nodes:
                 self._running = (node.key,)
-                values[node.key], records, _ = self._perform(node.package, *[values[key] for key in node.upstream])
-                listener.performed([records])
+                value, records, _ = self._perform(node.package, *[values[key] for key in node.upstream])
+                users.subtract(node.upstream)
+                for key in node.upstream:
+                    if not users[key]:
+                        del values[key]  # else a long graph would have all its values in memory at once
+                if users[node.key]:
+                    values[node.key] = value
                 if node.key in keep:
-                    self._values[node.key] = values[node.key]
+                    self._values[node.key] = value
+                listener.performed([records])
         finally:
             self._running = ()
 

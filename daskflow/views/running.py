@@ -11,7 +11,7 @@ from typing import Any
 
 from daskflow.errors import DaskflowError, JobCancelled, RunInterrupted, StoreError, UsageError
 from daskflow.execution.launcher import Order
-from daskflow.execution.perform import describe
+from daskflow.execution.failures import describe
 from daskflow.execution.run import Run
 from daskflow.model.records import ReportRecord
 from daskflow.model.states import RunState
@@ -25,7 +25,9 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 3
 _METRICS = 20
 
 
-def see_through(start: Callable[[Order], Run], order: Order, *, quiet: bool, as_json: bool) -> tuple[Run, int]:
+def see_through(
+    start: Callable[[Order], Run], order: Order, *, quiet: bool, as_json: bool = False, brief: bool = False
+) -> tuple[Run, int]:
     """Execute a run in the main thread, so that breakpoints and Ctrl-C work, and tell how it ended.
 
     Parameters
@@ -38,6 +40,8 @@ def see_through(start: Callable[[Order], Run], order: Order, *, quiet: bool, as_
         No progress is shown.
     as_json
         Nothing is shown but JSON at the end.
+    brief
+        Neither the value nor the metrics are shown.
 
     Returns
     -------
@@ -62,7 +66,7 @@ def see_through(start: Callable[[Order], Run], order: Order, *, quiet: bool, as_
     if as_json:
         show_json(_outcome(run, progress.seconds))
     else:
-        _tell(run, progress.seconds)
+        _tell(run, progress.seconds, brief=brief)
     return run, exit_code(run)
 
 
@@ -129,7 +133,7 @@ def _metrics(run: Run) -> list[ReportRecord]:
     return [report for report in run.reports if report.kind == "metric"]
 
 
-def _tell(run: Run, seconds: float) -> None:
+def _tell(run: Run, seconds: float, *, brief: bool) -> None:
     if run.state is not RunState.succeeded:
         error = error_of(run)
         if not isinstance(error, (RunInterrupted, JobCancelled)):
@@ -140,6 +144,8 @@ def _tell(run: Run, seconds: float) -> None:
         return
     total = summed(run.counts())
     say(f"Run {run.id} succeeded in {duration(seconds)}: {sum(total.values())} jobs, {total['cached']} cached.")
+    if brief:
+        return
     value = run.result(timeout=0)
     if value is not None:
         say(shortened(value))

@@ -52,9 +52,9 @@ def run_command(
     raise typer.Exit(code)
 
 
-def _run(target: str, texts: list[str], order: Order, config: Path | None, *, as_json: bool = False) -> tuple[Run, int]:
+def _run(target: str, texts: list[str], order: Order, config: Path | None, **style: bool) -> tuple[Run, int]:
     choose(configured(config, order.site))
-    with stdout_kept_clean(when=as_json):
+    with stdout_kept_clean(when=style.get("as_json", False)):
         flow, found = load_flow(target)
     arguments = read_arguments(flow, texts)
     site = order.site or flow.site or launcher.project().default_site
@@ -62,7 +62,7 @@ def _run(target: str, texts: list[str], order: Order, config: Path | None, *, as
         lambda order: launcher.start(flow, arguments, background=False, order=order),
         order._replace(target=found),
         quiet=_is_plain(site),
-        as_json=as_json,
+        **style,
     )
 
 
@@ -153,7 +153,7 @@ def demo_command(
     config: ConfigOption = None,
 ) -> None:
     """Calibrate and image a real observation, print its figures and write its report."""
-    run, code = _run(_DEMO, [f"mode={mode}"], Order(site=site), config)
+    run, code = _run(_DEMO, [f"mode={mode}"], Order(site=site), config, brief=True)
     if code == DONE:
         summary = run.result(timeout=0)
         show_table(["figure", "value"], [[text, number(getattr(summary, name))] for name, text in _FIGURES.items()])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import sqlite3
 import subprocess
@@ -68,9 +67,8 @@ def test_a_driver_killed_at_any_moment_goes_on_where_it_was(tmp_path: Path, site
     for kill in range(kills):
         run_id = _only_run(tmp_path)
         command = ["resume", run_id] if run_id else ["run", "flow.py:study", "--set", f"n={JOBS}", "--site", site]
-        done = len(recorded)
         # The moments spread over starting up, working and recording; how far a run gets depends on the machine.
-        _killed(tmp_path, command, notes, jobs=done + moments.choice([0, 0, 1, 5, 20, 35]), pause=moments.uniform(0, 0.2))
+        _killed(tmp_path, command, notes, jobs=moments.choice([0, 1, 10, 40, 60]), pause=moments.uniform(0, 0.1))
         found = _recorded(tmp_path)
         performed = counted(notes)
         for name, times in recorded.items():
@@ -81,11 +79,13 @@ def test_a_driver_killed_at_any_moment_goes_on_where_it_was(tmp_path: Path, site
     daskflow(tmp_path, "resume", _only_run(tmp_path) or "", NOTES=str(notes))
     performed = counted(notes)
     assert len(performed) == JOBS
+    assert len(recorded) > 50, "the kills came while there was something to lose"
     assert {name: performed[name] for name in recorded} == recorded
 
 
 def _killed(directory: Path, command: list[str], notes: Path, *, jobs: int, pause: float) -> None:
-    """Start a driver, and kill it when so many jobs have begun, or after a pause where it has not come to that."""
+    """Start a driver, and kill it a moment after so many jobs were begun."""
+    before = sum(counted(notes).values())
     process = subprocess.Popen(
         [sys.executable, "-m", "daskflow", *command],
         cwd=directory,
@@ -93,13 +93,16 @@ def _killed(directory: Path, command: list[str], notes: Path, *, jobs: int, paus
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        while jobs and len(os.listdir(notes)) < jobs:
-            process.wait(0.02) if process.poll() is None else None
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(pause)
+    while sum(counted(notes).values()) < before + jobs and process.poll() is None:
+        _wait(process, 0.01)
+    _wait(process, pause)
     process.kill()
     process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
 
 
 def _only_run(directory: Path) -> str | None:

@@ -17,7 +17,9 @@ def summary(count: int, pids: int = 2) -> Summary:
         for n in range(count)
     ]
     attempts = [
-        AttemptRecord(run="r", number=n, attempt=1, state="succeeded", start=n, stop=n + 2 + n / count, host="h", pid=n % pids)
+        AttemptRecord(
+            run="r", number=n, attempt=1, state="succeeded", start=n, stop=n + 2 + n / count, host="h", pid=n % pids
+        )
         for n in range(count)
     ]
     return Summary(RunRecord(id="r", flow="f"), jobs, attempts, [], [])

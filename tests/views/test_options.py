@@ -18,5 +18,5 @@ def test_site_of_the_command_line_wins(tmp_path: Path) -> None:
 
 
 def test_missing_configuration_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SettingsInvalid, match="nothing.yaml"):
+    with pytest.raises(SettingsInvalid, match=r"nothing\.yaml"):
         configured(tmp_path / "nothing.yaml")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from daskflow import report
 from daskflow.errors import FileMissing, StoreFull
 from daskflow.execution.launcher import Order
 from daskflow.model.states import RunState
@@ -52,8 +53,6 @@ def test_exit_codes(
 def test_only_few_metrics_are_printed(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     @lab.task
     def measure(number: int) -> int:
-        from daskflow import report
-
         report.metric("value", number)
         return number
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.views.conftest import Place
 
-def test_run_tells_id_value_and_metrics(place: Any) -> None:
+
+def test_run_tells_id_value_and_metrics(place: Place) -> None:
     out = place.run("run", "flows.py:study", "--set", "n=4")
     assert out.splitlines()[0].startswith("Run ")
     assert "succeeded in" in out
@@ -17,14 +19,14 @@ def test_run_tells_id_value_and_metrics(place: Any) -> None:
     assert "daskflow report last" in out
 
 
-def test_second_run_is_cached(place: Any) -> None:
+def test_second_run_is_cached(place: Place) -> None:
     place.run("run", "flows.py:study")
     assert place.json("run", "flows:study")["counts"] == {
         task: {"cached": number} for task, number in {"load": 3, "scale": 3, "check": 3, "total": 1}.items()
     }
 
 
-def test_json_is_all_that_is_on_standard_output(place: Any) -> None:
+def test_json_is_all_that_is_on_standard_output(place: Place) -> None:
     found = place.json("run", "flows.py:study", "--set", "n=2")
     assert found["state"] == "succeeded"
     assert found["value"] == 2
@@ -39,49 +41,49 @@ def test_json_is_all_that_is_on_standard_output(place: Any) -> None:
         ("n", "--set name=value"),
     ],
 )
-def test_arguments_that_do_not_fit_are_named(place: Any, text: str, told: str) -> None:
+def test_arguments_that_do_not_fit_are_named(place: Place, text: str, told: str) -> None:
     assert told in place.error("run", "flows.py:study", "--set", text)
 
 
-def test_unknown_site_is_named_and_nothing_is_recorded(place: Any) -> None:
+def test_unknown_site_is_named_and_nothing_is_recorded(place: Place) -> None:
     assert "'moon'" in place.error("run", "flows.py:study", "--site", "moon")
-    assert place.json("runs") == []
+    assert "no journal" in place.error("runs")
 
 
-def test_failed_run_has_exit_code_1_and_shows_the_traceback(place: Any) -> None:
+def test_failed_run_has_exit_code_1_and_shows_the_traceback(place: Place) -> None:
     error = place.error("run", "flows.py:study", "--set", "bad=2", code=1)
     assert "ValueError: no <b>good</b>" in error
     assert "raise ValueError" in error
     assert "1 were skipped" in error
 
 
-def test_error_in_the_body_shows_the_users_frames_only(place: Any) -> None:
+def test_error_in_the_body_shows_the_users_frames_only(place: Place) -> None:
     error = place.error("run", "flows.py:broken", code=1)
     assert "flows.py" in error
     assert "KeyError: 'missing'" in error
     assert "run.py" not in error
 
 
-def test_failed_run_as_json(place: Any) -> None:
+def test_failed_run_as_json(place: Place) -> None:
     found = place.json("run", "flows.py:study", "--set", "bad=2", code=1)
     assert found["state"] == "failed"
     assert "ValueError" in found["error"]
 
 
-def test_local_site_shows_its_dashboard(place: Any) -> None:
+def test_local_site_shows_its_dashboard(place: Place) -> None:
     out = place.run("run", "flows.py:study", "--site", "local", "--set", "seconds=1.5")
     assert "Dashboard of local: http://" in out
     assert "jobs finished" in out
     assert "\n6\n" in out
 
 
-def test_plan_runs_nothing(place: Any) -> None:
+def test_plan_runs_nothing(place: Place) -> None:
     out = place.run("plan", "flows.py:study", "--set", "n=2")
     assert "7 of 7 jobs would run" in out
     assert place.json("plan", "flows.py:study")["jobs"][0]["state"] == "queued"
 
 
-def test_plan_names_what_changed(place: Any) -> None:
+def test_plan_names_what_changed(place: Place) -> None:
     place.run("run", "flows.py:study")
     place.write("helpers.py", (place.directory / "helpers.py").read_text().replace("FACTOR = 2", "FACTOR = 3"))
     found = place.json("plan", "flows.py:study")
@@ -91,8 +93,8 @@ def test_plan_names_what_changed(place: Any) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_leaves_a_run_that_can_be_resumed(place: Any, running: Any, number: signal.Signals) -> None:
-    process = running("run", "flows.py:study", "--set", "n=6", "--set", "seconds=0.3")
+def test_ctrl_c_leaves_a_run_that_can_be_resumed(place: Place, running: Any, number: signal.Signals) -> None:
+    process = running("run", "flows.py:study", "--set", "n=6", "--set", "seconds=2")
     place.until_jobs_ended(2)
     process.send_signal(number)
     out, error = process.communicate(timeout=30)
@@ -100,18 +102,19 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(place: Any, running: Any, numbe
     assert "daskflow resume" in error
     assert "Traceback" not in error
     assert place.json("runs")[0]["state"] == "interrupted"
+    place.hurry()
     found = place.json("resume", "last")
     assert found["value"] == 30
-    assert found["counts"]["load"]["cached"] >= 2
+    assert found["counts"]["load"]["cached"] >= 1
     assert len(place.json("runs")) == 1
 
 
-def test_second_ctrl_c_ends_at_once(place: Any, running: Any) -> None:
+def test_second_ctrl_c_ends_at_once(place: Place, running: Any) -> None:
     place.write("stubborn.py", _STUBBORN)
     process = running("run", "stubborn.py:stubborn")
-    place.until(lambda: (place.directory / "asleep").exists())
+    place.until((place.directory / "asleep").exists)
     process.send_signal(signal.SIGINT)
-    place.until(lambda: (place.directory / "awake").exists())
+    place.until((place.directory / "awake").exists)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=5) == 3
 
@@ -131,7 +134,7 @@ def stubborn():
 """
 
 
-def test_cancel_ends_a_run_of_another_process(place: Any, running: Any) -> None:
+def test_cancel_ends_a_run_of_another_process(place: Place, running: Any) -> None:
     process = running("run", "flows.py:study", "--set", "n=100", "--set", "seconds=0.2")
     place.until_jobs_ended(1)
     assert "is cancelled" in place.run("cancel", "last")
@@ -141,35 +144,36 @@ def test_cancel_ends_a_run_of_another_process(place: Any, running: Any) -> None:
     assert "ended already" in place.error("cancel", "last")
 
 
-def test_cancel_reaches_a_body_that_sleeps(place: Any, running: Any) -> None:
+def test_cancel_reaches_a_body_that_sleeps(place: Place, running: Any) -> None:
     process = running("run", "flows.py:sleepy")
-    place.until(lambda: (place.directory / ".daskflow" / "journal.db").exists())
+    place.until((place.directory / ".daskflow" / "journal.db").exists)
     place.until(lambda: bool(place.json("runs")))
     place.run("cancel", "last")
     process.communicate(timeout=20)
     assert process.returncode == 3
 
 
-def test_resume_after_kill_9(place: Any, running: Any) -> None:
-    process = running("run", "flows.py:study", "--set", "n=5", "--set", "seconds=0.4")
+def test_resume_after_kill_9(place: Place, running: Any) -> None:
+    process = running("run", "flows.py:study", "--set", "n=5", "--set", "seconds=2")
     place.until_jobs_ended(2)
     assert "is running" in place.error("resume", "last")
     process.kill()
     process.wait()
     assert place.json("runs")[0]["state"] == "interrupted"
+    place.hurry()
     found = place.json("resume", "last")
     assert found["value"] == 20
-    assert found["counts"]["load"].get("cached", 0) >= 2
+    assert found["counts"]["load"]["cached"] >= 1
 
 
-def test_resume_of_a_run_that_succeeded_finds_all_cached(place: Any) -> None:
+def test_resume_of_a_run_that_succeeded_finds_all_cached(place: Place) -> None:
     place.run("run", "flows.py:study")
     assert place.json("resume", "last")["counts"]["total"] == {"cached": 1}
 
 
-def test_a_cancelled_run_nobody_drives_is_cancelled_at_once(place: Any, running: Any) -> None:
+def test_a_cancelled_run_nobody_drives_is_cancelled_at_once(place: Place, running: Any) -> None:
     process = running("run", "flows.py:sleepy")
-    place.until(lambda: (place.directory / ".daskflow" / "journal.db").exists())
+    place.until((place.directory / ".daskflow" / "journal.db").exists)
     place.until(lambda: bool(place.json("runs")))
     process.kill()
     process.wait()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from daskflow.model.records import RunRecord
-from daskflow.views.terminal import counts_rows, run_fields, say, show_json, show_table, stdout_kept_clean
+from daskflow.views.terminal import counts_rows, run_fields, say, show_json, show_table
 
 
 def test_json_has_no_nan_and_shows_anything(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,10 +41,15 @@ def test_text_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert "[red]x" in out
 
 
-def test_standard_output_is_kept_clean(capfd: pytest.CaptureFixture[str]) -> None:
-    with stdout_kept_clean(when=True):
-        print("by the flow")
-    print("by us")
-    out, error = capfd.readouterr()
-    assert out == "by us\n"
-    assert "by the flow" in error
+def test_standard_output_is_kept_clean() -> None:
+    code = (
+        "import os\n"
+        "from daskflow.views.terminal import stdout_kept_clean\n"
+        "with stdout_kept_clean(when=True):\n"
+        "    print('by the flow')\n"
+        "    os.system('echo by a child')\n"
+        "print('by us')\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "by us\n"
+    assert sorted(found.stderr.splitlines()) == ["by a child", "by the flow"]

@@ -1,0 +1,46 @@
+"""Worker processes leave Ctrl-C to their driver."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from daskflow.sites.worker_main import leave_to_driver
+
+SCRIPT = """
+import multiprocessing, os, signal, time
+import daskflow
+
+def worker(go):
+    go.set()
+    time.sleep(1)
+    os._exit(7)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    from daskflow.sites.cluster import local_cluster
+    local_cluster(workers=1, threads=1, processes=True, memory="auto", dashboard="")
+    go = context.Event()
+    process = context.Process(target=time.sleep, args=(1.5,), name="Dask Worker process (from Nanny)")
+    process.start()
+    time.sleep(1)
+    os.kill(process.pid, signal.SIGINT)
+    process.join()
+    print(process.exitcode)
+"""
+
+
+def test_ctrl_c_does_not_end_a_worker(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    found = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, check=True)
+    assert found.stdout == "0\n"
+    assert found.stderr == ""
+
+
+def test_importing_it_changes_nothing() -> None:
+    assert signal.getsignal(signal.SIGINT) is not leave_to_driver
+    assert leave_to_driver(signal.SIGINT, None) is None  # type: ignore[func-returns-value]
+    assert os.getpid()
