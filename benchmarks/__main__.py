@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 
 from rich.console import Console
 
 from benchmarks import graphs, memory, startup
+from benchmarks.figures import Figure
 from benchmarks.table import machine, show
 
 _ITEMS = {**memory.ITEMS, **startup.ITEMS}
@@ -26,17 +29,25 @@ def main() -> None:
     rounds = given.rounds or (1 if given.quick else 3)
     progress = Console(stderr=True)
     names = given.only or _NAMES
-    with progress.status("graphs ..."):
-        figures = graphs.compare([name for name in names if name in graphs.CASES], quick=given.quick, rounds=rounds)
-    for name in [name for name in names if name in _ITEMS]:
-        with progress.status(f"{name} ..."):
-            figures.extend(_ITEMS[name](quick=given.quick, rounds=rounds))
+    asked: dict[str, Callable[..., list[Figure]]] = {name: _ITEMS[name] for name in names if name in _ITEMS}
+    if found := [name for name in names if name in graphs.CASES]:
+        asked = {"graphs": partial(graphs.compare, found), **asked}
+    figures: list[Figure] = []
+    failed = []
+    for name, measure in asked.items():
+        try:
+            with progress.status(f"{name} ..."):
+                figures.extend(measure(quick=given.quick, rounds=rounds))
+        except RuntimeError as error:  # the other figures are worth having all the same
+            failed.append(name)
+            progress.print(f"{name} was not measured: {error}", style="red", markup=False)
     if given.json:
         json.dump({"machine": machine(), "figures": [figure.record() for figure in figures]}, sys.stdout, indent=1)
         print()
     else:
         note = "\nquick: the budgets are those of the full sizes" if given.quick else ""
         show(figures, Console(width=None if sys.stdout.isatty() else 200), note)
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ class _Case(NamedTuple):
 
 
 CASES = {
-    "fan-out": _Case("fan-out", "{} independent jobs", 10_000, 1_000, 1.0, 0.1),
+    "fan-out": _Case("fan-out", "{} independent jobs", 10_000, 500, 1.0, 0.1),
     "chain": _Case("chain", "chain of {} jobs", 1_000, 100, 1.0, 0.2),
     "layered": _Case("layered", "{} jobs in 10 layers", 3_000, 300, None, None),
     "reduce": _Case("reduce", "{} jobs into one", 3_000, 300, None, None),

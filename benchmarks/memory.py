@@ -22,7 +22,7 @@ def _filled(jobs: int) -> Iterator[str]:
 
 def finished(*, quick: bool, rounds: int) -> list[Figure]:
     """Check runs that were finished before, in new processes."""
-    sizes = {1_000: 0.5, 5_000: 5.0} if quick else {10_000: 0.5, 100_000: 5.0}
+    sizes = {1_000: 0.5} if quick else {10_000: 0.5, 100_000: 5.0}
     return [_finished(jobs, limit, rounds) for jobs, limit in sizes.items()]
 
 
@@ -49,7 +49,7 @@ def _finished(jobs: int, limit: float, rounds: int) -> Figure:
 
 def driver_memory(*, quick: bool, rounds: int) -> list[Figure]:
     """Growth of the driver by a run whose jobs are remembered, and by one whose jobs are performed."""
-    jobs = 5_000 if quick else 50_000
+    jobs = 2_000 if quick else 50_000
     return [
         _grown(f"driver memory, {jobs:,} remembered jobs", jobs, jobs, rounds),
         _grown(f"driver memory, {jobs:,} jobs in bundles", jobs, 0, rounds),

@@ -39,7 +39,7 @@ def building(*, quick: bool, rounds: int) -> list[Figure]:
 
 def importing(*, quick: bool, rounds: int) -> list[Figure]:
     """Import the front door, and show the help of the command line."""
-    starts = 3 if quick else _STARTS
+    starts = 2 if quick else _STARTS
     python("import daskflow")
     _help()
     bare, known, ours, cli = interleaved(
@@ -117,13 +117,13 @@ def first_result(*, quick: bool, rounds: int) -> list[Figure]:
         Budget("ratio", 1.1),
         note="from the start of the process",
     )
-    return [first, _remembered(rounds)]
+    return [first, _remembered(1 if quick else max(rounds, 3))]
 
 
 def _remembered(rounds: int) -> Figure:
     with tempfile.TemporaryDirectory(prefix="daskflow-bench-", ignore_cleanup_errors=True) as directory:
         procedure("run", directory=directory, graph="fan-out", jobs=10)
-        found = [procedure("run", directory=directory, graph="fan-out", jobs=10) for _ in range(max(rounds, 3))]
+        found = [procedure("run", directory=directory, graph="fan-out", jobs=10) for _ in range(rounds)]
     started = any(said["cluster"] for _, said in found)
     return Figure(
         "10 jobs, all cached, in a new process",

@@ -66,11 +66,13 @@ class SiteSettings(BaseModel):
         return self
 
 
-_BUILT_IN = {
-    "local": SiteSettings(),
-    "threads": SiteSettings(kind="threads"),
-    "synchronous": SiteSettings(kind="synchronous"),
-}
+def _built_in() -> dict[str, SiteSettings]:
+    # Not at import: the first record that is made has pydantic build its schema and look for plugins.
+    return {
+        "local": SiteSettings(),
+        "threads": SiteSettings(kind="threads"),
+        "synchronous": SiteSettings(kind="synchronous"),
+    }
 
 
 class Settings(BaseModel):
@@ -167,7 +169,7 @@ def open_project(settings: Settings | None = None, *, readonly: bool = False) ->
     settings = settings or load()
     boxes = str(settings.logs.absolute() / BOXES)
     makers = {
-        name: functools.partial(make_site, name, found, boxes) for name, found in (_BUILT_IN | settings.sites).items()
+        name: functools.partial(make_site, name, found, boxes) for name, found in (_built_in() | settings.sites).items()
     }
     return Project(
         Journal(Database(settings.store, readonly=readonly)),

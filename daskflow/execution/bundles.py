@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from daskflow.graph.job import Job
+from daskflow.graph.job import Collection, Job
 
 TINY = 0.02
 """A job that takes longer than this is not bundled [s]."""
@@ -60,7 +60,8 @@ def _chains(jobs: Sequence[Job], seconds: Mapping[str, float]) -> list[Group]:
     chains: list[Group] = []
     end_of: dict[str, tuple[int, float]] = {}
     for job in jobs:
-        above = [up.key for up in job.upstream if isinstance(up, Job) and up.key in inside]
+        # What is performed elsewhere counts too: the job before must not wait for it.
+        above = [up.key if isinstance(up, Job) else "" for up in job.upstream if not _is_there(up)]
         cost = seconds.get(job.key, FULL) + _LEAST
         joins = len(above) == 1 and above[0] in end_of and dependents[above[0]] == 1 and job.key in seconds
         index, length = end_of[above[0]] if joins else (len(chains), 0.0)
@@ -72,6 +73,10 @@ def _chains(jobs: Sequence[Job], seconds: Mapping[str, float]) -> list[Group]:
         if job.key in seconds:
             end_of[job.key] = (index, length + cost)
     return chains
+
+
+def _is_there(up: Job | Collection) -> bool:
+    return isinstance(up, Job) and up.state.good
 
 
 def _levels(groups: Sequence[Group]) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import signal
@@ -128,14 +129,15 @@ def _settle_in(mask: Any) -> None:
 
 def _lead_group(pid: int) -> None:
     # Parent and child both say it: whoever comes first, the group is there when the parent may want to kill it.
-    try:
+    with contextlib.suppress(OSError):  # the child is gone already, or has made a session of its own
         os.setpgid(pid, 0)
-    except OSError:  # the child is gone already, or has made a session of its own
-        pass
 
 
 def _serve(sender: Connection, task: Any, arguments: list[Any]) -> NoReturn:
     code = 1
+    attempt = CURRENT_ATTEMPT.get()
+    if attempt is not None:
+        attempt.reports = []  # only those that are made here go back
     try:
         try:
             message = _result(task.call(arguments))

@@ -13,7 +13,7 @@ from daskflow.execution.dispatch import Packer, Shipment
 from daskflow.execution.failures import describe
 from daskflow.execution.flights import Flights
 from daskflow.execution.pace import Pace
-from daskflow.execution.plan import Planned, Prior
+from daskflow.execution.plan import Prior
 from daskflow.graph.job import Job
 from daskflow.model.outcome import Failure, Known, Outcome, Stored
 from daskflow.model.states import JobState
@@ -89,6 +89,7 @@ class Roster:
     def pack(self) -> list[tuple[Site, Shipment]]:
         """What is to be submitted now: those held jobs whose upstream values are there or on their way."""
         shipments: list[tuple[Site, Shipment]] = []
+        refused = False
         for site, going in self._ready().items():
             bundling = site.bundles and self._bundling
             groups = bundle(going, self.pace.tiny(going, self._book.alone) if bundling else {}, site.slots)
@@ -96,11 +97,12 @@ class Roster:
                 shipment = self._packer.ship(groups, self.stored, self.flights.kept, self._priors)
             except Exception as error:
                 self._refuse(going, error)
-                return [*shipments, *self.pack()]
+                refused = True
+                continue
             shipments.append((site, shipment))
             self.flights.depart(site, shipment)
         self._book.write(self._priors)
-        return shipments
+        return [*shipments, *self.pack()] if refused else shipments
 
     def _refuse(self, jobs: Sequence[Job], error: Exception) -> None:
         """Some of these jobs cannot be packed: they fail, the others go next."""
@@ -126,7 +128,7 @@ class Roster:
         ready: dict[Site, list[Job]] = {}
         going: dict[str, Site] = {}
         counts = Counter(job.task.policy.name for job in self._held.values())
-                for job in list(self._held.values()):
+        for job in list(self._held.values()):
             bad = _bad_upstream(job)
             if bad is not None:
                 self._settle(_skipped(job, bad))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib.util
 import json
 import os
+import re
 import sys
 import sysconfig
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from blake3 import blake3
@@ -137,15 +136,10 @@ def _standard(root: str) -> bool:
 @functools.cache
 def _owner_at(top: str, place: _Place) -> Owner:
     foreign = "site-packages" in place.root or "dist-packages" in place.root
-    located = []
-    for distribution in _distributions_with(top):
-        same = os.path.realpath(str(distribution.locate_file(""))) == os.path.realpath(place.root)
-        if same and _installed(distribution, foreign):
-            if _provides(distribution, place.file):
-                return Owner("distribution", distribution.metadata["Name"], _version(distribution))
-            located.append(distribution)
+    located = [found for found in _distributions_with(top, place.root) if _installed(found, foreign)]
     if located:
-        return Owner("distribution", located[0].metadata["Name"], _version(located[0]))
+        owner = next((found for found in located if _provides(found, place.file)), located[0])
+        return Owner("distribution", owner.metadata["Name"], _version(owner))
     if foreign:
         raise NoKey(
             f"The package {top!r} in {place.root} belongs to no installed distribution, so it has no version. "
@@ -154,22 +148,32 @@ def _owner_at(top: str, place: _Place) -> Owner:
     return USER
 
 
-def _distributions_with(top: str) -> Iterator[Distribution]:
-    """The distributions that may hold a top-level package."""
+def _distributions_with(top: str, root: str) -> list[Distribution]:
+    """The distributions in a directory that may hold a top-level package."""
     import importlib.metadata  # noqa: PLC0415
 
     # Most distributions are named like their package: this is 100 times faster than reading all of them.
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        yield importlib.metadata.distribution(top)
-    for name in dict.fromkeys(_packages(tuple(sys.path)).get(top, ())):
-        yield importlib.metadata.distribution(name)
+    named = list(importlib.metadata.distributions(name=top, path=[root]))
+    return [found for found in named if top in _tops(found)] or _by_package(root).get(top, [])
 
 
 @functools.cache
-def _packages(_: tuple[str, ...]) -> dict[str, list[str]]:
+def _by_package(root: str) -> dict[str, list[Distribution]]:
     import importlib.metadata  # noqa: PLC0415
 
-    return dict(importlib.metadata.packages_distributions())
+    found: dict[str, list[Distribution]] = {}
+    for distribution in importlib.metadata.distributions(path=[root]):
+        for top in _tops(distribution):
+            found.setdefault(top, []).append(distribution)
+    return found
+
+
+def _tops(distribution: Distribution) -> set[str]:
+    """The top-level packages and modules of a distribution."""
+    record = distribution.read_text("RECORD")
+    if not record:
+        return set((distribution.read_text("top_level.txt") or distribution.metadata["Name"]).split())
+    return {re.split("[/,.]", line, maxsplit=1)[0] for line in record.splitlines()}
 
 
 def _installed(distribution: Distribution, foreign: bool) -> bool:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import datetime
 import enum
 import functools
-import importlib
-import importlib.util
 import logging
 import os
 import pathlib
@@ -19,19 +17,19 @@ import re
 import threading
 import types
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from daskflow.errors import NoKey
 from daskflow.graph.classes import class_text, members_of
 from daskflow.graph.distributions import USER, Owner, owner_of, owner_of_class, project_of
+from daskflow.graph.edges import Edge, decorators_of, reached_by, set_on, wrapped_in
 from daskflow.graph.encoding import Encoder
-from daskflow.graph.names import Chain, Import, names_of
 from daskflow.graph.sources import code_text, function_tree
 from daskflow.graph.structure import ATOMS
 from daskflow.graph.tokens import digest, token
-from daskflow.graph.trees import decorator_names, tree_text
+from daskflow.graph.trees import tree_text
 from daskflow.graph.watch import Watch
 
 _TOOLS = (
@@ -59,17 +57,6 @@ class Fingerprint(NamedTuple):
     def current(self) -> bool:
         """Whether all that was reached is still what it was."""
         return self.watch.unchanged()
-
-
-class _Edge(NamedTuple):
-    """Something that a definition uses."""
-
-    name: str
-    value: Any
-    lenient: bool = False
-    """Whether it may be left out where it has no key."""
-    text: str = ""
-    """What is known of it already."""
 
 
 def fingerprint(code: Any, version: str | None = None) -> Fingerprint:
@@ -154,7 +141,11 @@ class _Walk:
             return known
         self._kept.append(value)  # an id is only good as long as the object lives
         self._seen[id(value)] = f"again({_name_of(value)})"
-        self._seen[id(value)] = text = self._describe(value)
+        try:
+            self._seen[id(value)] = text = self._describe(value)
+        except NoKey:
+            del self._seen[id(value)]
+            raise
         return text
 
     def _describe(self, value: Any) -> str:
@@ -204,7 +195,7 @@ class _Walk:
         names = sorted(name for name in vars(module) if not (name.startswith("__") and name.endswith("__")))
         for name in names:
             self.watch.name(vars(module), name)
-        edges = [_Edge(name, vars(module)[name], lenient=True) for name in names]
+        edges = [Edge(name, vars(module)[name], lenient=True) for name in names]
         return self._part(("", module.__name__), "module", edges, module.__name__)
 
     def _function(self, function: types.FunctionType) -> str:
@@ -212,15 +203,10 @@ class _Walk:
         owner = owner_of(module)
         self.watch.function(function)
         if owner.kind != "user":
-            inner = [_Edge(name, value, lenient=True) for name, value in _wrapped_in(function)]
-            return self._foreign(function, owner) + (self._edges(function.__qualname__, inner) if inner else "")
+            return self._foreign(function, owner) + self._edges(function.__qualname__, list(wrapped_in(function)))
         tree = function_tree(function)
         text = tree_text(tree) if tree is not None else code_text(function.__code__)
-        edges = [*self._reached(function), *_defaults(function)]
-        edges += [_Edge(f"attribute {name}", value, lenient=True) for name, value in _attributes(function)]
-        for chain in decorator_names(tree) if tree is not None else ():
-            if chain[0] in function.__globals__:
-                edges.append(self._follow(chain, function.__globals__[chain[0]])._replace(lenient=True))
+        edges = [*reached_by(function, self.watch), *set_on(function), *decorators_of(function, tree, self.watch)]
         return self._part((function.__module__, function.__qualname__), text, edges, module)
 
     def _class(self, cls: type) -> str:
@@ -228,13 +214,15 @@ class _Walk:
         if owner.kind != "user":
             return self._foreign(cls, owner)
         self.watch.members(cls)
-        edges = [_Edge(name, value, lenient=True) for name, value in members_of(cls)]
+        edges = [Edge(name, value, lenient=True) for name, value in members_of(cls)]
         return self._part((cls.__module__, cls.__qualname__), class_text(cls), edges, cls.__module__)
 
-    def _part(self, names: tuple[str | None, str], text: str, edges: list[_Edge], module: str | None) -> str:
+    def _part(self, names: tuple[str | None, str], text: str, edges: list[Edge], module: str | None) -> str:
         self._projects.append(project_of(module))
-        reached = self._edges(names[1], edges)
-        self._projects.pop()
+        try:
+            reached = self._edges(names[1], edges)
+        finally:
+            self._projects.pop()
         name = ".".join(filter(None, names))
         own, whole = digest(text), digest(text + reached)
         # Two lambdas may have one name: their parts stand side by side.
@@ -243,69 +231,26 @@ class _Walk:
         self.whole.add(whole)
         return whole
 
-    def _reached(self, function: types.FunctionType) -> Iterator[_Edge]:
-        names = names_of(function.__code__)
-        namespace = function.__globals__
-        for chain in sorted(names.globals):
-            self.watch.name(namespace, chain[0])
-            if chain[0] in namespace:
-                yield self._follow(chain, namespace[chain[0]])
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            try:
-                self.watch.cell(cell)
-            except ValueError:  # not filled yet: a function that will refer to itself
-                continue
-            for chain in sorted(c for c in names.free if c[0] == name) or [(name,)]:
-                yield self._follow(chain, cell.cell_contents)
-        for found in sorted(names.imports):
-            yield self._imported(found, namespace)
-
-    def _follow(self, chain: Chain, value: Any) -> _Edge:
-        """Walk along `package.module.function` as long as it leads through modules of the user."""
-        reached = 1
-        for name in chain[1:]:
-            if not isinstance(value, types.ModuleType) or owner_of(value.__name__).kind != "user":
-                break
-            self.watch.name(vars(value), name)
-            if not hasattr(value, name):
-                break
-            value = getattr(value, name)
-            reached += 1
-        return _Edge(".".join(chain[:reached]), value)
-
-    def _imported(self, found: Import, namespace: Mapping[str, Any]) -> _Edge:
-        """What an import statement inside a function leads to; modules of the user are imported to see it."""
-        text = f"import {'.' * found.level}{'.'.join((found.module, *found.path))}"
-        package = namespace.get("__package__") or str(namespace.get("__name__", "")).rpartition(".")[0]
-        try:
-            name = importlib.util.resolve_name("." * found.level + found.module, package)
-            owner = owner_of(name)
-            if owner.kind != "user":
-                return _Edge(text, None, text=self.installed(owner))
-            module = importlib.import_module(name)
-            if found.path and not hasattr(module, found.path[0]) and hasattr(module, "__path__"):
-                module = importlib.import_module(f"{name}.{found.path[0]}")
-                found = found._replace(path=found.path[1:])
-        except (Exception, SystemExit):  # whatever the module raises: the job will raise the same
-            return _Edge(text, None, text="not there")
-        return self._follow((text, *found.path), module)._replace(name=text)
-
-    def _edges(self, name: str, edges: list[_Edge]) -> str:
+    def _edges(self, name: str, edges: list[Edge]) -> str:
         self._path.append(name)
-        texts = [self._edge(edge) for edge in sorted(edges, key=lambda edge: edge.name)]
-        self._path.pop()
+        try:
+            texts = [self._edge(edge) for edge in sorted(edges, key=lambda edge: edge.name)]
+        finally:
+            self._path.pop()
         return "".join(dict.fromkeys(texts))
 
-    def _edge(self, edge: _Edge) -> str:
+    def _edge(self, edge: Edge) -> str:
         value = _unwrapped(edge.value)
-        if edge.text or isinstance(value, _TOOLS):
-            return f"\n{edge.name} = {edge.text or type(value).__qualname__}"
+        if isinstance(value, Owner):
+            return f"\n{edge.name} = {self.installed(value)}"
+        if isinstance(value, _TOOLS):
+            return f"\n{edge.name} = {type(value).__qualname__}"
         try:
             text = self.visit(value)
             if _may_change(value):
                 self.watch.value(value, _SHALLOW.encode)
         except NoKey as error:
-            if edge.lenient:
+            if edge.lenient and not isinstance(value, _CODE):
                 return f"\n{edge.name} of {type(value).__qualname__}"
             if "is used by" in str(error):
                 raise
@@ -334,40 +279,6 @@ def _unwrapped(value: Any) -> Any:
 
 def _name_of(value: Any) -> str:
     return str(getattr(value, "__qualname__", type(value).__qualname__))
-
-
-def _defaults(function: types.FunctionType) -> list[_Edge]:
-    # What a default was computed to is not seen in the tree.
-    given = function.__defaults__ or ()
-    code = function.__code__
-    names = code.co_varnames[code.co_argcount - len(given) : code.co_argcount]
-    values = [*zip(names, given, strict=True), *(function.__kwdefaults__ or {}).items()]
-    return [_Edge(f"default of {name}", value) for name, value in values]
-
-
-def _attributes(function: types.FunctionType) -> list[tuple[str, Any]]:
-    return [(name, value) for name, value in vars(function).items() if name != "__wrapped__"]
-
-
-_INNER: tuple[type, ...] = (*ATOMS, tuple, types.FunctionType, type, types.MethodType)
-
-
-def _wrapped_in(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    """The user's code and plain values that a library wrapped a function of its own around."""
-    wrapped = getattr(function, "__wrapped__", None)
-    if wrapped is not None:
-        yield "wrapped", wrapped
-    registry = getattr(function, "registry", None)
-    if registry is not None and hasattr(function, "dispatch"):  # functools.singledispatch
-        yield "registry", registry
-        return
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            value = cell.cell_contents
-        except ValueError:
-            continue
-        if isinstance(value, _INNER) or type(value).__module__ == "numpy":
-            yield name, value
 
 
 def _numbered(name: str) -> Iterator[str]:

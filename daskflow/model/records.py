@@ -16,7 +16,6 @@ class Record(BaseModel):
         frozen=True,
         extra="forbid",
         defer_build=True,
-        use_attribute_docstrings=True,
         # A pickle and an image are no text: without this a record that holds one has no JSON.
         ser_json_bytes="base64",
         val_json_bytes="base64",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing.spawn
 import os
 import threading
 import uuid
@@ -263,15 +262,6 @@ def cores() -> int:
 
 # Not imported: it must be executed as the main module.
 _WORKER_MAIN = "daskflow.sites.worker_main"
-_prepare = multiprocessing.spawn.get_preparation_data
-
-
-def _without_main(name: str) -> dict[str, Any]:
-    data = _prepare(name)
-    if name.startswith("Dask Worker"):
-        data.pop("init_main_from_path", None)
-        data["init_main_from_name"] = _WORKER_MAIN
-    return data
 
 
 def _keep_main_out_of_workers() -> None:
@@ -281,4 +271,18 @@ def _keep_main_out_of_workers() -> None:
     would start itself again in each worker. Functions of the main module travel by value: nobody needs it there.
     What they execute in its place is `worker_main`.
     """
-    multiprocessing.spawn.get_preparation_data = _without_main
+    from multiprocessing import spawn
+
+    prepare = spawn.get_preparation_data
+    if getattr(prepare, "without_main", False):
+        return
+
+    def without_main(name: str) -> dict[str, Any]:
+        data = prepare(name)
+        if name.startswith("Dask Worker"):
+            data.pop("init_main_from_path", None)
+            data.pop("init_main_from_name", None)
+        return data
+
+    without_main.without_main = True  # type: ignore[attr-defined]
+    spawn.get_preparation_data = without_main

@@ -135,13 +135,9 @@ class Relay:
     def _replace(self, key: Any) -> None:
         from dask._task_spec import Task
 
-        task = self._scheduler.tasks[key]
-        task.run_spec = Task(key, again, self._load, self._again[key])
-        # What the value was made of is not needed to have it again.
-        for dependency in list(task.dependencies):
-            dependency.dependents.discard(task)
-            dependency.waiters.discard(task)
-        task.dependencies.clear()
+        # Its edges stay, though the value needs nothing any more: dask forgets tasks along them. Those above are
+        # had again in the same way, where they are not in memory.
+        self._scheduler.tasks[key].run_spec = Task(key, again, self._load, self._again[key])
 
     def _why(self, key: Any) -> str:
         task = self._scheduler.tasks[key]

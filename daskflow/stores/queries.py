@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 MIGRATIONS = ("0001_journal.sql",)
 """In order; the version of a store is how many of these it has had."""
@@ -26,4 +26,4 @@ def migration(version: int) -> list[str]:
 
 
 def _text(name: str) -> str:
-    return resources.files("daskflow.stores").joinpath(name).read_text(encoding="utf-8")
+    return Path(__file__).parent.joinpath(name).read_text(encoding="utf-8")

@@ -10,8 +10,8 @@ from types import FrameType
 from typing import Any
 
 from daskflow.errors import DaskflowError, JobCancelled, RunInterrupted, StoreError, UsageError
-from daskflow.execution.launcher import Order
 from daskflow.execution.failures import describe
+from daskflow.execution.launcher import Order
 from daskflow.execution.run import Run
 from daskflow.model.records import ReportRecord
 from daskflow.model.states import RunState

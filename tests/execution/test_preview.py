@@ -16,7 +16,7 @@ def study(lab: Lab) -> Any:
     def load(number: int) -> int:
         return number
 
-    @lab.task(name="add")
+    @lab.task
     def add(numbers: list[int]) -> int:
         return sum(numbers)
 

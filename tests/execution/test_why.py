@@ -18,24 +18,35 @@ def reasons(lab: Lab, task: str) -> list[str]:
     return explain(lab.project.journal, last(lab, task))
 
 
+def load(number: int) -> int:
+    return number
+
+
+def load_more(number: int) -> int:
+    return number + 1
+
+
+def scale(number: int, factor: int) -> int:
+    return number * factor
+
+
+def add(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
+def loading(lab: Lab, version: str) -> Any:
+    """A task of which another version has another result."""
+    return lab.task(load if version == "1" else load_more, name="load", version=version)
+
+
 def pipeline(lab: Lab, factor: int, *, versions: tuple[str, str] = ("1", "1")) -> None:
-    """Load, scale each, add; with versions of code for loading and scaling."""
-
-    @lab.task(version=versions[0])
-    def load(number: int) -> int:
-        return number + int(versions[0])
-
-    @lab.task(version=versions[1])
-    def scale(number: int, factor: int) -> int:
-        return number * factor
-
-    @lab.task(version="1")
-    def add(numbers: list[int], offset: int) -> int:
-        return sum(numbers)
+    """Load, scale each, add; with versions of the code for loading and scaling."""
+    loads, scales = loading(lab, versions[0]), lab.task(scale, version=versions[1])
+    adds = lab.task(add, version="1")
 
     @lab.flow
     def study() -> Any:
-        return add([scale(load(number), factor) for number in range(3)], 0)
+        return adds([scales(loads(number), factor) for number in range(3)])
 
     study()
 
@@ -88,43 +99,26 @@ def test_trace_compares_with_the_run_before_not_with_any(lab: Lab) -> None:
     assert "gave the same results as before" in steps[0].reasons[0]
 
 
-def test_longer_list_of_jobs_is_told(lab: Lab) -> None:
-    @lab.task(version="1")
-    def load(number: int) -> int:
-        return number
-
-    @lab.task(version="1")
-    def add(numbers: list[int]) -> int:
-        return sum(numbers)
+def lists(lab: Lab, count: int, version: str = "1") -> None:
+    """Load and add."""
+    loads, adds = loading(lab, version), lab.task(add, version="1")
 
     @lab.flow
-    def study(n: int) -> Any:
-        return add([load(number) for number in range(n)])
+    def study() -> Any:
+        return adds([loads(number) for number in range(count)])
 
-    study(2)
-    study(3)
+    study()
+
+
+def test_longer_list_of_jobs_is_told(lab: Lab) -> None:
+    lists(lab, 2)
+    lists(lab, 3)
     assert reasons(lab, "add") == ["argument numbers holds other jobs: 2 before, 3 now"]
-    steps = trace(lab.project.journal, last(lab, "add"))
-    assert steps[0].root
+    assert trace(lab.project.journal, last(lab, "add"))[0].root
 
 
 def test_long_lists_of_jobs_are_followed(lab: Lab) -> None:
-    def once(version: str) -> None:
-        @lab.task(version=version)
-        def load(number: int) -> int:
-            return number + int(version)
-
-        @lab.task(version="1")
-        def add(numbers: list[int]) -> int:
-            return sum(numbers)
-
-        @lab.flow
-        def study() -> Any:
-            return add([load(number) for number in range(50)])
-
-        study()
-
-    once("1")
-    once("2")
+    lists(lab, 50)
+    lists(lab, 50, "2")
     assert reasons(lab, "add") == ["numbers holds jobs or values which are not those they were"]
     assert [step.job.task for step in trace(lab.project.journal, last(lab, "add")) if step.root] == ["load"]

@@ -400,6 +400,16 @@ def test_a_global_without_a_key_is_named_with_function_and_cure(project: Project
     assert str(caught.value).count("is used by") == 1
 
 
+def test_a_method_that_uses_a_global_without_a_key_is_no_less_an_error(project: Project) -> None:
+    text = "h = object()\nclass C:\n    h = h\n    def m(self):\n        return h\ndef f():\n    return C().m()\n"
+    project.write({"flows.py": text})
+    with pytest.raises(NoKey, match=r"'h' is used by f -> C -> C\.m, but"):
+        project.fingerprint()
+    # A class attribute that nobody has to look at is no error, and no random key.
+    project.write({"flows.py": text.replace("return h", "return 1")})
+    assert project.fingerprint().id == project.fingerprint().id
+
+
 @pytest.mark.parametrize(
     "tool",
     ["logging.getLogger('x')", "threading.Lock()", "threading.RLock()", "threading.Event()", "threading.local()", "contextvars.ContextVar('x')", "logging.LoggerAdapter(logging.getLogger('x'), {})"],

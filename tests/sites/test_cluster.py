@@ -215,3 +215,20 @@ def test_a_script_without_a_main_guard_does_not_start_itself_again(tmp_path: Pat
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout == "top of the script\n[0, 2, 4]\n", done.stderr
     assert done.stderr == ""
+
+
+def test_the_scheduler_forgets_what_is_done(boxes: str) -> None:
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+        site = ClusterSite(
+            "there", running_cluster(cluster.scheduler_address), echo, pickle.loads, slots=1, boxes=boxes
+        )
+        for turn in range(2):
+            ear = Ear()
+            nodes = [Node(f"{turn}-0", b"0")]
+            nodes += [Node(f"{turn}-{i}", b"values[0] + 1", (f"{turn}-{i - 1}",)) for i in range(1, 30)]
+            site.submit(nodes, [nodes[-1].key], ear, {})
+            ear.wait(30)
+            assert max(pickle.loads(record)[1] for record in ear.records) == 29
+            site.release([nodes[-1].key])
+            _until(lambda: not cluster.scheduler.tasks)
+        site.close()
