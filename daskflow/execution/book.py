@@ -106,7 +106,8 @@ class Book:
             self._results.append((job, outcome, outcome.stop - outcome.start if performed else usual))
         if outcome.final:
             self._add("states", (self._run, job.number, outcome.state, outcome.reason))
-        if outcome.reports:
+        # Those of an attempt that is followed by another would stand among the reports of that one.
+        if outcome.reports and outcome.final:
             name = job.task.policy.name
             for ordinal, item in enumerate(outcome.reports):
                 self._add(
@@ -114,7 +115,8 @@ class Book:
                 )
         if outcome.state in (JobState.failed, JobState.skipped):
             data = json.dumps({"task": job.task.policy.name, "reason": _why(outcome)})
-            self._add("events", (self._run, f"job.{outcome.state}", outcome.stop, job.key, data))
+            kind = f"job.{outcome.state}" if outcome.final else "attempt.failed"
+            self._add("events", (self._run, kind, outcome.stop, job.key, data))
 
     def event(self, kind: str, **data: Any) -> None:
         """Something happened to the run."""

@@ -275,10 +275,12 @@ def _is_users(cls: type) -> bool:
 
 def _extends(value: Any) -> bool:
     """Whether the type of another library extends one whose token would leave the extension out, such as a unit."""
+    return isinstance(value, (dict, list, tuple, set, frozenset, complex, BaseException)) or _is_array(value)
+
+
+def _is_array(value: Any) -> bool:
     numpy = sys.modules.get("numpy")
-    return isinstance(value, (dict, list, tuple, set, frozenset, complex, BaseException)) or (
-        numpy is not None and isinstance(value, numpy.ndarray)
-    )
+    return numpy is not None and isinstance(value, numpy.ndarray)
 
 
 def _reduced(encoder: Encoder, value: Any) -> str:
@@ -297,7 +299,9 @@ def _reduced(encoder: Encoder, value: Any) -> str:
     maker, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
     rest = [item for item in arguments if item is not type(value)]
     made = encoder.encode(maker) if owner_of(maker.__module__).kind == "user" else maker.__qualname__
-    return f"{made},{encoder.items((rest, _lasting(value, state), list(items or ()), dict(pairs or ())))}"
+    # The pickle of an array leaves out what a subclass added.
+    added = getattr(value, "__dict__", None) if _is_array(value) else None
+    return f"{made},{encoder.items((rest, _lasting(value, state), list(items or ()), dict(pairs or ()), added))}"
 
 
 def _lasting(value: Any, state: Any) -> Any:

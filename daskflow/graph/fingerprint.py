@@ -191,7 +191,7 @@ class _Walk:
         """A module that is used as a whole counts by all that it holds."""
         owner = owner_of(module.__name__)
         if owner.kind != "user":
-            return self.installed(owner)
+            return f"module {module.__name__} of {self.installed(owner)}"
         names = sorted(name for name in vars(module) if not (name.startswith("__") and name.endswith("__")))
         for name in names:
             self.watch.name(vars(module), name)

@@ -20,7 +20,7 @@ from daskflow.stores.filesystem import on_network
 PATIENCE = 30.0
 """How long to wait for the lock of another process [s]."""
 
-_CACHE = -64_000
+_CACHE = -16_000
 """Pages that a connection keeps at most, in SQLite's own manner of saying kibibytes."""
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

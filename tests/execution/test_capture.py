@@ -50,14 +50,15 @@ def _shown(message: Warning | str, category: type[Warning], *args: object) -> No
 
 
 def test_jobs_of_one_thread_follow_each_other_in_one_file(tmp_path: Path) -> None:
-    logs = []
+    texts = []
     with capturing():
         for number in range(3):
-            logs.append(log := Log(str(tmp_path)))
+            log = Log(str(tmp_path))
             token = CURRENT_LOG.set(log)
             print(f"job {number}, ü")
             CURRENT_LOG.reset(token)
-    assert [text(tmp_path, log) for log in logs] == [f"job {number}, ü\n" for number in range(3)]
+            texts.append(text(tmp_path, log))
+    assert texts == [f"job {number}, ü\n" for number in range(3)]
     assert len(list(tmp_path.iterdir())) == 1
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
+from daskflow.errors import FileMissing
 from daskflow.graph.fingerprint import Fingerprint, fingerprint
 from daskflow.graph.host import Host
 from daskflow.graph.task import Task, declare
@@ -94,8 +95,6 @@ class FakeLauncher:
         raise NotImplementedError
 
     def file_digest(self, path: pathlib.Path) -> str:
-        from daskflow.errors import FileMissing
-
         if not path.exists():
             raise FileMissing(f"{path} is not there.")
         return path.read_text(encoding="utf-8")

@@ -1,3 +1,5 @@
+# ruff: noqa: E501  (each small project stands in one line, beside its change)
+
 from __future__ import annotations
 
 import functools
@@ -12,7 +14,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
+import scipy.interpolate
 
 from daskflow.errors import NoKey
 from daskflow.graph.fingerprint import fingerprint, fingerprint_of
@@ -570,7 +574,7 @@ def test_a_function_that_uses_itself() -> None:
 
 def test_versions_of_libraries_and_of_python_count() -> None:
     def f(x: str) -> Any:
-        import numpy
+        import numpy  # noqa: PLC0415
 
         return json.dumps(numpy.sin(x))
 
@@ -580,9 +584,6 @@ def test_versions_of_libraries_and_of_python_count() -> None:
 
 
 def test_what_libraries_make_of_the_users_code_counts_by_both() -> None:
-    import numpy as np
-    import scipy.interpolate
-
     curve = scipy.interpolate.interp1d([1, 2], [3, 4])
     other = scipy.interpolate.interp1d([1, 2], [3, 5])
 

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daskflow.artifacts.store import ObjectStore
+from daskflow.artifacts.values import Values
+from daskflow.errors import RunInterrupted, SiteUnknown, StoreFull
+from daskflow.execution.project import Project
+from daskflow.model.outcome import Stored
+from daskflow.stores import Database, Journal
+from tests.execution.handmade import PaperSite
+
+
+class ClosingSite(PaperSite):
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    made = Project(
+        Journal(Database(str(tmp_path / "journal.db"))),
+        Values(ObjectStore(tmp_path / "artifacts"), 10),
+        tmp_path / "logs",
+        sites={"near": lambda: ClosingSite("near"), "far": lambda: ClosingSite("far")},
+        default_site="near",
+    )
+    yield made
+    made.close()
+
+
+class Engine:
+    """Hears what goes wrong."""
+
+    def __init__(self) -> None:
+        self.errors: list[Exception] = []
+
+    def fail(self, error: Exception) -> None:
+        self.errors.append(error)
+
+
+def test_a_site_is_made_once_and_only_when_somebody_asks(project: Project) -> None:
+    assert project.opened() == []
+    assert project.site("far") is project.site("far")
+    assert [site.name for site in project.opened()] == ["far"]
+
+
+def test_an_unknown_site_names_those_that_are_known(project: Project) -> None:
+    with pytest.raises(SiteUnknown, match=r"No site 'mars' is configured; there are far, near\."):
+        project.site("mars")
+
+
+def test_closing_closes_the_sites_and_interrupts_what_goes_on(project: Project) -> None:
+    site: Any = project.site("near")
+    engine = Engine()
+    project.watch(engine)
+    project.close()
+    assert site.closed
+    assert [type(error) for error in engine.errors] == [RunInterrupted]
+    assert project.site("near") is not site, "it can be used again"
+
+
+def test_who_is_gone_is_not_told(project: Project) -> None:
+    project.watch(Engine())
+    assert len(list(project._sufferers)) == 0
+
+
+def test_after_a_full_disk_the_next_run_gets_a_new_writer(project: Project) -> None:
+    engine = Engine()
+    project.watch(engine)
+    writer = project.writer
+    assert project.writer is writer
+
+    def fail(journal: Journal) -> None:
+        raise StoreFull()
+
+    writer.call(fail)
+    with pytest.raises(StoreFull):
+        writer.flush()
+    writer.close()
+    assert [type(error) for error in engine.errors] == [StoreFull]
+    assert project.writer is not writer
+    project.writer.flush()
+
+
+def test_whether_bytes_are_there(project: Project) -> None:
+    found = project.values.dump(b"x" * 1000)
+    assert project.present(found)
+    assert not project.present(found._replace(size=999))
+    assert not project.present(Stored("0" * 32, 1000, "pickle"))
+
+
+def test_digests_of_files_are_remembered(project: Project, tmp_path: Path) -> None:
+    file = tmp_path / "data.txt"
+    file.write_text("one")
+    first = project.file_digest(file)
+    assert project.file_digest(file) == first
+    file.write_text("other")
+    assert project.file_digest(file) != first
