@@ -11,9 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from daskflow.errors import JobTimeout, NotSerialisable
 from daskflow.execution.attempt import CURRENT_ATTEMPT
@@ -22,6 +20,9 @@ from daskflow.execution.failures import describe
 from daskflow.execution.usage import MAXRSS_UNIT, Usage
 from daskflow.graph.job import failure_cause
 from daskflow.model.outcome import Failure
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 _GRACE = 1.0
 """Between SIGTERM and SIGKILL [s]."""
@@ -66,6 +67,8 @@ def call_in_child(task: Any, arguments: list[Any], timeout: float, usage: Usage 
     it prints goes to the log of the attempt, its reports come back with the result. Worker processes of dask are
     daemons, which `multiprocessing` forbids to have children; hence the bare `os.fork`.
     """
+    from multiprocessing import Pipe
+
     log = CURRENT_LOG.get()
     if log is not None:
         log.share()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from daskflow.execution.book import Book
-from daskflow.execution.bundles import bundle
+from daskflow.execution.bundles import Group, bundle
 from daskflow.execution.dispatch import Packer, Shipment
 from daskflow.execution.failures import describe
 from daskflow.execution.flights import Flights
@@ -93,16 +93,21 @@ class Roster:
         for site, going in self._ready().items():
             bundling = site.bundles and self._bundling
             groups = bundle(going, self.pace.tiny(going, self._book.alone) if bundling else {}, site.slots)
-            try:
-                shipment = self._packer.ship(groups, self.stored, self.flights.kept, self._priors)
-            except Exception as error:
-                self._refuse(going, error)
+            shipment = self._shipment(groups)
+            if isinstance(shipment, Exception):
+                self._refuse(going, shipment)
                 refused = True
-                continue
-            shipments.append((site, shipment))
-            self.flights.depart(site, shipment)
+            else:
+                shipments.append((site, shipment))
+                self.flights.depart(site, shipment)
         self._book.write(self._priors)
         return [*shipments, *self.pack()] if refused else shipments
+
+    def _shipment(self, groups: Sequence[Group]) -> Shipment | Exception:
+        try:
+            return self._packer.ship(groups, self.stored, self.flights.kept, self._priors)
+        except Exception as error:  # what is to be packed is the user's: it may raise whatever it likes
+            return error
 
     def _refuse(self, jobs: Sequence[Job], error: Exception) -> None:
         """Some of these jobs cannot be packed: they fail, the others go next."""

@@ -63,6 +63,7 @@ class Binder:
         positional = sum(kind in (_KINDS.POSITIONAL_ONLY, _KINDS.POSITIONAL_OR_KEYWORD) for kind in kinds)
         self.shape = Shape(positional, tuple(p.name for p in parameters), variable)
         self._simple = not any(variable) and _KINDS.POSITIONAL_ONLY not in kinds
+        self._unnamed = {p.name for p in parameters if p.kind is _KINDS.POSITIONAL_ONLY and variable[1]}
         self._defaults = [p.default for p in parameters]
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
@@ -91,9 +92,13 @@ class Binder:
         return self._bind(args, kwargs)
 
     def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
+        # Below Python 3.13 `bind` refuses keywords that are named like positional-only parameters.
+        apart = {name: value for name, value in kwargs.items() if name in self._unnamed}
         try:
-            bound = self.signature.bind(*args, **kwargs)
+            bound = self.signature.bind(*args, **{name: kwargs[name] for name in kwargs if name not in apart})
         except TypeError as error:
             raise ArgumentsInvalid(f"{self._function}{self.signature}: {error}.") from None
         bound.apply_defaults()
+        if apart:
+            bound.arguments[self.shape.names[-1]].update(apart)
         return [bound.arguments[name] for name in self.shape.names]

@@ -100,7 +100,7 @@ def _is_generated(cls: type, function: Any) -> bool:
     return file in _WRITTEN or (file == "<string>" and function_tree(function) is None)
 
 
-_WRITTEN = (reprlib.__file__, collections.__file__)
+_WRITTEN = (dataclasses.__file__, reprlib.__file__, collections.__file__)
 """Where the decorator of a generated `__repr__` stands, and the methods that all named tuples share."""
 
 

@@ -200,6 +200,8 @@ class Job:
             graph[job.key] = Task(job.key, evaluate, job.task, job.arguments, *references)
         return graph
 
+    __dask_optimize__ = None
+
     def __dask_keys__(self) -> list[str]:
         return [self.key]
 

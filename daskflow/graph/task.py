@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import itertools
+import os
 import pathlib
 import sys
 import uuid
@@ -259,15 +259,34 @@ def _rebuilt(function: Callable[..., Any], policy: Policy) -> Task[Any, Any]:
     return Task(function, policy)
 
 
-@functools.cache
 def findable(module: str) -> bool:
     """Whether other processes can import a module by its name: not what was loaded by path, nor a notebook."""
-    if module == "__main__":
-        return False
-    try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
+    return module != "__main__" and _found(module, tuple(sys.path))
+
+
+@functools.cache
+def _found(module: str, _: tuple[str, ...]) -> bool:
+    # Not `importlib.util.find_spec`, which takes everything for found that is imported already.
+    path = spec = None
+    for end in [place for place, letter in enumerate(f"{module}.") if letter == "."]:
+        spec = _spec(module[:end], path)
+        if spec is None:
+            return False
+        path = spec.submodule_search_locations
+    loaded = getattr(sys.modules.get(module), "__file__", None)
+    origin = spec.origin if spec is not None and spec.has_location else None
+    return loaded is None or origin is None or os.path.realpath(loaded) == os.path.realpath(origin)
+
+
+def _spec(name: str, path: Any) -> Any:
+    for finder in sys.meta_path:
+        try:
+            spec = finder.find_spec(name, path)
+        except (ImportError, ValueError, AttributeError):
+            continue
+        if spec is not None:
+            return spec
+    return None
 
 
 def importable(task: Any) -> bool:

@@ -81,3 +81,66 @@ def test_hostile_names_are_escaped(lab: Lab) -> None:
     html = study.plan("<script>")._repr_html_()
     assert "<script>" not in html
     assert "<i>" not in html
+
+
+def test_jobs_made_outside_may_be_used_after_a_plan(lab: Lab) -> None:
+    @lab.task
+    def step(x: int) -> int:
+        return x + 1
+
+    @lab.flow
+    def use(job: Any) -> Any:
+        return step(step(1)), step(job)
+
+    early = step(step(1))
+    for _ in range(2):
+        plan = use.plan(early)
+        assert [job.record.number for job in plan.jobs] == list(range(len(plan.jobs)))
+        assert all(min(job.record.upstream, default=0) >= 0 for job in plan.jobs)
+        assert (early.host, str(early.state)) == (None, "created")
+    assert use(early) == (3, 4)
+    assert use.plan(early).count(JobState.cached) == 3
+    assert early.result(10) == 3
+
+
+def test_what_nobody_needs_would_not_run(lab: Lab) -> None:
+    @lab.task(cache="run")
+    def prepare(x: int) -> int:
+        return x
+
+    @lab.task(version="1")
+    def fit(x: int) -> int:
+        return 2 * x
+
+    @lab.flow
+    def study() -> Any:
+        return fit(prepare(1))
+
+    study()
+    host = lab.project
+    plan = study.plan()
+    assert host is lab.project
+    assert [job.record.task for job in plan.jobs] == ["prepare", "fit"]
+
+
+def test_expected_time_is_that_of_all_slots_or_of_the_longest_chain(lab: Lab) -> None:
+    @lab.task
+    def step(x: int) -> int:
+        return x
+
+    @lab.flow(site="threads")
+    def wide() -> Any:
+        return [step(x) for x in range(10)]
+
+    @lab.flow(site="threads")
+    def long() -> Any:
+        job = step(0)
+        for _ in range(9):
+            job = step(job)
+        return job
+
+    assert wide.plan().seconds == 0, "nothing is known yet"
+    rows = [(f"step-{n}", "step", "c", None, None, "d", 1, "pickle", b"", "r", 1.0, 4.0, 0) for n in range(3)]
+    lab.project.journal.add_results(rows)
+    assert wide.plan().seconds == 10 * 4.0 / 2
+    assert long.plan().seconds == 10 * 4.0

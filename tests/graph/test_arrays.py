@@ -93,9 +93,9 @@ def test_the_state_of_a_generator_counts() -> None:
 
 
 def test_what_a_mask_hides_does_not_count() -> None:
-    one, other = (np.ma.masked_array([1, hidden, 3], [0, 1, 0]) for hidden in (2, 9))
+    one, other = (np.ma.masked_array([1, hidden, 3], [False, True, False]) for hidden in (2, 9))
     assert encode(one) == encode(other)
-    assert encode(one) != encode(np.ma.masked_array([1, 2, 3], [0, 0, 0])) != encode(np.array([1, 2, 3]))
+    assert encode(one) != encode(np.ma.masked_array([1, 2, 3], [False] * 3)) != encode(np.array([1, 2, 3]))
 
 
 def test_units_count() -> None:

@@ -56,8 +56,8 @@ def install(site: pathlib.Path, name: str, version: str, files: dict[str, str], 
     information.mkdir(parents=True)
     (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     (information / "RECORD").write_text("".join(f"{file},sha256={hash(text)},9\n" for file, text in files.items()))
-    for file, text in more.items():
-        (information / f"{file}.json").write_text(text)
+    for name_of_file, text in more.items():
+        (information / f"{name_of_file}.json").write_text(text)
 
 
 def seen(project: Project, *paths: pathlib.Path) -> tuple[str, str, dict[str, str]]:

@@ -28,7 +28,7 @@ FILES = {
             import not_there
             return helpers.inner.clean(x), np.linalg.solve, len(x), K, sp.gamma, undefined
         f.unit = "m"
-        @np.vectorize(otypes=[K])
+        @np.vectorize(excluded=[K])
         def g(x):
             return x
     """,

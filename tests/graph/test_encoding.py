@@ -113,6 +113,9 @@ def test_times() -> None:
         def utcoffset(self, _: Any) -> datetime.timedelta:
             return datetime.timedelta(0)
 
+        def tzname(self, _: Any) -> str:
+            return "zone"
+
         def dst(self, _: Any) -> None:
             return None
 
@@ -198,6 +201,8 @@ class Free:
     def costly(self) -> int:
         return 7
 
+    def method(self) -> None: ...
+
 
 class Slotted:
     __slots__ = ("a", "b")
@@ -282,7 +287,7 @@ def test_code_as_a_value() -> None:
         str.upper,
         str.lower,
     ]
-    values += [functools.partial(one), Free(a=1).__init__, Free(a=2).__init__, "a".join, "b".join, [1].append]
+    values += [functools.partial(one), Free(a=1).method, Free(a=2).method, "a".join, "b".join, [1].append]
     values += [operator.itemgetter(1), operator.itemgetter(2), operator.attrgetter("a"), Color, task(one), task(other)]
     texts = [encode(value) for value in values]
     assert len(set(texts)) == len(texts) - 2, "a task counts as its function"
@@ -291,7 +296,16 @@ def test_code_as_a_value() -> None:
 
 def test_types_as_values() -> None:
     variable = typing.TypeVar("variable")
-    values = [list[int], list[str], list, int | str, int | None, typing.Any, typing.Literal["a"], typing.Literal["b"]]
+    values: list[Any] = [
+        list[int],
+        list[str],
+        list,
+        int | str,
+        int | None,
+        typing.Any,
+        typing.Literal["a"],
+        typing.Literal["b"],
+    ]
     values += [typing.Annotated[int, 1], typing.Annotated[int, 2], variable, typing.NewType("New", int), dict[str, int]]
     values += [typing.Callable[[int], str], typing.Callable[..., str], typing.ForwardRef("A"), typing.Optional]
     assert len({encode(value) for value in values}) == len(values)

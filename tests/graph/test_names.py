@@ -12,9 +12,9 @@ np: Any = None
 
 def test_globals_with_the_attributes_taken_of_them() -> None:
     def f(x: Any) -> Any:
-        return np.linalg.solve(x) + x.K + os.path.join(K)
+        return np.linalg.solve(x) + x.K + os.path.join(str(K))
 
-    assert names_of(f.__code__).globals == {("np", "linalg", "solve"), ("os", "path", "join"), ("K",)}
+    assert names_of(f.__code__).globals == {("np", "linalg", "solve"), ("os", "path", "join"), ("K",), ("str",)}
 
 
 def test_local_names_are_none() -> None:

@@ -4,8 +4,8 @@ import ast
 import pathlib
 import sys
 import textwrap
-from types import CodeType
-from typing import Any
+from types import CodeType, FunctionType
+from typing import Any, cast
 
 import pytest
 
@@ -107,14 +107,15 @@ def test_a_file_is_read_again_when_it_changed(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_function_of_a_real_file_has_its_tree() -> None:
-    tree = function_tree(textwrap.dedent)
+    tree = function_tree(cast("FunctionType", textwrap.dedent))
     assert isinstance(tree, ast.FunctionDef)
     assert tree.name == "dedent"
 
 
 def test_a_function_that_was_compiled_from_another_tree_has_none() -> None:
     # pytest writes its own code in place of each `assert`.
-    assert function_tree(test_a_function_that_was_compiled_from_another_tree_has_none) is None
+    function: Any = test_a_function_that_was_compiled_from_another_tree_has_none
+    assert function_tree(function) is None
 
 
 def test_code_on_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def test_slots_are_filled_wherever_they_stand(value: Any, result: int) -> None:
 def test_records_take_what_validation_would_refuse() -> None:
     model = Model.model_validate({"a": 1, "more": [2]})
     model._private = [3]
-    made = transform(model, lambda leaf: Slot(leaf))
+    made = transform(model, Slot)
     assert (made.a, made.more, made._private) == (Slot(1), [Slot(2)], [Slot(3)])
     assert (model.a, model.more, model._private) == (1, [2], [3])  # type: ignore[attr-defined]
     frozen = transform(Frozen([1]), lambda leaf: leaf + 1)
@@ -134,7 +134,7 @@ def test_a_job_where_nobody_looks_for_it_is_an_error() -> None:
         def __init__(self, inner: Any) -> None:
             self.inner = inner
 
-    with pytest.raises(UsageError, match="A Box holds a job, which cannot be found in there"):
+    with pytest.raises(UsageError, match="Box holds a job, which cannot be found in there"):
         snapshot(Box([task(lambda: 1)()]))
 
 

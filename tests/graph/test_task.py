@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pathlib
 import pickle
+import sys
 from typing import Any
 
 import cloudpickle
@@ -279,27 +280,20 @@ def test_a_run_gives_back_the_job_that_it_has() -> None:
     CURRENT_HOST.reset(token)
 
 
-def test_tasks_of_modules_are_pickled_by_name(tmp_path: pathlib.Path) -> None:
-    project = Project(tmp_path).write(
-        {
-            "flows.py": "from daskflow.graph.task import declare\n@lambda f: declare(f, None, {})\ndef f(x):\n    return x\n"
-        }
-    )
+def test_tasks_of_modules_are_pickled_by_name(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "from daskflow.graph.task import declare\n@lambda f: declare(f, None, {})\ndef f(x):\n    return x\n"
+    project = Project(tmp_path / "mine").write({"flows.py": source})
     loaded = project.load()
-    try:
-        findable.cache_clear()
-        assert not importable(loaded.f), "other processes do not look there"
-        with pytest.MonkeyPatch.context() as patch:
-            patch.syspath_prepend(str(tmp_path))
-            findable.cache_clear()
-            assert importable(loaded.f)
-            assert pickle.loads(pickle.dumps(loaded.f)) is loaded.f
-            assert len(pickle.dumps(loaded.f)) < 100
-            changed = loaded.f.options(retries=2)
-            assert pickle.loads(cloudpickle.dumps(changed)).policy.retries == 2
-    finally:
-        project.forget()
-        findable.cache_clear()
+    assert importable(loaded.f)
+    assert pickle.loads(pickle.dumps(loaded.f)) is loaded.f
+    assert len(pickle.dumps(loaded.f)) < 100
+    changed = loaded.f.options(retries=2)
+    assert pickle.loads(cloudpickle.dumps(changed)).policy.retries == 2
+    sys.path.remove(str(project.directory))
+    assert not importable(loaded.f), "other processes do not look there"
+    monkeypatch.syspath_prepend(str(Project(tmp_path / "other").write({"flows.py": source}).directory))
+    assert not importable(loaded.f), "other processes find another module of that name"
+    project.forget()
 
 
 def test_tasks_of_scripts_are_pickled_by_value(tmp_path: pathlib.Path) -> None:
@@ -328,7 +322,6 @@ def test_tasks_of_scripts_are_pickled_by_value(tmp_path: pathlib.Path) -> None:
 
 
 def test_findable() -> None:
-    findable.cache_clear()
     assert findable("json")
     assert not findable("__main__")
     assert not findable("not_there.at_all")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from types import CellType
-from typing import Any
+from types import CellType, FunctionType
+from typing import Any, cast
 
 from daskflow.graph.watch import LARGE, Watch
 
@@ -60,7 +60,7 @@ def test_cells_and_functions() -> None:
 
     watch = Watch()
     watch.cell(cell)
-    watch.function(f)
+    watch.function(cast("FunctionType", f))
     watch.seal()
     assert watch.unchanged()
     cell.cell_contents = 2

@@ -20,7 +20,8 @@ def test_units_are_read() -> None:
         {"name": "fit", "timeout": "2 h", "backoff": ["1 s", 2], "resources": {"memory": "8 GiB", "walltime": "1 d"}}
     )
     assert policy.timeout == 7200
-    assert policy.backoff == (1, 2)
+    assert policy.pause(1) == 1
+    assert policy.pause(2) == 2
     assert (policy.resources.memory, policy.resources.walltime) == (2**33, 86400)
 
 
@@ -69,4 +70,4 @@ def test_changes_are_checked_and_leave_the_policy_as_it_was() -> None:
     with pytest.raises(ValidationError):
         policy_change(policy, {"retries": -1})
     with pytest.raises(ValidationError):
-        policy.retries = 2  # type: ignore[misc]
+        policy.retries = 2
