@@ -24,7 +24,6 @@ import sys
 import types
 import typing
 import uuid
-import zoneinfo
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -164,12 +163,6 @@ def _time(encoder: Encoder, value: datetime.datetime | datetime.time) -> str:
     return repr(value) if zone is None else f"{value.replace(tzinfo=None)!r}@{encoder.encode(zone)}"
 
 
-def _zone(encoder: Encoder, value: zoneinfo.ZoneInfo) -> str:
-    if value.key is None:
-        raise NoKey("A ZoneInfo that was read from a file has no key.")
-    return f"zone({value.key!r})"
-
-
 def _counter(encoder: Encoder, value: collections.Counter[Any]) -> str:
     return f"counter({encoder.mapping(value)})"
 
@@ -193,7 +186,6 @@ _RULES: dict[type, Callable[[Any, Any], str]] = {
     datetime.time: _time,
     datetime.timedelta: lambda encoder, value: repr(value),
     datetime.timezone: lambda encoder, value: repr(value),
-    zoneinfo.ZoneInfo: _zone,
     decimal.Decimal: lambda encoder, value: repr(value),
     fractions.Fraction: lambda encoder, value: repr(value),
     uuid.UUID: lambda encoder, value: repr(value),

@@ -6,6 +6,7 @@ Bytecode knows what source does not tell without care: whether a name is local, 
 from __future__ import annotations
 
 import dis
+import functools
 from collections.abc import Iterator
 from types import CodeType
 from typing import Any, NamedTuple
@@ -46,6 +47,7 @@ def codes_of(code: CodeType) -> Iterator[CodeType]:
             yield from codes_of(constant)
 
 
+@functools.lru_cache(maxsize=4096)
 def names_of(code: CodeType) -> Names:
     """The names that a code, and all codes inside it, take from outside."""
     reader = _Reader()

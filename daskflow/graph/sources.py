@@ -14,6 +14,7 @@ from types import CodeType, FunctionType
 from typing import Any, cast
 
 from daskflow.graph.names import codes_of
+from daskflow.graph.trees import strip
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -47,6 +48,7 @@ class SourceFile:
         for node in ast.walk(tree):
             if isinstance(node, Definition):
                 nodes.setdefault((_name(node), _first_line(node)), []).append(node)
+        strip(tree)
         for code in codes_of(module):
             found = nodes.get((code.co_name, code.co_firstlineno), [])
             if len(found) > 1:
@@ -56,7 +58,10 @@ class SourceFile:
                 self._functions.setdefault(code.co_name, []).append((code, found[0]))
 
     def function(self, code: CodeType) -> Definition | None:
-        """The definition whose code equals `code` but for its position, the nearest one first."""
+        """The definition whose code equals `code` but for its position, the nearest one first.
+
+        It is stripped of what does not count.
+        """
         found = sorted(
             self._functions.get(code.co_name, ()),
             key=lambda pair: abs(pair[0].co_firstlineno - code.co_firstlineno),

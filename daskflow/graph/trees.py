@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import ast
-import copy
+import functools
 from collections.abc import Iterator
 
 _DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)
 
 
+def strip(tree: ast.AST) -> None:
+    """Take out of a tree, in place, what does not count."""
+    _Strip().visit(tree)
+
+
+@functools.lru_cache(maxsize=4096)
 def tree_text(tree: ast.AST) -> str:
-    """A definition as text, the same for all ways to write it."""
-    return ast.unparse(_Strip().visit(copy.deepcopy(tree)))
+    """A stripped definition as text, the same for all ways to write it."""
+    return ast.unparse(tree)
 
 
 def decorator_names(tree: ast.AST) -> Iterator[tuple[str, ...]]:
-    """The dotted names in the decorators of a definition, but for those that declare tasks and flows."""
+    """The dotted names in the decorators of a stripped definition."""
     for decorator in getattr(tree, "decorator_list", ()):
-        if not _declares(decorator):
-            inner: set[int] = set()
-            for node in ast.walk(decorator):
-                if isinstance(node, (ast.Attribute, ast.Name)) and id(node) not in inner:
-                    yield from _dotted(node, inner)
+        inner: set[int] = set()
+        for node in ast.walk(decorator):
+            if isinstance(node, (ast.Attribute, ast.Name)) and id(node) not in inner:
+                yield from _dotted(node, inner)
 
 
 def _dotted(node: ast.expr, inner: set[int]) -> Iterator[tuple[str, ...]]:

@@ -281,7 +281,7 @@ def _keep_main_out_of_workers() -> None:
         data = prepare(name)
         if name.startswith("Dask Worker"):
             data.pop("init_main_from_path", None)
-            data.pop("init_main_from_name", None)
+            data["init_main_from_name"] = _WORKER_MAIN
         return data
 
     without_main.without_main = True  # type: ignore[attr-defined]

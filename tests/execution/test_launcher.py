@@ -19,6 +19,7 @@ from daskflow.execution.target import load_flow
 from daskflow.model.states import RunState
 from tests.acceptance.shell import environment
 from tests.conftest import Lab
+from tests.execution.counting import count, counted
 from tests.execution.patience import alive, until
 
 
@@ -40,6 +41,7 @@ def test_equal_calls_outside_of_flows_are_one_job(lab: Lab, work: Any) -> None:
         assert job.outcome is first.outcome
     assert work(work(1)).result(10) == 3, "an argument that equals an earlier job"
     assert work(second).result(10) == 3
+    lab.project.writer.flush()
     assert len(lab.project.journal.jobs(lab.project.journal.run("last").id)) == 2
 
 
@@ -92,8 +94,9 @@ def test_a_session_that_cannot_go_on_makes_room_for_another(lab: Lab, work: Any)
     assert journal.run("last").id != broken
 
 
-def test_ctrl_c_in_a_session_loses_nothing(lab: Lab) -> None:
-    pressed: list[int] = []
+def test_ctrl_c_in_a_session_loses_nothing(lab: Lab, tmp_path: Path) -> None:
+    notes = str(tmp_path / "notes")
+    os.mkdir(notes)
 
     @lab.task
     def slow(x: int) -> int:
@@ -101,23 +104,16 @@ def test_ctrl_c_in_a_session_loses_nothing(lab: Lab) -> None:
 
     @lab.task(version="1")
     def press(x: int) -> int:
-        import tests.execution.test_launcher as here
-
-        here.PRESSED.append(x)
-        if len(here.PRESSED) == 1:
+        count(notes, "pressed")
+        if counted(notes)["pressed"] == 1:
             raise KeyboardInterrupt
         return x
 
-    PRESSED.clear()
     job = slow(press(slow(1)))
     with pytest.raises(KeyboardInterrupt):
         job.result(10)
-    assert pressed == []
     assert job.result(10) == 1, "what was interrupted is performed when somebody asks again"
-    assert PRESSED == [1, 1]
-
-
-PRESSED: list[int] = []
+    assert counted(notes) == {"pressed": 2}
 
 
 def test_a_run_is_recorded_before_it_starts(lab: Lab, work: Any) -> None:

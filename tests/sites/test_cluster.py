@@ -39,6 +39,9 @@ class Ear:
             self.losses.append((key, reason))
             self._changed.notify_all()
 
+    def fail(self, error: Exception) -> None:
+        raise AssertionError(error)
+
     def wait(self, records: int = 0, losses: int = 0) -> None:
         with self._changed:
             done = self._changed.wait_for(lambda: len(self.records) >= records and len(self.losses) >= losses, 60)
@@ -212,7 +215,9 @@ def test_a_script_without_a_main_guard_does_not_start_itself_again(tmp_path: Pat
         "def study(n: int):\n    return [double(i) for i in range(n)]\n"
         "print(study(3))\n"
     )
-    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.stdout == "top of the script\n[0, 2, 4]\n", done.stderr
     assert done.stderr == ""
 
