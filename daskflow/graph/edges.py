@@ -24,6 +24,8 @@ class Edge(NamedTuple):
     """What it is; of a library that need not be imported yet, its owner."""
     lenient: bool = False
     """Whether it may be left out where it has no key; code never may."""
+    made: bool = False
+    """Whether it was put together here, so that nobody else can change it."""
 
 
 def reached_by(function: FunctionType, watch: Watch) -> Iterator[Edge]:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from daskflow.errors import NoKey
 from daskflow.graph.classes import class_text, members_of
-from daskflow.graph.distributions import USER, Owner, owner_of, owner_of_class, project_of
+from daskflow.graph.distributions import DASKFLOW, USER, Owner, owner_of, owner_of_class, project_of
 from daskflow.graph.edges import Edge, decorators_of, reached_by, set_on, wrapped_in
 from daskflow.graph.encoding import Encoder
 from daskflow.graph.sources import code_text, function_tree
@@ -116,7 +116,10 @@ class _Values(Encoder):
         return f"path({self._walk.inside(str(value))!r})"
 
     def other(self, value: Any) -> str:
-        self._walk.installed(owner_of_class(type(value)))
+        owner = owner_of_class(type(value))
+        if owner == DASKFLOW and not getattr(value, "__dict__", None):
+            return "daskflow"  # `report` and its like hold nothing, wherever a release keeps them
+        self._walk.installed(owner)
         return token(value, self.code)
 
 
@@ -214,7 +217,7 @@ class _Walk:
         if owner.kind != "user":
             return self._foreign(cls, owner)
         self.watch.members(cls)
-        edges = [Edge(name, value, lenient=True) for name, value in members_of(cls)]
+        edges = [Edge(name, value, True, name.startswith("field ")) for name, value in members_of(cls)]
         return self._part((cls.__module__, cls.__qualname__), class_text(cls), edges, cls.__module__)
 
     def _part(self, names: tuple[str | None, str], text: str, edges: list[Edge], module: str | None) -> str:
@@ -247,7 +250,7 @@ class _Walk:
             return f"\n{edge.name} = {type(value).__qualname__}"
         try:
             text = self.visit(value)
-            if _may_change(value):
+            if not edge.made and _may_change(value):
                 self.watch.value(value, _SHALLOW.encode)
         except NoKey as error:
             if edge.lenient and not isinstance(value, _CODE):
@@ -268,7 +271,10 @@ def _may_change(value: Any) -> bool:
     """Whether a value may be changed in place; the callables of libraries are not looked into at each call."""
     if isinstance(value, (*_FIXED, *_CODE)):
         return False
-    return not callable(value) or isinstance(value, functools.partial) or owner_of_class(type(value)) == USER
+    owner = owner_of_class(type(value))
+    if owner == DASKFLOW and not getattr(value, "__dict__", None):
+        return False
+    return not callable(value) or isinstance(value, functools.partial) or owner == USER
 
 
 def _unwrapped(value: Any) -> Any:

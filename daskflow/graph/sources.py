@@ -14,7 +14,6 @@ from types import CodeType, FunctionType
 from typing import Any, cast
 
 from daskflow.graph.names import codes_of
-from daskflow.graph.trees import strip
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -48,7 +47,6 @@ class SourceFile:
         for node in ast.walk(tree):
             if isinstance(node, Definition):
                 nodes.setdefault((_name(node), _first_line(node)), []).append(node)
-        strip(tree)
         for code in codes_of(module):
             found = nodes.get((code.co_name, code.co_firstlineno), [])
             if len(found) > 1:
@@ -58,10 +56,7 @@ class SourceFile:
                 self._functions.setdefault(code.co_name, []).append((code, found[0]))
 
     def function(self, code: CodeType) -> Definition | None:
-        """The definition whose code equals `code` but for its position, the nearest one first.
-
-        It is stripped of what does not count.
-        """
+        """The definition whose code equals `code` but for its position, the nearest one first."""
         found = sorted(
             self._functions.get(code.co_name, ()),
             key=lambda pair: abs(pair[0].co_firstlineno - code.co_firstlineno),
@@ -142,7 +137,7 @@ def _constant(value: object, documented: bool) -> Any:
 
 def _documented(code: CodeType) -> int:
     # The first constant of a function is its docstring, or None where it has none.
-    if sys.version_info >= (3, 13):
+    if sys.version_info >= (3, 14):
         return int(bool(code.co_flags & 0x4000000))  # CO_HAS_DOCSTRING
     return int(bool(code.co_consts) and isinstance(code.co_consts[0], str) and code.co_name != "<lambda>")
 

@@ -33,7 +33,7 @@ class Watch:
     def __init__(self) -> None:
         self._spaces: dict[int, _Names] = {}
         self._cells: list[tuple[CellType, Any]] = []
-        self._values: list[tuple[Any, Callable[[Any], str], str]] = []
+        self._values: dict[int, tuple[Any, Callable[[Any], str], str]] = {}
         self._functions: dict[int, FunctionType] = {}
         self._sizes: list[tuple[Mapping[str, Any], int]] = []
         self._present: list[tuple[Mapping[str, Any], Callable[[Any], Any], tuple[Any, ...]]] = []
@@ -65,8 +65,8 @@ class Watch:
     def value(self, value: Any, text: Callable[[Any], str]) -> None:
         """Watch an object that can be changed in place, by its text."""
         size = getattr(value, "nbytes", 0)
-        if not isinstance(size, int) or size <= LARGE:
-            self._values.append((value, text, text(value)))
+        if id(value) not in self._values and (not isinstance(size, int) or size <= LARGE):
+            self._values[id(value)] = (value, text, text(value))
 
     def seal(self) -> Watch:
         """Prepare for being asked, after the last object was added."""
@@ -101,7 +101,7 @@ class Watch:
             return (
                 all(cell.cell_contents is value for cell, value in self._cells)
                 and all(len(namespace) == size for namespace, size in self._sizes)
-                and all(text(value) == before for value, text, before in self._values)
+                and all(text(value) == before for value, text, before in self._values.values())
             )
         except Exception:  # an emptied cell, or a value that has no text any more
             return False

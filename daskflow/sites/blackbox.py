@@ -72,7 +72,7 @@ def last_notes(directory: str, pid: int) -> dict[str, str] | None:
     paths = list(Path(directory).glob(f"{pid}-*.box"))
     notes = {}
     for path in paths:
-        node, job, *_ = (*path.read_bytes().decode(errors="replace").split("\n"), "", "")
+        node, job, *_ = (*path.read_bytes().decode(errors="replace").replace("\0", "").split("\n"), "", "")
         path.unlink(missing_ok=True)
         if node:
             notes[node] = job

@@ -119,7 +119,8 @@ class ClusterSite:
         """Tell a listener no more."""
         with self._lock:
             topic = self._topics.pop(listener, None)
-            if topic is not None and self._client is not None:
+            # At the exit of the interpreter dask may have closed the client before anybody leaves.
+            if topic is not None and self._client is not None and self._client.status == "running":
                 self._client.unsubscribe_topic(topic)
 
     def _on_lost(self, event: tuple[float, tuple[str, str, str]]) -> None:

@@ -43,7 +43,7 @@ class SynchronousSite:
                 users.subtract(node.upstream)
                 for key in node.upstream:
                     if not users[key]:
-                        del values[key]  # else a long graph would have all its values in memory at once
+                        values.pop(key, None)  # else a long graph would have all its values in memory at once
                 if users[node.key]:
                     values[node.key] = value
                 if node.key in keep:

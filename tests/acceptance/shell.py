@@ -33,7 +33,7 @@ def daskflow(directory: Path, *arguments: str, code: int = 0, **variables: str) 
 
 def run(directory: Path, target: str, *arguments: str, **variables: str) -> dict[str, Any]:
     """Run a flow; gives what `--json` tells of it."""
-    found: dict[str, Any] = json.loads(daskflow(directory, "run", target, "--json", *arguments, **variables))
+    found: dict[str, Any] = json.loads(daskflow(directory, "run", target, "--json", *arguments, code=0, **variables))
     return found
 
 

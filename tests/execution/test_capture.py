@@ -8,6 +8,7 @@ import sys
 import threading
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_print_logging_warnings_and_stderr_go_to_the_log(
     assert capsys.readouterr().out == "not a job's\n"
 
 
-def _shown(message: Warning | str, category: type[Warning], *args: object) -> None:
+def _shown(message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any) -> None:
     print(f"{category.__name__}: {message}", file=sys.stderr)
 
 

@@ -381,8 +381,8 @@ def test_a_site_that_does_not_open_interrupts_the_run(lab: Lab) -> None:
     def work(x: int) -> int:
         return x
 
-    lab.project._sites["broken"] = _Broken()  # type: ignore[assignment]
-    lab.project._makers = {**lab.project._makers, "broken": _Broken}  # type: ignore[dict-item]
+    lab.project._sites["broken"] = _Broken()
+    lab.project._makers = {**lab.project._makers, "broken": _Broken}
 
     @lab.flow(site="broken")
     def study() -> Any:

@@ -174,7 +174,7 @@ def test_inside_a_task_no_run_starts(lab: Lab, work: Any) -> None:
     token = CURRENT_ATTEMPT.set(Attempt("outer-1", 1, "a-run", None))
     try:
         for ask in (study, study.submit, study.plan, work(1).result):
-            with pytest.raises(NotInTask, match=r"outer-1 .* NAME\.function"):
+            with pytest.raises(NotInTask, match=r"outer-1 .*NAME\.function"):
                 ask()
     finally:
         CURRENT_ATTEMPT.reset(token)

@@ -177,7 +177,7 @@ def test_an_earlier_result_of_the_same_inputs_is_taken(worker: Worker) -> None:
 def test_retries(worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notes = str(tmp_path)
     pauses: list[float] = []
-    monkeypatch.setattr(module.time, "sleep", pauses.append)
+    monkeypatch.setattr(time, "sleep", pauses.append)
 
     def flaky(limit: int) -> int:
         count(notes, "tried")
@@ -314,7 +314,7 @@ def test_no_attempt_and_no_run_is_left_behind(worker: Worker) -> None:
     token = host.CURRENT_HOST.set("a run")  # type: ignore[arg-type]
     try:
         assert loaded(worker.one(lambda: str(host.CURRENT_HOST.get()))) == "None", "tasks called here belong to no run"
-        assert host.CURRENT_HOST.get() == "a run"
+        assert str(host.CURRENT_HOST.get()) == "a run"
     finally:
         host.CURRENT_HOST.reset(token)
     with pytest.raises(NotInTask):

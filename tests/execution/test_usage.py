@@ -4,6 +4,7 @@ import threading
 import time
 
 import numpy as np
+import pytest
 
 from daskflow.execution import usage
 from daskflow.execution.usage import Usage, peak_memory
@@ -78,9 +79,14 @@ def test_what_children_used_counts() -> None:
     assert found.end()[0] < 1.0, "of one attempt only"
 
 
-def test_many_short_attempts_read_the_memory_once(monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    reads = []
-    monkeypatch.setattr(usage, "peak_memory", lambda: reads.append(1) or 7)
+def test_many_short_attempts_read_the_memory_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[int] = []
+
+    def read() -> int:
+        reads.append(1)
+        return 7
+
+    monkeypatch.setattr(usage, "peak_memory", read)
     found = Usage()
     for _ in range(1000):
         found.begin()

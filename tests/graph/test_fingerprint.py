@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import scipy.interpolate
 
+import daskflow
 from daskflow.errors import NoKey
 from daskflow.graph.fingerprint import fingerprint, fingerprint_of
 from tests.graph.projects import PRINT, Project, task
@@ -598,6 +599,15 @@ def test_what_libraries_make_of_the_users_code_counts_by_both() -> None:
     assert fingerprint(make(np.sum)).id != fingerprint(make(np.mean)).id
     assert fingerprint(make(np.sin)).id != fingerprint(make(np.cos)).id
     assert "numpy" in fingerprint(make(np.sin)).parts
+
+
+def test_what_daskflow_gives_to_tasks_does_not_count() -> None:
+    def f() -> Any:
+        return daskflow.report, daskflow.current()
+
+    made = fingerprint(f)
+    assert not any(name.startswith("daskflow") for name in made.parts)
+    assert made.current()
 
 
 def test_a_lock_in_an_object_is_no_tool() -> None:

@@ -6,13 +6,11 @@ import textwrap
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daskflow.graph.trees import decorator_names, strip, tree_text
+from daskflow.graph.trees import decorator_names, tree_text
 
 
 def text(source: str) -> str:
-    tree = ast.parse(textwrap.dedent(source)).body[0]
-    strip(tree)
-    return tree_text(tree)
+    return tree_text(ast.parse(textwrap.dedent(source)).body[0])
 
 
 def test_only_what_counts_is_left() -> None:
@@ -46,5 +44,4 @@ def test_all_constants_count(value: str) -> None:
 
 def test_names_in_decorators() -> None:
     tree = ast.parse("@a.b(c.d, e=F)\n@task(retries=R)\ndef f():\n    return G\n").body[0]
-    strip(tree)
     assert set(decorator_names(tree)) == {("a", "b"), ("c", "d"), ("F",)}

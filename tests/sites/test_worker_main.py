@@ -11,25 +11,24 @@ from pathlib import Path
 from daskflow.sites.worker_main import leave_to_driver
 
 SCRIPT = """
-import multiprocessing, os, signal, time
-import daskflow
+import multiprocessing
+import os
+import signal
 
-def worker(go):
-    go.set()
-    time.sleep(1)
-    os._exit(7)
+from daskflow.sites.cluster import local_cluster
 
 if __name__ == "__main__":
     context = multiprocessing.get_context("spawn")
-    from daskflow.sites.cluster import local_cluster
     local_cluster(workers=1, threads=1, processes=True, memory="auto", dashboard="")
-    go = context.Event()
-    process = context.Process(target=time.sleep, args=(1.5,), name="Dask Worker process (from Nanny)")
-    process.start()
-    time.sleep(1)
-    os.kill(process.pid, signal.SIGINT)
-    process.join()
-    print(process.exitcode)
+    end = context.Barrier(2)
+    first = context.Process(target=end.wait, name="Dask Worker process (from Nanny)")
+    first.start()
+    while end.n_waiting == 0 and first.is_alive():
+        first.join(0.01)
+    os.kill(first.pid, signal.SIGINT)
+    end.wait(60)
+    first.join()
+    print(first.exitcode)
 """
 
 
