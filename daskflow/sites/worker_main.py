@@ -6,6 +6,7 @@ alone, or they would be gone, with a page of tracebacks each, while the driver s
 
 from __future__ import annotations
 
+import logging
 import signal
 from types import FrameType
 
@@ -16,3 +17,5 @@ def leave_to_driver(signum: int, frame: FrameType | None) -> None:
 
 if __name__ == "__mp_main__":
     signal.signal(signal.SIGINT, leave_to_driver)
+    # What jobs log goes to their own logs, where nobody is disturbed by it: Python's default would drop what informs.
+    logging.root.setLevel(logging.INFO)

@@ -88,8 +88,9 @@ class Database:
             self._connected().writer()
 
     def close(self) -> None:
-        """Close all connections; the next use opens them again."""
-        self._connections.close()
+        """Close all connections; the next use opens them again. Waits for a transaction of another thread."""
+        with self._lock:  # SQLite crashes where a connection is closed that another thread uses
+            self._connections.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -216,11 +216,12 @@ def test_who_owns_what() -> None:
     assert owner_of(__name__) == USER
 
 
-def test_owners_are_known_before_the_import() -> None:
+def test_owners_are_known_before_the_import(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A function that imports late has a fingerprint, without that anything heavy is imported.
-    assert "ducc0" not in sys.modules
-    assert owner_of("ducc0.wgridder").name == "ducc0"
-    assert "ducc0" not in sys.modules
+    site = tmp_path / "site-packages"
+    install(site, "late-tools", "3.0", {"late_quartz/__init__.py": "raise RuntimeError('imported')\n"})
+    monkeypatch.syspath_prepend(str(site))
+    assert owner_of("late_quartz.deep")[1:] == ("late-tools", "3.0")
 
 
 def test_classes_made_without_a_module_are_the_users() -> None:
