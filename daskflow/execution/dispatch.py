@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from daskflow.errors import CodeMismatch
 from daskflow.execution.bundles import Group
 from daskflow.execution.package import ONCE, Assignment, Attempts, Package, Shipped, Source, pack
 from daskflow.execution.plan import Prior
@@ -135,9 +136,19 @@ def pack_task(job: Job) -> bytes:
 
     A task that workers import by its name is sent with the parts of its fingerprint, by which they see whether they
     imported the code that the key describes. Others travel by value: there the code is the one that was fingerprinted.
+
+    Raises
+    ------
+    CodeMismatch
+        The code, or a global value that it uses, changed since the call.
     """
     import cloudpickle
 
+    if job.task.fingerprint().id != job.fingerprint:
+        raise CodeMismatch(
+            f"What {job.task.policy.name} does changed after {job.key} was made and before it was sent to a worker. "
+            "Call the task again."
+        )
     module = sys.modules.get(job.task.__module__)
     if module is not None and not findable(module.__name__):
         # Neither can the helpers beside it be imported elsewhere.

@@ -23,7 +23,8 @@ def nothing(*values: Any) -> None:
 
 def job(key: str, *upstream: Job, name: str = "work", **policies: Any) -> Job:
     """A job of a task `name`, which waits for others."""
-    made = Job(Task(nothing, Policy(name=name, **policies)), key, f"key={key}", "code")
+    task = Task(nothing, Policy(name=name, **policies))
+    made = Job(task, key, f"key={key}", task.fingerprint().id)
     made.upstream = upstream
     made.number = next(_numbers)
     return made

@@ -71,7 +71,7 @@ def test_planned_jobs_are_recorded_with_their_code(shelf: Shelf) -> None:
         "near",
     )
     assert (second.upstream, second.site, second.state) == ((0,), "far", JobState.queued)
-    assert shelf.journal.fingerprint("code") == dict(one.task.fingerprint().parts)
+    assert shelf.journal.fingerprint(one.fingerprint) == dict(one.task.fingerprint().parts)
 
 
 def test_jobs_that_are_recalled_take_their_new_state(shelf: Shelf) -> None:

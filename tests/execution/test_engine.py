@@ -595,3 +595,17 @@ def test_failed_jobs_raise_with_the_tasks_own_error_as_cause(lab: Lab) -> None:
     with pytest.raises(JobFailed, match="UnpicklingError: odd") as caught:
         job.result(10)
     assert isinstance(caught.value.__cause__, pickle.UnpicklingError)
+
+
+def test_code_that_changes_between_call_and_sending_is_not_remembered_under_the_old_key(lab: Lab) -> None:
+    factor = 3
+
+    def scaled(x: int) -> int:
+        return x * factor
+
+    task = lab.task(scaled)
+    job = task(10)
+    factor = 4
+    with pytest.raises(JobFailed, match="Call the task again"):
+        job.result(10)
+    assert task(10).result(10) == 40

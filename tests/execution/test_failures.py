@@ -81,10 +81,12 @@ class Changeling(Exception):
 
 def test_errors_that_resist() -> None:
     assert describe(Mute()).message == "(its message cannot be had: RuntimeError)"
-    for error in (Unpicklable("text"), Changeling(1, 2)):
-        failure = describe(error)
-        assert failure.pickled is None
-        assert failure.message == str(error)
+    resisting = describe(Unpicklable("text"))
+    assert (resisting.message, resisting.pickled) == ("text", None)
+    failure = describe(Changeling(1, 2))
+    assert failure.message == "1 2"
+    # dask teaches all errors of a process to be pickled by their attributes, once it is imported.
+    assert failure.pickled is None or isinstance(pickle.loads(failure.pickled), Changeling)
 
 
 def test_huge_errors_are_told_but_not_brought_over() -> None:

@@ -58,7 +58,3 @@ def test_states_are_checked() -> None:
 def test_bytes_that_are_no_text_survive_json() -> None:
     run = RUN.model_copy(update={"payload": b"\x80\x05\xff"})
     assert RunRecord.model_validate_json(run.model_dump_json()) == run
-
-
-def test_the_text_below_a_field_describes_it() -> None:
-    assert RunRecord.model_fields["flow"].description == "Name of the flow."
