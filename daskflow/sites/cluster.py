@@ -141,6 +141,8 @@ class ClusterSite:
     def _watch(self, client: Any, closed: threading.Event) -> None:
         """Tell those who wait when dask will never tell them: it forgot their nodes, or its scheduler is gone."""
         while not closed.wait(WATCH):
+            for cluster in self._closing:
+                cluster.loop.add_callback(_mend, cluster)
             gone = client.status != "running"
             with self._lock:
                 # Futures that were released are cancelled too, but these stand here no more.
@@ -185,6 +187,20 @@ class ClusterSite:
             self._topics.clear()
         # Without the lock: this waits for dask's thread, which may be telling a listener that wants to release a node.
         _close([client, *closing] if client is not None else closing)
+
+
+def _mend(cluster: Any) -> None:
+    """Start workers anew that gave up; a cluster of no workers would wait for ever.
+
+    A nanny restarts a worker that was killed, but not one that was killed while it started.
+    """
+    if cluster.status.name != "running":
+        return
+    for name, worker in list(cluster.workers.items()):
+        if worker.status.name in ("closed", "failed"):
+            del cluster.workers[name]
+    if cluster.worker_spec.keys() - cluster.workers.keys():
+        cluster.scale(len(cluster.worker_spec))
 
 
 def _close(items: Iterable[Any]) -> None:

@@ -164,3 +164,16 @@ def test_a_scheduler_that_is_gone_is_told_and_the_site_opens_again(opened: Opene
     site.submit([Node("a", b"2")], ["a"], again, {})
     until(lambda: again.records)
     assert again.errors == []
+
+
+@pytest.mark.parametrize("processes", [True, False])
+def test_workers_that_gave_up_are_started_anew(opened: Opener, processes: bool) -> None:
+    site, ear = opened(processes=processes), Ear()
+    site.submit([Node("a", b"1")], ["a"], ear, {})
+    until(lambda: ear.records)
+    (cluster,) = site._closing
+    (worker,) = cluster.workers.values()
+    cluster.sync(worker.close)
+    site.submit([Node("b", b"1")], ["b"], ear, {})
+    until(lambda: len(ear.records) == 2)
+    assert ear.errors == []
