@@ -17,7 +17,7 @@
     │   └── ExtraMissing            an optional dependency is not installed
     ├── StoreError                  what is remembered cannot be read or written
     │   ├── StoreTooNew             a newer daskflow made this store
-    │   ├── StoreUnavailable        the store cannot be opened
+    │   ├── StoreUnavailable        the store cannot be opened (transient)
     │   └── StoreFull               no room is left to write (transient)
     ├── ArtifactError               bytes cannot be stored or brought back
     │   ├── ArtifactMissing         the object is not in the store
@@ -29,7 +29,7 @@
         ├── JobFailed               a task raised
         ├── JobSkipped              an upstream job failed
         ├── JobCancelled            the job was cancelled
-        ├── JobTimeout              the job took longer than its timeout
+        ├── JobTimeout              the job took longer than its timeout (transient)
         ├── CodeMismatch            a worker has other code than the driver
         ├── RunFailed               some jobs of a run failed
         └── RunInterrupted          the run was stopped and can be resumed

@@ -134,7 +134,7 @@ class Launcher:
         return preview(project, flow, arguments, flow.site or project.default_site)
 
     def adopt(self, job: Job) -> Engine:
-        """Give a job that belongs to no run to the run of this session."""
+        """Give a job that belongs to no run to the one kept for such jobs."""
         with self._lock:
             project = self.project()
             if self._session is not None and self._session.failure is not None:

@@ -61,7 +61,7 @@ class Launcher(Protocol):
         """Run a flow; returns its run."""
 
     def adopt(self, job: Any) -> Host:
-        """Give a job that belongs to no run, and all it depends on, to the run of this session."""
+        """Give a job that belongs to no run, and all it depends on, to the one kept for such jobs."""
 
     def file_digest(self, path: pathlib.Path) -> str:
         """Digest of the content of a file or directory."""
