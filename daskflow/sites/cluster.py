@@ -16,8 +16,6 @@ from daskflow.sites.site import Listener, Node, Perform
 WATCH = 1.0
 """How often a site looks whether its scheduler still knows what was submitted [s]."""
 
-_FORGOTTEN = ("cancelled", "lost")
-
 
 class Connect(Protocol):
     """Opens a connection to a cluster: gives the client, and what to close after it."""
@@ -145,8 +143,9 @@ class ClusterSite:
                 cluster.loop.add_callback(_mend, cluster)
             gone = client.status != "running"
             with self._lock:
-                # Futures that were released are cancelled too, but these stand here no more.
-                forgotten = [key for key, known in self._futures.items() if gone or known.status in _FORGOTTEN]
+                # Futures that were released are cancelled too, but these stand here no more. Those that are "lost"
+                # are not: their values are being had again.
+                forgotten = [key for key, known in self._futures.items() if gone or known.status == "cancelled"]
                 listeners = {self._listeners[key] for key in forgotten if key in self._listeners}
             if gone and self._client is client:
                 self.close()
