@@ -167,7 +167,8 @@ class Roster:
     def _settle(self, outcome: Outcome) -> None:
         """An attempt ended; where it was the last one, so did the job."""
         job = self.jobs[outcome.key]
-        job.record = outcome
+        # Of the two texts that are equal one goes: there may be very many jobs.
+        job.record = outcome = outcome._replace(key=job.key)
         if outcome.state != JobState.skipped:
             job.attempts = outcome.attempt
         self._book.ended(job, outcome, self.pace.usual(job))

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
+from operator import methodcaller
 from typing import Any
 
 from daskflow.errors import DaskflowError, JobCancelled, RunError, RunFailed, RunInterrupted
@@ -154,11 +155,13 @@ class Run:
                 raise self._failure(failed) from error
             raise
         self._engine.wait_all()
-        bad = [job for job in _jobs_in(value) if not self._final(job).state.good]
+        jobs = _jobs_in(value)
+        bad = [job for job in jobs if not (job.state.good or self._final(job).state.good)]
         failed = [job for job in self._failed() if job.key not in self._engine.handled or job in bad]
         if failed or bad:
             raise self._failure(failed or bad) from (failed or bad)[0].error().__cause__
-        return self._resolved(value)
+        results = self._engine.gather({job.key: job for job in jobs}.values())
+        return transform(value, lambda leaf: _result_of(leaf, results))
 
     def _settle_rest(self, error: Exception) -> None:
         try:
@@ -173,10 +176,6 @@ class Run:
 
     def _failed(self) -> list[Job]:
         return [job for job in self.jobs if job.state is JobState.failed]
-
-    def _resolved(self, value: Any) -> Any:
-        results = self._engine.gather({job.key: job for job in _jobs_in(value)}.values())
-        return transform(value, lambda leaf: _result_of(leaf, results))
 
     def _failure(self, failed: list[Job]) -> RunFailed:
         skipped = sum(job.state is JobState.skipped for job in self.jobs)
@@ -206,8 +205,7 @@ class Run:
     def _beat(self) -> None:
         while not self._stop.wait(BEAT):
             try:
-                now = time.time()
-                self._project.writer.call(lambda journal, now=now: journal.heartbeat(self.id, now))  # type: ignore[misc]
+                self._project.writer.call(methodcaller("heartbeat", self.id, time.time()))
                 self._engine.note_running()
                 if self._project.journal.run(self.id).state is RunState.cancelled:
                     self.cancel()

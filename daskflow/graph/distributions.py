@@ -150,7 +150,7 @@ def _owner_at(top: str, place: _Place) -> Owner:
 
 def _distributions_with(top: str, root: str) -> list[Distribution]:
     """The distributions in a directory that may hold a top-level package."""
-    import importlib.metadata  # noqa: PLC0415
+    import importlib.metadata
 
     # Most distributions are named like their package: this is 100 times faster than reading all of them.
     named = list(importlib.metadata.distributions(name=top, path=[root]))
@@ -159,7 +159,7 @@ def _distributions_with(top: str, root: str) -> list[Distribution]:
 
 @functools.cache
 def _by_package(root: str) -> dict[str, list[Distribution]]:
-    import importlib.metadata  # noqa: PLC0415
+    import importlib.metadata
 
     found: dict[str, list[Distribution]] = {}
     for distribution in importlib.metadata.distributions(path=[root]):

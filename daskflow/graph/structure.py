@@ -43,7 +43,7 @@ def transform(value: Any, leaf: Callable[[Any], Any]) -> Any:
     Containers are lists, tuples, named tuples, sets, dicts, their kin in `collections`, dataclasses and pydantic
     models.
     """
-    kind = type(value)
+    kind: Any = type(value)
     if kind in _LEAVES:
         return leaf(value)
     if kind in (list, tuple, set, frozenset):
@@ -57,11 +57,16 @@ def transform(value: Any, leaf: Callable[[Any], Any]) -> Any:
         return made
     if kind is collections.deque:
         return collections.deque([transform(item, leaf) for item in value], value.maxlen)
-    if isinstance(value, tuple) and hasattr(kind, "_fields"):
-        return kind(*[transform(item, leaf) for item in value])
-    if isinstance(value, BaseModel) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
-        return _record(value, leaf)
-    return leaf(value)
+    if not _has_fields(kind):
+        return leaf(value)
+    return kind(*[transform(item, leaf) for item in value]) if issubclass(kind, tuple) else _record(value, leaf)
+
+
+@functools.lru_cache(maxsize=4096)
+def _has_fields(kind: type) -> bool:
+    """Whether a class is one of named tuples, dataclasses or pydantic models; jobs are asked for very often."""
+    named = issubclass(kind, tuple) and hasattr(kind, "_fields")
+    return named or issubclass(kind, BaseModel) or dataclasses.is_dataclass(kind)
 
 
 def _record(value: Any, leaf: Callable[[Any], Any]) -> Any:

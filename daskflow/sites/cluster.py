@@ -290,7 +290,7 @@ def _keep_main_out_of_workers() -> None:
     from multiprocessing import spawn
 
     prepare = spawn.get_preparation_data
-    if getattr(prepare, "without_main", False):
+    if prepare.__module__ == __name__:
         return
 
     def without_main(name: str) -> dict[str, Any]:
@@ -300,5 +300,4 @@ def _keep_main_out_of_workers() -> None:
             data["init_main_from_name"] = _WORKER_MAIN
         return data
 
-    without_main.without_main = True  # type: ignore[attr-defined]
     spawn.get_preparation_data = without_main

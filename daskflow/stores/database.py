@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import weakref
@@ -55,11 +56,8 @@ class Database:
         # Connections that are not closed would warn, and keep the log file after the last process.
         self._finalizer = weakref.finalize(self, self._connections.close)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"url": self.url, "readonly": self.readonly}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["url"], readonly=state["readonly"])  # type: ignore[misc]
+    def __reduce__(self) -> Any:
+        return functools.partial(type(self), readonly=self.readonly), (self.url,)
 
     def __repr__(self) -> str:
         return f"Database({self.url!r})"

@@ -127,17 +127,25 @@ class JournalWriter:
         return self._written >= wanted or self.failure is not None or not self._thread.is_alive()
 
     def _serve(self) -> None:
-        while batch := self._next_batch():
-            try:
-                with self._journal.database.transaction():
-                    for operation in merged(batch):
-                        self._perform(operation)
-            except Exception as error:
-                self._fail(error)
-                return
-            with self._changed:
-                self._written += len(batch)
-                self._changed.notify_all()
+        # Nothing of a batch may be kept while the next one is awaited: it may be large.
+        while self._write(self._next_batch()):
+            pass
+
+    def _write(self, batch: list[Operation]) -> bool:
+        """Write a batch; whether to go on."""
+        if not batch:
+            return False
+        try:
+            with self._journal.database.transaction():
+                for operation in merged(batch):
+                    self._perform(operation)
+        except Exception as error:
+            self._fail(error)
+            return False
+        with self._changed:
+            self._written += len(batch)
+            self._changed.notify_all()
+        return True
 
     def _next_batch(self) -> list[Operation]:
         """What has arrived, at the latest an interval after the first of it; nothing at the end."""

@@ -85,7 +85,7 @@ def write_report(project: Project, ident: str, path: Path) -> Path:
 def render(project: Project, ident: str) -> str:
     """The report of a run as HTML."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup  # noqa: PLC0415
+    from markupsafe import Markup
 
     summary = summarize(project.journal, ident)
     environment = Environment(
@@ -130,7 +130,7 @@ def markdown(text: str) -> str:
     >>> markdown("**done** <script>")
     '<p><strong>done</strong> &lt;script&gt;</p>\n'
     """
-    from markdown_it import MarkdownIt  # noqa: PLC0415
+    from markdown_it import MarkdownIt
 
     return str(MarkdownIt("commonmark", {"html": False}).enable("table").disable("image").render(text))
 
