@@ -13,7 +13,12 @@
     │   ├── SettingsInvalid         the configuration does not fit
     │   ├── SiteUnknown             no site of that name is configured
     │   ├── NotInTask               something that only works inside a task
-    │   ├── NotFound                no run or job of that name is recorded
+    │   ├── ConditionMisused        a condition was used as if it were true or false
+    │   ├── AnswerRefused           an answer does not fit its question, or comes too late
+    │   ├── ContextRefused          a value does not belong into the context
+    │   ├── CredentialsMissing      nobody keeps the credentials that are asked for
+    │   ├── RunBusy                 another driver performs the run
+    │   ├── NotFound                no run, job or question of that name is recorded
     │   └── ExtraMissing            an optional dependency is not installed
     ├── StoreError                  what is remembered cannot be read or written
     │   ├── StoreTooNew             a newer daskflow made this store
@@ -22,15 +27,21 @@
     ├── ArtifactError               bytes cannot be stored or brought back
     │   ├── ArtifactMissing         the object is not in the store
     │   ├── ArtifactDamaged         the bytes are not those of the digest
+    │   ├── FetchFailed             a server does not give what its URL names (transient)
     │   └── NotSerialisable         a result has no format
     ├── SiteError                   a site does not compute (transient)
-    │   └── WorkerLost              the worker of a job went away (transient)
+    │   ├── WorkerLost              the worker of a job went away (transient)
+    │   └── InstallFailed           a package cannot be brought to a site's workers
     └── RunError                    a run or job did not end well
         ├── JobFailed               a task raised
         ├── JobSkipped              an upstream job failed
         ├── JobCancelled            the job was cancelled
         ├── JobTimeout              the job took longer than its timeout (transient)
+        ├── MemoryExceeded          the job used more memory than it may (transient)
+        ├── RaceLost                nobody in a race was good enough
+        ├── QuestionExpired         nobody answered a question in time
         ├── CodeMismatch            a worker has other code than the driver
+        ├── InputChanged            an input file changed after the call was made
         ├── RunFailed               some jobs of a run failed
         └── RunInterrupted          the run was stopped and can be resumed
 """
@@ -90,6 +101,26 @@ class NotInTask(UsageError):
     """This works only inside a task that a run performs. Call it from a function declared with `@task`."""
 
 
+class ConditionMisused(UsageError):
+    """A condition is neither true nor false yet. Combine conditions by `&`, `|` and `~`, or ask `.is_met()`."""
+
+
+class AnswerRefused(UsageError):
+    """An answer does not fit its question, or the question is closed. `daskflow questions` lists the open ones."""
+
+
+class ContextRefused(UsageError):
+    """A value does not belong into the context of the run. Look at the fields of its template."""
+
+
+class CredentialsMissing(UsageError):
+    """Nobody keeps the credentials that are asked for. Put them into the keyring, or into the environment."""
+
+
+class RunBusy(UsageError):
+    """Another driver performs the run. Wait for it, or stop it with `daskflow cancel RUN`."""
+
+
 class NotFound(UsageError):
     """Nothing of that name is recorded. `daskflow runs` lists the runs, `daskflow show RUN` their jobs."""
 
@@ -130,6 +161,12 @@ class ArtifactDamaged(ArtifactError):
     """The bytes are not those that the digest names. Remove the object, then run the flow again."""
 
 
+class FetchFailed(ArtifactError):
+    """A server does not give what its URL names. Look whether the address is right and the server up."""
+
+    transient = True
+
+
 class NotSerialisable(ArtifactError):
     """A result cannot be serialised. Return plain data, arrays, tables, datasets or picklable objects."""
 
@@ -142,6 +179,12 @@ class SiteError(DaskflowError):
 
 class WorkerLost(SiteError):
     """The worker of a job went away. The job may use more memory than the worker has, or crash its process."""
+
+
+class InstallFailed(SiteError):
+    """A package cannot be brought to a site's workers. Look at what the build said, or at the site's configuration."""
+
+    transient = False
 
 
 class RunError(DaskflowError):
@@ -166,8 +209,26 @@ class JobTimeout(RunError):
     transient = True
 
 
+class MemoryExceeded(RunError):
+    """The job used more memory than it may. Give it more with `@task(resources=Resources(memory=...))`."""
+
+    transient = True
+
+
+class RaceLost(RunError):
+    """Nobody in a race was good enough. Look at their results, or ask for less."""
+
+
+class QuestionExpired(RunError):
+    """Nobody answered a question in time. Ask with more time, or with `on_timeout="default"`."""
+
+
 class CodeMismatch(RunError):
     """A worker has other code than the driver. Start the site anew, so that its workers import the same code."""
+
+
+class InputChanged(RunError):
+    """An input file changed after the call was made. Run the flow again."""
 
 
 class RunFailed(RunError):

@@ -18,19 +18,26 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from daskflow.artifacts.store import ObjectStore
 from daskflow.artifacts.values import Values
 from daskflow.errors import SettingsInvalid
-from daskflow.execution.attempt import Reporter
+from daskflow.execution.context import context as contexts
+from daskflow.execution.credentials import VARIABLE
 from daskflow.execution.launcher import Launcher
-from daskflow.execution.perform import load_again, perform
+from daskflow.execution.notices.rules import Rule
 from daskflow.execution.project import BOXES, Project
+from daskflow.execution.supply.fetch import Fetch
+from daskflow.execution.supply.install import Install
+from daskflow.execution.worker.attempt import Reporter
+from daskflow.execution.worker.perform import load_again, perform
 from daskflow.graph import flow as flows
 from daskflow.graph import task as tasks
 from daskflow.graph.flow import Flow
 from daskflow.graph.host import CURRENT_SITE
+from daskflow.graph.question import Asker
+from daskflow.graph.race import Racer
 from daskflow.graph.task import Task
 from daskflow.model.policy import Resources
 from daskflow.model.quantities import Bytes
 from daskflow.sites import ClusterSite, Site, SynchronousSite
-from daskflow.sites.cluster import cores, local_cluster, running_cluster
+from daskflow.sites.clusters import Connect, cores, local_cluster, running_cluster
 from daskflow.stores import Database, Journal
 
 P = ParamSpec("P")
@@ -58,6 +65,8 @@ class SiteSettings(BaseModel):
     """Address of the scheduler, for the kind `dask`: `tcp://host:8786`."""
     dashboard: str = "127.0.0.1:0"
     """Where the dask dashboard listens; port 0 takes any free one, an empty text switches it off."""
+    shipping: bool = True
+    """Whether `install` may bring packages to its workers; else they must have them."""
 
     @model_validator(mode="after")
     def _has_address(self) -> SiteSettings:
@@ -78,7 +87,8 @@ def _built_in() -> dict[str, SiteSettings]:
 class Settings(BaseModel):
     """All that can be configured."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    # What does not fit may be a secret at the wrong place.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
     store: str = ".daskflow/journal.db"
     """Where runs and results are remembered: a path, or `sqlite:///path`."""
@@ -94,6 +104,8 @@ class Settings(BaseModel):
     """The sites by name; `local`, `threads` and `synchronous` are there without being configured."""
     bundling: bool = True
     """Whether jobs of some milliseconds or less share a dask task."""
+    notifications: tuple[Rule, ...] = ()
+    """Who is told of which events."""
 
 
 def load(file: Path | str | None = None) -> Settings:
@@ -110,7 +122,7 @@ def load(file: Path | str | None = None) -> Settings:
         A file or a variable does not fit; the message names the option.
     """
     files = _files(file)
-    variables = [name for name in os.environ if name.startswith(_PREFIX)]
+    variables = [name for name in os.environ if name.startswith(_PREFIX) and not name.startswith(VARIABLE)]
     if not files and not variables:
         return Settings()
     for name in variables:
@@ -139,7 +151,11 @@ def load(file: Path | str | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        what = "is not known" if first["type"] == "extra_forbidden" else f"does not fit: {first['msg']}"
+        what = (
+            "is not known"
+            if first["type"] == "extra_forbidden"
+            else f"does not fit: {first['msg'].removeprefix('Value error, ')}"
+        )
         raise SettingsInvalid(f"The option {place!r} {what} (read {_read(files)}).") from None
     except (YAMLError, TypeError, ValueError, OSError) as error:
         raise SettingsInvalid(f"The configuration cannot be read: {error} (read {_read(files)}).") from None
@@ -171,7 +187,7 @@ def open_project(settings: Settings | None = None, *, readonly: bool = False) ->
     makers = {
         name: functools.partial(make_site, name, found, boxes) for name, found in (_built_in() | settings.sites).items()
     }
-    return Project(
+    project = Project(
         Journal(Database(settings.store, readonly=readonly)),
         Values(ObjectStore(settings.artifacts), settings.inline_limit),
         settings.logs.absolute(),
@@ -179,27 +195,36 @@ def open_project(settings: Settings | None = None, *, readonly: bool = False) ->
         default_site=settings.site,
         bundling=settings.bundling,
     )
+    if not readonly:
+        project.notify(settings.notifications)
+    return project
 
 
 def make_site(name: str, settings: SiteSettings, boxes: str) -> Site:
     """Build one site; it opens when jobs are submitted to it."""
     if settings.kind == "synchronous":
         return SynchronousSite(name, perform)
+    site = ClusterSite(name, _connector(settings), perform, load_again, slots=_slots(settings), boxes=boxes)
+    site.packages.shipping = settings.shipping
+    return site
+
+
+def _slots(settings: SiteSettings) -> int:
     count = settings.workers or cores()
+    return count if settings.kind == "threads" else count * settings.threads
+
+
+def _connector(settings: SiteSettings) -> Connect:
     if settings.kind == "dask":
-        return ClusterSite(
-            name, running_cluster(settings.address), perform, load_again, slots=count * settings.threads, boxes=boxes
-        )
+        return running_cluster(settings.address)
     processes = settings.kind == "processes"
-    connect = local_cluster(
+    count = settings.workers or cores()
+    return local_cluster(
         workers=count if processes else 1,
         threads=settings.threads if processes else count,
         processes=processes,
         memory=settings.memory,
         dashboard=settings.dashboard,
-    )
-    return ClusterSite(
-        name, connect, perform, load_again, slots=count * (settings.threads if processes else 1), boxes=boxes
     )
 
 
@@ -218,6 +243,20 @@ launcher = Launcher(_chosen.open)
 """Starts the runs of this process."""
 report = Reporter()
 """Makes reports from inside tasks: `report.metric("chisq", 3.2)`."""
+first = Racer(launcher)
+"""Lets jobs race: `first(jobs, where=lambda fit: fit.chisq < 1.1)`."""
+ask = Asker(launcher)
+"""Asks people: `ask("Continue?", schema=bool)`."""
+fetch = Fetch(launcher)
+"""Fetches files: `fetch("https://...", when=a.succeeded)`."""
+install = Install(launcher)
+"""Brings local packages to a site's workers: `install(mymodel, site="cluster")`."""
+
+
+class Context(contexts.Context):
+    """State that the stages of a run share: `ctx = Context.load()`, `ctx.add(name, value, stage=...)`, `ctx[name]`."""
+
+    open_project = staticmethod(launcher.project)
 
 
 def choose(settings: Settings) -> None:

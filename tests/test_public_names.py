@@ -1,5 +1,7 @@
 """The front door has few names, all of them listed, all of them there."""
 
+import subprocess
+import sys
 from types import ModuleType
 
 import daskflow
@@ -36,3 +38,9 @@ def test_all_names_are_there() -> None:
 
 def test_names_are_few() -> None:
     assert len(daskflow.__all__) <= MAX_NAMES
+
+
+def test_the_front_door_imports_no_room_before_a_name_is_asked_for() -> None:
+    code = "import sys, daskflow; print([name for name in sys.modules if name.startswith(('daskflow.', 'pydantic'))])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from daskflow import settings as module
-from daskflow.errors import SettingsInvalid, StoreUnavailable
+from daskflow.errors import CredentialsMissing, SettingsInvalid, StoreUnavailable
 from daskflow.graph.host import CURRENT_SITE
 from daskflow.settings import FILE, Settings, SiteSettings, choose, flow, load, make_site, open_project, site, task
 from daskflow.sites import ClusterSite, SynchronousSite
@@ -92,6 +92,8 @@ def test_the_examples_can_be_read(here: Path, name: str) -> None:
         ("sites:\n  a:\n    workers: 0", r"The option 'sites\.a\.workers' does not fit"),
         ("sites:\n  a:\n    kind: dask", r"The option 'sites\.a' does not fit: .*needs the address"),
         ("inline_limit: 3 parsecs", "The option 'inline_limit' does not fit: .*'3 parsecs' is not an amount of memory"),
+        ("notifications:\n  - to: x", r"The option 'notifications\.0\.on' does not fit"),
+        ("notifications:\n  - {on: a, to: 'json://me:pw@host'}", r"The option 'notifications\.0\.to' .*do not belong"),
         ("a: [", "cannot be read: .*line 1"),
         ("- a list", "cannot be read"),
     ],
@@ -121,6 +123,17 @@ def test_variables_that_do_not_fit(
     assert message in str(caught.value)
 
 
+def test_rules_of_notifications(here: Path) -> None:
+    (here / FILE).write_text("notifications:\n  - on: qa.*\n    to: ${HOOK}\n    every: 60 s\n")
+    (rule,) = load().notifications
+    assert (rule.on, rule.to, rule.flow, rule.every) == (("qa.*",), "${HOOK}", "*", 60.0)
+    for readonly in (False, True):
+        project = open_project(load(), readonly=readonly)
+        with contextlib.nullcontext() if readonly else pytest.raises(CredentialsMissing):
+            project.start_notifier()
+        project.close()
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         Settings().site = "other"
@@ -133,7 +146,8 @@ def test_pydantic_settings_is_imported_only_when_there_is_something_to_read(here
     code = (
         "import sys, daskflow.settings as s\n"
         "s.load()\n"
-        "print([name for name in ('pydantic_settings', 'yaml', 'distributed') if name in sys.modules])\n"
+        "heavy = ('pydantic_settings', 'yaml', 'distributed', 'urllib3', 'tomllib')\n"
+        "print([name for name in heavy if name in sys.modules])\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -160,6 +174,13 @@ def test_sites_are_made_as_configured(given: dict[str, Any], kind: type, slots: 
     made = make_site("a-site", SiteSettings.model_validate(given), "")
     assert type(made) is kind
     assert (made.name, made.slots) == ("a-site", slots)
+
+
+@pytest.mark.parametrize("shipping", [True, False])
+def test_a_site_may_take_no_packages(shipping: bool) -> None:
+    made = make_site("a-site", SiteSettings(shipping=shipping), "")
+    assert isinstance(made, ClusterSite)
+    assert made.packages.shipping is shipping
 
 
 def test_one_worker_for_each_core_unless_told_otherwise() -> None:

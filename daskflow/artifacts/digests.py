@@ -117,6 +117,11 @@ def digest_path(path: PathLike, digest: Callable[[str], str] = digest_file) -> s
     return digest_tree(path, digest) if os.path.isdir(path) else digest(os.fspath(path))
 
 
+def seal_path(path: PathLike) -> str:
+    """What changes when a file, or one in a directory, is written: digest of identities, sizes and times."""
+    return digest_path(path, lambda file: repr(_identity(file)))
+
+
 class FileDigests:
     """Digests of files, hashed again only where (path, inode, size, mtime) changed.
 

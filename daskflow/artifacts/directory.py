@@ -9,7 +9,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from daskflow.artifacts.frames import Buffer
@@ -100,6 +100,16 @@ class Directory:
         finally:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+
+    def folder(self, name: str) -> Path:
+        """A directory beside the objects; it is made where it is not there."""
+        with self.written():
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+        return self.root / name
+
+    def written(self) -> AbstractContextManager[None]:
+        """A block in which files are written; errors of the operating system say what to do."""
+        return self._told("written")
 
     def remove(self, digest: str) -> None:
         """Remove an object; nothing happens where there is none. Who has it mapped keeps its bytes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +62,13 @@ class Memory:
         """A path for a new file, removed at the end."""
         with tempfile.TemporaryDirectory(prefix="daskflow-") as directory:
             yield Path(directory, "object")
+
+    def folder(self, name: str) -> None:
+        """None: there are no files."""
+
+    def written(self) -> AbstractContextManager[None]:
+        """Nothing can go wrong."""
+        return nullcontext()
 
     def remove(self, digest: str) -> None:
         """Remove an object; nothing happens where there is none."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import sys
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from daskflow.artifacts.frames import MAGIC, Buffer, pack, unpack
@@ -35,9 +38,12 @@ class Pickle:
     def load(self, data: memoryview) -> Any:
         """The value."""
         if data[:4] != MAGIC:
-            return pickle.loads(data)
+            return self._loads(data, ())
         # Arrays lie on these very bytes, and whoever loads them may change them.
         body, *buffers = unpack(memoryview(bytearray(data)) if data.readonly else data)
+        return self._loads(body, buffers)
+
+    def _loads(self, body: Buffer, buffers: Iterable[Buffer]) -> Any:
         return pickle.loads(body, buffers=buffers)
 
 
@@ -67,6 +73,27 @@ class Cloudpickle(Pickle):
                 f"({type(error).__name__}: {error}). "
                 "Return plain data, arrays, tables, datasets or picklable objects."
             ) from error
+
+    def _loads(self, body: Buffer, buffers: Iterable[Buffer]) -> Any:
+        return _Unpickler(io.BytesIO(body), buffers=buffers).load()
+
+
+class _Unpickler(pickle.Unpickler):
+    """Leaves classes alone that this process has: cloudpickle would give them the methods that were taken along."""
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        found = super().find_class(module_name, global_name)
+        return _complete(found) if global_name == "_class_setstate" else found
+
+
+def _complete(complete: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def complete_unless_present(cls: Any, state: Any) -> Any:
+        found: Any = sys.modules.get(cls.__module__)
+        for name in cls.__qualname__.split("."):
+            found = getattr(found, name, None)
+        return cls if found is cls else complete(cls, state)
+
+    return complete_unless_present
 
 
 def _pickled(dumps: Any, value: Any) -> list[Buffer]:

@@ -40,6 +40,12 @@ class Place(Protocol):
     def take(self, path: Path, digest: str) -> None:
         """Make the file at a path that `temporary` gave an object."""
 
+    def folder(self, name: str) -> Path | None:
+        """A directory beside the objects; None where objects are no files."""
+
+    def written(self) -> AbstractContextManager[None]:
+        """A block in which files are written: it turns errors into those that say what to do."""
+
     def remove(self, digest: str) -> None:
         """Remove an object; nothing happens where there is none."""
 
@@ -136,6 +142,23 @@ class ObjectStore:
         if not self.exists(digest, path.stat().st_size):
             self._place.take(path, digest)
         return digest
+
+    def folder(self, name: str) -> Path:
+        """A directory beside the objects, for what has to be a file and is none of them; made where it is not there.
+
+        Raises
+        ------
+        ArtifactError
+            This store has no files, or the directory cannot be made.
+        """
+        found = self._place.folder(name)
+        if found is None:
+            raise ArtifactError(f"{self.url} holds no files. Let `artifacts` in the configuration name a directory.")
+        return found
+
+    def written(self) -> AbstractContextManager[None]:
+        """A block in which files of `folder` are written; it raises ArtifactError where the disk is full."""
+        return self._place.written()
 
     def exists(self, digest: str, size: int | None = None) -> bool:
         """Whether the object is here, and of that size [bytes] where one is given."""

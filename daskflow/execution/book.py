@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from daskflow.execution.notices.events import EventHub
 from daskflow.execution.plan import Prior
 from daskflow.graph.job import Job
-from daskflow.model.outcome import Outcome
+from daskflow.model.outcome import Outcome, ReportItem
 from daskflow.model.states import JobState
 from daskflow.stores import JournalWriter
 
@@ -28,17 +29,24 @@ class Book:
         Id of the run.
     numbers
         The numbers that jobs of the run have already, by key: from before it was resumed.
+    hub
+        Hears of the events at once; None: nobody does.
 
     Notes
     -----
     Not safe for threads: its engine calls it with its lock held.
     """
 
-    def __init__(self, writer: JournalWriter, run: str, numbers: Mapping[str, int]) -> None:
+    def __init__(
+        self, writer: JournalWriter, run: str, numbers: Mapping[str, int], *, hub: EventHub | None = None
+    ) -> None:
         self.alone: set[str] = set()
         """Keys of jobs that must not be bundled: a bundle with them was lost."""
+        self.replaced: set[str] = set()
+        """Keys of results that are recorded, but have to be replaced: their bytes are gone."""
         self._writer = writer
         self._run = run
+        self._hub = hub
         self._numbers = dict(numbers)
         self._free = itertools.count(max(self._numbers.values(), default=-1) + 1)
         self._codes: set[str] = set()
@@ -90,20 +98,24 @@ class Book:
         """A job changed its state without an attempt."""
         self._add("states", (self._run, job.number, str(job.state), job.reason))
 
-    def ended(self, job: Job, outcome: Outcome, usual: float) -> None:
+    def ended(self, job: Job, outcome: Outcome, usual: float, *, remember: bool = True) -> None:
         """An attempt ended.
 
         Parameters
         ----------
+        remember
+            Whether the result may serve other runs, where the task's policy says so.
         usual
             How long a job of its task takes [s]: what is recorded where nothing was performed, since the journal
             learns durations from results.
         """
         if outcome.state in (JobState.succeeded, JobState.failed):
             self._add("attempts", _attempt_row(self._run, job.number, outcome))
-        if outcome.value is not None and job.task.policy.cache is not False:
+        if outcome.value is not None and remember and job.task.policy.cache is not False:
             performed = outcome.state == JobState.succeeded
             self._results.append((job, outcome, outcome.stop - outcome.start if performed else usual))
+            if job.key in self.replaced:
+                self._add("forgotten", (job.key,))
         if outcome.final:
             self._add("states", (self._run, job.number, outcome.state, outcome.reason))
         # Those of an attempt that is followed by another would stand among the reports of that one.
@@ -116,11 +128,31 @@ class Book:
         if outcome.state in (JobState.failed, JobState.skipped):
             data = json.dumps({"task": job.task.policy.name, "reason": _why(outcome)})
             kind = f"job.{outcome.state}" if outcome.final else "attempt.failed"
-            self._add("events", (self._run, kind, outcome.stop, job.key, data))
+            self.emitted(job.key, kind, data, outcome.stop)
 
-    def event(self, kind: str, **data: Any) -> None:
+    def event(self, kind: str, /, **data: Any) -> None:
         """Something happened to the run."""
-        self._add("events", (self._run, kind, time.time(), "", json.dumps(data)))
+        self.emitted("", kind, json.dumps(data), time.time())
+
+    def emitted(self, key: str, kind: str, data: str, time: float) -> None:
+        """Something happened in a job, or in the flow itself: every event of the run passes here.
+
+        Parameters
+        ----------
+        key
+            Key of the job; empty for the flow.
+        data
+            JSON text of an object.
+        time
+            Seconds since the epoch [s].
+        """
+        self._add("events", (self._run, kind, time, key, data))
+        if self._hub is not None:
+            self._hub.tell(self._run, kind, time, key, data)
+
+    def reported(self, flow: str, ordinal: int, item: ReportItem) -> None:
+        """The body of the flow made a report, its how-manieth."""
+        self._add("reports", (self._run, ordinal, item.kind, item.title, item.data, item.content, flow, time.time()))
 
     def _add(self, kind: str, row: tuple[Any, ...]) -> None:
         self._rows.setdefault(kind, []).append(row)

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
 import pickle
 import threading
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from daskflow.errors import ForeignJob, JobCycle, RunInterrupted, StoreError
+from daskflow.errors import RunInterrupted
+from daskflow.execution.admission import Admission
 from daskflow.execution.book import Book
-from daskflow.execution.dispatch import Packer
-from daskflow.execution.package import Bench
-from daskflow.execution.plan import Planned, plan, priors, recalled
+from daskflow.execution.canceller import Canceller
+from daskflow.execution.dispatcher import Dispatcher, Places
+from daskflow.execution.observer import Observer
+from daskflow.execution.planner import Batch, Planner
 from daskflow.execution.project import BOXES, Project
+from daskflow.execution.referee import Referee, Ruling
+from daskflow.execution.results import Results
 from daskflow.execution.roster import Roster
-from daskflow.graph.job import Job, lineage
-from daskflow.model.outcome import Known, Outcome, Stored
+from daskflow.execution.sending.dispatch import Packer
+from daskflow.execution.unfolding import Unfolder
+from daskflow.execution.worker.package import Bench
+from daskflow.graph.job import Job
+from daskflow.model.outcome import Live, Outcome, ReportItem
 from daskflow.model.states import JobState
-from daskflow.sites import Site
 
 FLUSH_AT = 5000
 """So many new jobs are planned and submitted together at the latest."""
@@ -35,6 +41,8 @@ class Engine:
         Id of the run.
     site
         Name of the default site.
+    launcher
+        Starts the flows that tasks return.
 
     Notes
     -----
@@ -43,27 +51,40 @@ class Engine:
     performs or a store writes.
     """
 
-    def __init__(self, project: Project, run: str, site: str) -> None:
+    def __init__(self, project: Project, run: str, site: str, launcher: Any = None) -> None:
         self.id = run
         self.failure: Exception | None = None
         """Why the run cannot go on; None as long as it can."""
         self.handled: set[str] = set()
         """Keys of failed jobs whose failure the flow has taken note of."""
-        self._project = project
-        self._site = site
-        self._book = Book(project.writer, run, project.journal.numbers(run))
-        self._attempts = project.journal.attempts_made(run)
+        self.project = project
+        self.launcher = launcher
+        self.site = site
+        """Name of the default site."""
+        self.children: list[Any] = []
+        """The runs that the flow started beside this one."""
+        self.body: Any = None
+        """What `current()` gives in the body of the flow."""
+        # Not that of the project: it takes a new one after a failure, and what this one could not write is missing.
+        self._writer = project.writer
+        self._book = Book(self._writer, run, project.journal.numbers(run), hub=project.hub)
         bench = Bench(run, project.values, str(project.logs / run), str(project.logs / BOXES))
         packer = Packer(pickle.dumps(bench, protocol=5))
-        self._roster = Roster(self._book, packer, self._site_of, bundling=project.bundling)
+        self.places = Places(project, site)
+        self._roster = Roster(self._book, packer, self.places.of, bundling=project.bundling)
         self.jobs = self._roster.jobs
         self._changed = threading.Condition(threading.RLock())
-        self._flushing = threading.Lock()
-        self._dispatching = threading.Lock()
-        self._due = False
-        self._occasions: dict[str, itertools.count[int]] = {}
-        self._new: list[Job] = []
-        self._sites: dict[str, Site] = {}
+        self._results = Results(project, self._roster.stored, self._changed)
+        self._referee = Referee(project.journal, run, self._roster.races, self._results)
+        self._planner = Planner(project, self._roster, self._results, lock=self._changed, site=site)
+        self._canceller = Canceller(self._roster, self._referee, self._changed, on_end=self.nudge)
+        self._dispatcher = Dispatcher(
+            self._roster, self.places, self._changed, listener=self, may_go=lambda: self.failure is None
+        )
+        self._flushing = threading.RLock()
+        self._admission = Admission(self, self._book, self._roster.waiting, self._changed)
+        self._observer = Observer(project, self._roster)
+        self._unfolder = Unfolder(self, launcher, self._roster, self._results, lock=self._changed)
         self._inbox: list[Callable[[], None]] = []
         self._stopping = False
         self._thread = threading.Thread(target=self._serve, name=f"daskflow-{run}", daemon=True)
@@ -79,41 +100,32 @@ class Engine:
         ------
         ForeignJob
             The job depends on one of another run.
+        JobCycle
+            Its condition tells of a job that depends on it.
         SiteUnknown
             No site is configured by the name that the call gave.
         """
-        known = self.jobs.get(job.key)
-        if known is not None:
-            return known
-        self._site_of(job)
-        if any(isinstance(up, Job) and up.host is not self for up in job.upstream):
-            job.upstream = tuple([self._own(up, job) if isinstance(up, Job) else up for up in job.upstream])
-        with self._changed:
-            known = self.jobs.setdefault(job.key, job)
-            if known is job:
-                job.number = self._book.number(job.key)
-                job.host = self
-                job.attempts = self._attempts.get(job.number, 0)
-                self._new.append(job)
-        if len(self._new) >= FLUSH_AT:
+        known = self._admission.admit(job)
+        if self._admission.count >= FLUSH_AT:
             self.flush()
         return known
 
-    def _own(self, up: Job, user: Job) -> Job:
-        """The job of this run that has the key of an upstream job, made outside of it or not."""
-        for job in lineage([up]) if up.host is not self else ():
-            if job.host is None:
-                self.admit(job)
-            elif job.host is not self:
-                raise ForeignJob(
-                    f"{user.key} uses {job.key}, a job of the run {job.host.id}; this is the run {self.id}. "
-                    "Call the task again here (what is remembered is not done again), or pass its result."
-                )
-        return self.jobs[up.key]
-
     def occasion(self, recipe: str) -> str:
         """The how-manieth equal call this is, for tasks that are never remembered."""
-        return str(next(self._occasions.setdefault(recipe, itertools.count())))
+        return self._admission.occasion(recipe)
+
+    def watch(self, fact: Any) -> None:
+        """Tell a fact what is known of it already, and what becomes known."""
+        self._observer.watch(fact)
+
+    def start(self, flow: Any, arguments: Mapping[str, Any], launcher: Any) -> Any:
+        """Start a run of another flow beside this one; returns it."""
+        with self._changed:
+            if self.failure is not None:
+                raise self.failure
+            child = launcher.start_below(self, flow, arguments, len(self.children))
+            self.children.append(child)
+        return child
 
     def wait(self, job: Job, timeout: float | None = None) -> None:
         """Flush, then block until the job is final.
@@ -125,8 +137,12 @@ class Engine:
         """
         own = self.jobs[job.key]
         if self.failure is None or not own.state.final:
-            self.flush([job.key])
-            self._wait_until(lambda: own.state.final, timeout, job.key)
+            self._canceller.awaited[job.key] += 1
+            try:
+                self.flush([job.key])
+                self._wait_until(lambda: own.state.final, timeout, job.key)
+            finally:
+                self._canceller.awaited[job.key] -= 1
         if own is not job:
             # An equal call outside of any flow: it made a job of its own, before the session was asked.
             job.host, job.number, job.attempts = self, own.number, own.attempts
@@ -148,21 +164,11 @@ class Engine:
 
     def value(self, job: Job) -> Any:
         """The result of a job that succeeded; a new object at each call."""
-        return self._project.values.load(self._complete([job])[job.key])
+        return self._results.value(job)
 
     def gather(self, jobs: Iterable[Job]) -> dict[str, Any]:
         """The results of jobs that succeeded, by key."""
-        return {key: self._project.values.load(stored) for key, stored in self._complete(list(jobs)).items()}
-
-    def _complete(self, jobs: Sequence[Job]) -> dict[str, Stored]:
-        """The stored values of jobs with all their bytes: those of cached ones are fetched, all in one query."""
-        with self._changed:
-            bare = [job for job in jobs if self._roster.stored[job.key].inline is None and not _apart(job)]
-        if bare:
-            found = self._project.journal.values([job.key for job in bare])
-            with self._changed:
-                self._roster.stored.update(found)
-        return {job.key: self._roster.stored[job.key] for job in jobs}
+        return self._results.gather(jobs)
 
     def outcome(self, job: Job) -> Outcome | None:
         """What the latest attempt left."""
@@ -170,7 +176,7 @@ class Engine:
 
     def log(self, job: Job) -> str:
         """What the job logged and printed, in this run."""
-        return self._project.log_of(self.id, job.number)
+        return self.project.log_of(self.id, job.number)
 
     # Flushing.
 
@@ -186,99 +192,35 @@ class Engine:
             with self._changed:
                 if self.failure is not None:
                     raise self.failure
-                new, self._new = self._new, []
+                new = self._admission.taken()
                 again = [self.jobs[key] for key in asked if self.jobs[key].state is JobState.created]
+                self._planner.ask(asked)
             again = [job for job in again if job.key not in {n.key for n in new}] if again else []
-            try:
-                self._check_order(new)
-            except JobCycle:
-                self._new = [*new, *self._new]  # else the next flush would go on as if they had never been made
-                raise
             if new or again:
-                self._plan([*again, *new], asked)
-            elif self._due:
-                self._dispatch()
+                self._plan(Batch([*again, *new], asked))
+            if self._dispatcher.due:
+                self._dispatcher.dispatch()
+        if len(self._roster.waiting) or self._roster.sequels.changed:
+            self.nudge()  # while this was going on, the engine's own thread could not plan what waits no more
 
-    def _plan(self, jobs: list[Job], asked: Sequence[str]) -> None:
+    def _plan(self, batch: Batch) -> None:
+        """Plan jobs, and those that wait no more by that."""
         try:
-            planned = plan(jobs, self._project.journal, self._project.present, asked)
-            self._queue(jobs, planned)
+            while batch.jobs:
+                self._begin(self._planner.plan(batch))
+                self._dispatcher.due = True
+                batch = self._planner.next()
         except Exception as error:  # half planned jobs would never be final
             self.fail(error)
-            raise
-        self._dispatch()
+            if self.failure is None or self.failure is error:
+                raise
+            raise self.failure from error
 
-    def _queue(self, jobs: list[Job], planned: Planned) -> None:
-        with self._changed:
-            if self.failure is not None:  # stopped meanwhile: the jobs have their final states
-                raise self.failure
-            self._roster.cached(planned.cached)
-        both = {job.key: job for job in [*planned.needed, *recalled(planned.needed)]}
-        needed = sorted(both.values(), key=lambda job: job.number)
-        found = priors(needed, self._project.journal, self._project.file_digest)
-        self._fetch_upstream(needed)
-        unknown = self._roster.pace.unknown(needed)
-        seconds = self._project.journal.durations(unknown) if unknown else {}
-        with self._changed:
-            if self.failure is not None:
-                raise self.failure
-            self._roster.pace.learn(seconds)
-            self._roster.queue(jobs, needed, found, self._site)
-            self._changed.notify_all()
-
-    def _check_order(self, jobs: Sequence[Job]) -> None:
-        for job in jobs:
-            for up in job.upstream:
-                if isinstance(up, Job) and not 0 <= up.number < job.number:
-                    raise JobCycle(f"{job.key} depends on {up.key}, which was not made before it.")
-
-    def _fetch_upstream(self, needed: Sequence[Job]) -> None:
-        known = [
-            up
-            for job in needed
-            for up in job.upstream
-            if isinstance(up, Job) and up.state.good and up.key in self._roster.stored
-        ]
-        self._complete(list({job.key: job for job in known}.values()))
-
-    def _site_of(self, job: Job) -> Site:
-        name = job.site or self._site
-        site = self._sites.get(name)
-        if site is None:
-            site = self._sites[name] = self._project.site(name)
-        return site
-
-    def _dispatch(self) -> None:
-        """Submit those of the held jobs whose upstream values are there or on their way."""
-        # One thread at a time, so that shipments leave in the order in which they refer to each other. Whoever comes
-        # while another is at it leaves the work to that one: it may take long where the site is synchronous.
-        self._due = True
-        while self._due and self._dispatching.acquire(blocking=False):
-            try:
-                self._due = False
-                self._dispatch_once()
-            finally:
-                self._dispatching.release()
-
-    def _dispatch_once(self) -> None:
-        try:
+    def _begin(self, jobs: list[Job]) -> None:
+        for record in self._referee.begin(jobs):
             with self._changed:
-                shipments = self._roster.pack() if self.failure is None else []
-                self._changed.notify_all()
-            for site, shipment in shipments:
-                site.submit(shipment.nodes, shipment.kept, self, shipment.foreign)
-        except Exception as error:  # whatever it is, those who wait must hear of it
-            self.fail(error)
-        except BaseException:
-            # Ctrl-C on a synchronous site. Who asks again gets what was not performed.
-            with self._changed:
-                self._handle_inbox()
-                self._roster.hold(self._roster.flights.recall())
-                self._due = True
-            raise
-        finally:
-            with self._changed:
-                self._roster.flights.arrived()
+                data = {"id": record.id, "prompt": record.prompt}
+                self._book.event("question.asked", **data)
 
     # What sites tell: the listener.
 
@@ -304,15 +246,57 @@ class Engine:
     def _serve(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._inbox or self._stopping)
+                self._changed.wait_for(self._has_work, self._patience())
                 if not self._inbox and self._stopping:
                     return
             try:
                 self._handle_inbox()
+                self._settle()
                 if self._roster.held:
-                    self._dispatch()
+                    self._dispatcher.dispatch()
+                if self._referee.releasing:
+                    self._dispatcher.rest()
             except Exception as error:  # whatever it is, those who wait must hear of it
                 self.fail(error)
+
+    def _has_work(self) -> bool:
+        return bool(self._inbox) or self._stopping
+
+    def _patience(self) -> float | None:
+        """How long the thread may sleep [s]."""
+        times = [time for time in (self._roster.waiting.patience, self._referee.patience) if time is not None]
+        return min(times) if times and self.failure is None else None
+
+    def _settle(self) -> None:
+        """Decide what can be decided, and plan what waits no more."""
+        self._observer.ask_sites()
+        with self._changed:
+            self._roster.waiting.look()
+        while self.failure is None:
+            rulings = [*self._referee.work(), *self._unfolder.work()]
+            for ruling in rulings:
+                self._apply(ruling)
+            if not rulings and not self._roster.waiting.changed and not self._unfolder.asks:
+                return
+            # Whoever flushes just now does this as well, and may be performing jobs on a synchronous site.
+            if self._flushing.acquire(blocking=False):
+                try:
+                    if self._unfolder.asks:
+                        self.flush(self._unfolder.asked())
+                    self._plan(self._planner.next())
+                finally:
+                    self._flushing.release()
+            elif not rulings:
+                return
+
+    def _apply(self, ruling: Ruling) -> None:
+        with self._changed:
+            if ruling.event:
+                self._book.event(ruling.event, **ruling.told)
+            if ruling.outcome is not None:
+                self._roster.end(ruling.outcome)
+                self._changed.notify_all()
+        self._canceller.drop(ruling.losers, ruling.race)
 
     def _handle_inbox(self) -> None:
         with self._changed:
@@ -321,9 +305,12 @@ class Engine:
             action()
 
     def _take(self, records: Sequence[bytes]) -> None:
-        outcomes = [outcome for record in records for outcome in pickle.loads(record)]
+        items = [item for record in records for item in pickle.loads(record)]
         with self._changed:
-            self._roster.take(outcomes)
+            for item in items:
+                if type(item) is Live:
+                    self._observer.hear(item, self._book)
+            self._roster.take([item for item in items if type(item) is Outcome])
             self._changed.notify_all()
 
     def _lose(self, key: str, reason: str, culprit: str) -> None:
@@ -331,23 +318,58 @@ class Engine:
             self._roster.lose(key, reason, culprit)
             self._changed.notify_all()
 
+    # Steering.
+
+    def nudge(self) -> None:
+        """Something outside that jobs may wait for has changed."""
+        self._post(lambda: None)
+
+    def tell(self, kind: str, data: str = "{}") -> None:
+        """Something happened to the run, or in its flow; `data` is the JSON text of an object."""
+        with self._changed:
+            self._book.emitted("", kind, data, time.time())
+            self._roster.write()
+
+    def report(self, flow: str, ordinal: int, item: ReportItem) -> None:
+        """The body of the flow made a report."""
+        with self._changed:
+            self._book.reported(flow, ordinal, item)
+            self._roster.write()
+
+    def check_answer(self, question: str, answer: str) -> None:
+        """See whether an answer fits; AnswerRefused says why it does not."""
+        self._referee.check_answer(question, answer)
+
+    def cancel(self, jobs: Sequence[Job], reason: str) -> None:
+        """Stop jobs; returns when nothing of them is alive any more. Those that are final stay as they are."""
+        self._canceller.cancel(jobs, reason)
+
+    def pause(self) -> None:
+        """No new job starts; those that run go on to their ends."""
+        self._dispatcher.pause()
+
+    def resume(self) -> None:
+        """Jobs start again."""
+        self._dispatcher.resume()
+        self.nudge()
+
     # The end.
 
     def note_running(self) -> None:
         """Bring the state `running` up to date."""
-        for site in list(self._sites.values()):
+        for site in self.places.all():
             keys = site.running()
             with self._changed:
                 self._roster.running(keys)
 
     def stop(self, state: JobState | None = None) -> None:
-        """Let go of everything that is not final; jobs get the given state, or stay as they are to be resumed."""
+        """Kill everything that is not final; jobs get the given state, or stay as they are to be resumed."""
         with self._changed:
             self.failure = self.failure or RunInterrupted(
                 f"The run {self.id} was stopped; `daskflow resume {self.id}` goes on where it was."
             )
-            self._roster.stop(state)
             self._changed.notify_all()
+        self._canceller.stop(state)
 
     def close(self) -> None:
         """End the engine's thread and write what is left.
@@ -363,12 +385,7 @@ class Engine:
             self._changed.notify_all()
         if threading.current_thread() is not self._thread:
             self._thread.join()
-        for site in list(self._sites.values()):
+        self._canceller.join()
+        for site in self.places.all():
             site.leave(self)
-        if not isinstance(self.failure, StoreError):
-            self._project.writer.flush()
-
-
-def _apart(job: Job) -> bool:
-    """Whether the value of a good job lies in the artifact store, when its bytes are not at hand."""
-    return not isinstance(job.record, Known) or job.record.apart
+        self._writer.flush()

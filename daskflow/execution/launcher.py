@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import importlib.util
 import os
 import pathlib
@@ -13,17 +14,24 @@ import secrets
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
+from daskflow.artifacts.digests import seal_path
 from daskflow.errors import NotInTask, StoreError
-from daskflow.execution.attempt import CURRENT_ATTEMPT
 from daskflow.execution.engine import Engine
-from daskflow.execution.preview import Preview, preview
+from daskflow.execution.insight.preview import Preview, preview
 from daskflow.execution.project import Project
 from daskflow.execution.run import Run
+from daskflow.execution.worker.attempt import CURRENT_ATTEMPT
+from daskflow.graph.encoding import Encoder, digest
 from daskflow.graph.flow import Flow
+from daskflow.graph.gate import Awaited, Gatekeeper
+from daskflow.graph.host import CURRENT_HOST, CURRENT_SITE
 from daskflow.graph.job import Job
+from daskflow.graph.sequel import Later
+from daskflow.graph.task import code_text
 from daskflow.model.records import RunRecord
 from daskflow.model.states import RunState
 
@@ -58,9 +66,13 @@ class Launcher:
     """
 
     def __init__(self, open_project: Callable[[], Project]) -> None:
+        self.watch: Callable[[Run], None] | None = None
+        """Gets each run that keeps its caller waiting, before it begins: a notebook shows what it asks."""
         self._open_project = open_project
         self._project: Project | None = None
         self._session: Engine | None = None
+        self._gatekeeper = Gatekeeper(self)
+        self._runs: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
         self._lock = threading.RLock()
 
     def project(self) -> Project:
@@ -85,24 +97,85 @@ class Launcher:
 
     def file_digest(self, path: pathlib.Path) -> str:
         """Digest of the content of a file or directory."""
+        if CURRENT_ATTEMPT.get() is not None:
+            # The call was made in a task, and is made anew in the driver: there the content counts.
+            return digest(str(path))
         return self.project().file_digest(path)
+
+    def file_seal(self, path: pathlib.Path) -> str:
+        """What changes when a file, or one in a directory, is written."""
+        return seal_path(path)
 
     def start(
         self, flow: Flow[Any, Any], arguments: Mapping[str, Any], *, background: bool, order: Order = _NOTHING_SAID
-    ) -> Run:
-        """Run a flow; in the background, or in this thread until it has ended.
+    ) -> Any:
+        """Run a flow; in the background, or in this thread until it has ended. Gives its run.
+
+        In a task nothing is started in the background: what the task returns is, by its own run.
 
         Raises
         ------
         SiteUnknown
             No site of the ordered name is configured; nothing was recorded.
         """
+        if background and CURRENT_ATTEMPT.get() is not None:
+            return Later(flow, arguments)
         project = self.project()
-        site = project.site(order.site or flow.site or project.default_site).name
+        host = CURRENT_HOST.get()
+        if host is not None:
+            return cast(Run, host.start(flow, arguments, self))
+        site = project.site(order.site or CURRENT_SITE.get() or flow.site or project.default_site).name
+        project.start_notifier()
         target = target_of(flow) if order.target is None else order.target
         record = _record(flow.name, target, arguments, _payload(arguments), site)
         project.journal.add_run(record)
-        return _launch(Run(project, record, lambda: flow.body(arguments)), order.on_start, background=background)
+        return self._launch(flow, record, arguments, order.on_start, background=background)
+
+    def start_below(self, parent: Engine, flow: Flow[Any, Any], arguments: Mapping[str, Any], ordinal: int) -> Run:
+        """Run a flow beside the one that starts it; where that one is resumed, so is this.
+
+        Parameters
+        ----------
+        ordinal
+            Counts the runs that the parent started.
+        """
+        project = self.project()
+        site = project.site(CURRENT_SITE.get() or flow.site or parent.site).name
+        payload = _payload(arguments)
+        known = project.journal.child(parent.id, flow.name, ordinal)
+        if known is not None and known.payload == payload:
+            return self.resume(flow, known, arguments, background=True)
+        record = _record(flow.name, target_of(flow), arguments, payload, site)
+        record = record.model_copy(update={"parent": parent.id, "ordinal": ordinal})
+        project.journal.add_run(record)
+        return self._launch(flow, record, arguments, _NOTHING_SAID.on_start, background=True)
+
+    def _launch(
+        self,
+        flow: Flow[Any, Any],
+        record: RunRecord,
+        arguments: Mapping[str, Any],
+        on_start: Callable[[Run], None],
+        *,
+        background: bool,
+    ) -> Run:
+        text = functools.cache(lambda: self._text(flow, arguments))
+        run = Run(
+            self.project(),
+            record,
+            lambda: flow.body(arguments),
+            awaited=lambda run: self._gatekeeper(Awaited(run, text())),
+            launcher=self,
+        )
+        self._runs[run.id] = run
+        if self.watch is not None and not background:
+            self.watch(run)
+        return _launch(run, on_start, background=background)
+
+    def _text(self, flow: Flow[Any, Any], arguments: Mapping[str, Any]) -> str:
+        """The flow and its arguments, as they stand in keys."""
+        encoder = Encoder(code_text, self.file_digest)
+        return digest(f"{code_text(flow.function)} {encoder.encode(dict(arguments))}")
 
     def resume(
         self,
@@ -113,20 +186,21 @@ class Launcher:
         background: bool,
         order: Order = _NOTHING_SAID,
     ) -> Run:
-        """Go on with a recorded run; what it finished is not done again. Of the order only `on_start` counts."""
+        """Go on with a recorded run; what it finished is not done again. Of the order only `on_start` counts.
+
+        Raises
+        ------
+        RunBusy
+            Its driver lives, here or elsewhere.
+        """
         project = self.project()
-        now = time.time()
-        record = project.journal.update_run(
-            record.id,
-            state=RunState.running,
-            started=now,
-            heartbeat=now,
-            stopped=None,
-            error="",
-            host=socket.gethostname(),
-            pid=os.getpid(),
+        project.start_notifier()
+        mine = self._runs.get(record.id)
+        idle = mine is None or mine.ended
+        record = project.journal.claim_run(
+            record.id, time=time.time(), host=socket.gethostname(), pid=os.getpid(), idle=idle
         )
-        return _launch(Run(project, record, lambda: flow.body(arguments)), order.on_start, background=background)
+        return self._launch(flow, record, arguments, order.on_start, background=background)
 
     def plan(self, flow: Flow[Any, Any], arguments: Mapping[str, Any]) -> Preview:
         """What a flow would do."""
@@ -140,9 +214,10 @@ class Launcher:
             if self._session is not None and self._session.failure is not None:
                 self._end_session(project)
             if self._session is None:
+                project.start_notifier()
                 record = _record("session", "", {}, None, project.default_site)
                 project.journal.add_run(record)
-                self._session = Engine(project, record.id, record.site)
+                self._session = Engine(project, record.id, record.site, self)
             self._session.admit(job)
             return self._session
 
@@ -165,6 +240,7 @@ class Launcher:
         # What a full disk kept from being written is no reason not to go on, or not to close the rest.
         with contextlib.suppress(StoreError):
             session.close()
+        with contextlib.suppress(StoreError):
             state = RunState.succeeded if error is None else RunState.interrupted
             project.journal.update_run(session.id, state=state, stopped=time.time(), error=str(error or ""))
 

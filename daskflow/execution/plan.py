@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from daskflow.graph.encoding import Encoder
-from daskflow.graph.job import Job
+from daskflow.graph.job import PLAIN, Job, above
 from daskflow.graph.task import code_text
 from daskflow.model.outcome import Known, Stored
 from daskflow.model.states import JobState
@@ -23,6 +23,8 @@ class Planned(NamedTuple):
     """To be performed, upstream first."""
     spared: list[Job]
     """Not known, but nobody needs them: what depends on them is known."""
+    gone: Collection[str] = ()
+    """Keys of results that are recorded, but whose bytes are not there: new ones are to replace them."""
 
 
 class Prior(NamedTuple):
@@ -34,9 +36,21 @@ class Prior(NamedTuple):
     """Earlier results by the digest of what their upstream jobs gave."""
 
 
-def plan(
-    jobs: Sequence[Job], journal: Journal, present: Callable[[Stored], bool], asked: Iterable[str] = ()
-) -> Planned:
+class Needs(NamedTuple):
+    """What is known beforehand of what is needed."""
+
+    asked: Collection[str] = ()
+    """Keys of jobs that somebody waits for."""
+    spare: Collection[str] = ()
+    """Keys of jobs that only those use whose results are known already."""
+    fresh: Collection[str] = ()
+    """Keys of jobs that must be performed, whatever is remembered: they get a failure as a value."""
+
+
+NOTHING = Needs()
+
+
+def plan(jobs: Sequence[Job], journal: Journal, present: Callable[[Stored], bool], needs: Needs = NOTHING) -> Planned:
     """Plan jobs that were made since the last time.
 
     Parameters
@@ -47,28 +61,39 @@ def plan(
         Asked once, for all keys together.
     present
         Whether the artifact store still has the bytes of a value.
-    asked
-        Keys whose results somebody waits for.
+    needs
+        What else is known of what is needed.
     """
-    keys = [job.key for job in jobs if job.task.policy.cache is not False]
-    known = journal.lookup(keys) if keys else {}
-    gone = [key for key, found in known.items() if found.apart and not present(found.stored)]
-    if gone:
-        # Their bytes were removed from the artifact store: the rows would keep the new results from being remembered.
-        journal.forget(gone)
-        known = {key: found for key, found in known.items() if key not in set(gone)}
+    known, gone = remembered(jobs, journal, present, needs.fresh)
     cached = [(job, known[job.key]) for job in jobs if job.key in known]
     missing = [job for job in jobs if job.key not in known]
-    needed = _needed(jobs, missing, set(asked)) if cached else missing
+    needed = _needed(jobs, missing, needs) if cached or needs.spare else missing
     if len(needed) == len(missing):
-        return Planned(cached, needed, [])
+        return Planned(cached, needed, [], gone)
     taken = {job.key for job in needed}
-    return Planned(cached, needed, [job for job in missing if job.key not in taken])
+    return Planned(cached, needed, [job for job in missing if job.key not in taken], gone)
 
 
-def _needed(jobs: Sequence[Job], missing: list[Job], asked: set[str]) -> list[Job]:
-    used = {up.key for job in jobs for up in job.upstream if isinstance(up, Job)}
-    wanted = asked
+def remembered(
+    jobs: Iterable[Job], journal: Journal, present: Callable[[Stored], bool], fresh: Collection[str] = ()
+) -> tuple[dict[str, Known], set[str]]:
+    """The remembered results of jobs, by key, and the keys of those whose bytes are gone; one query for all.
+
+    Bytes that are gone may come back: the disk that holds them may not be mounted today. So nothing is forgotten here.
+    """
+    keys = [job.key for job in jobs if job.task.policy.cache is not False]
+    if fresh:
+        keys = [key for key in keys if key not in fresh]
+    known = journal.lookup(keys) if keys else {}
+    gone = {key for key, found in known.items() if found.apart and not present(found.stored)}
+    if gone:
+        known = {key: found for key, found in known.items() if key not in gone}
+    return known, gone
+
+
+def _needed(jobs: Sequence[Job], missing: list[Job], needs: Needs) -> list[Job]:
+    used = {up.key for job in jobs for up in job.upstream if isinstance(up, Job)}.union(needs.spare)
+    wanted = set(needs.asked)
     found = []
     # From the last to the first: whether a job is needed is decided by those that depend on it.
     for job in reversed(missing):
@@ -85,12 +110,12 @@ def recalled(needed: Iterable[Job]) -> list[Job]:
     They come upstream first.
     """
     found: dict[str, Job] = {}
-    stack = [up for job in needed for up in job.upstream if isinstance(up, Job)]
+    stack = [up for job in needed for up in (job.upstream if job.terms is PLAIN else above(job)) if isinstance(up, Job)]
     while stack:
         job = stack.pop()
         if job.state is JobState.created and job.key not in found:
             found[job.key] = job
-            stack.extend(up for up in job.upstream if isinstance(up, Job))
+            stack.extend(above(job))
     return sorted(found.values(), key=lambda job: job.number)
 
 

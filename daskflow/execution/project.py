@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import threading
+import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from daskflow.artifacts.digests import FileDigests
 from daskflow.artifacts.values import Values
-from daskflow.errors import RunInterrupted, SiteUnknown
-from daskflow.execution.capture import read_log
+from daskflow.errors import DaskflowError, RunInterrupted, SiteUnknown, StoreError
+from daskflow.execution.credentials import revealed
+from daskflow.execution.notices.events import EventHub
+from daskflow.execution.notices.notify import Notifier
+from daskflow.execution.notices.rules import Rule
+from daskflow.execution.worker.capture import read_log
 from daskflow.model.outcome import Stored
 from daskflow.sites import Site
 from daskflow.stores import Journal, JournalWriter
 
 BOXES = "boxes"
 """Directory of the workers' black boxes, among the logs."""
+GRACE = 2.0
+"""How long a closing project waits for subscribers, and then for notifications that are under way [s]."""
 
 
 class Sufferer(Protocol):
@@ -59,12 +68,17 @@ class Project:
         self.logs = logs
         self.default_site = default_site
         self.bundling = bundling
+        self.hub = EventHub()
+        """Tells subscribers of the events of all runs."""
         self.file_digest = FileDigests(journal.file_digest, self._remember_digest)
         self._makers = sites
         self._sites: dict[str, Site] = {}
         self._lock = threading.Lock()
         self._writer: JournalWriter | None = None
         self._sufferers: weakref.WeakSet[Sufferer] = weakref.WeakSet()
+        self._rules: tuple[Rule, ...] = ()
+        self._notifier: Notifier | None = None
+        self._flows: dict[str, str] = {}
 
     def _remember_digest(self, *row: Any) -> None:
         self.writer.put("file_digests", [row])
@@ -84,6 +98,46 @@ class Project:
     def _on_failure(self, error: Exception) -> None:
         for sufferer in list(self._sufferers):
             sufferer.fail(error)
+
+    def event(self, run: str, kind: str, /, **data: Any) -> None:
+        """Record that something happened to a run, and tell the subscribers; any thread may call, at any time."""
+        row = (run, kind, time.time(), "", json.dumps(data, default=str))
+        # Who depends on the journal hears by other ways that it cannot be written.
+        with contextlib.suppress(StoreError):
+            self.writer.put("events", [row])
+        self.hub.tell(*row)
+
+    def notify(self, rules: Sequence[Rule]) -> None:
+        """Send notifications by these rules, as soon as there is a run."""
+        self._rules = tuple(rules)
+
+    def start_notifier(self) -> None:
+        """See that notifications can be sent; called before a run is recorded. May be called again.
+
+        Raises
+        ------
+        CredentialsMissing
+            A secret that a rule refers to is not there.
+        ExtraMissing
+            What sends notifications is not installed.
+        SettingsInvalid
+            The address of a rule leads nowhere.
+        """
+        with self._lock:
+            if self._rules and self._notifier is None:
+                self._notifier = Notifier(self._rules, revealed, flow_of=self._flow_of, record=self._not_sent)
+                self._notifier.attach(self.hub)
+
+    def _flow_of(self, run: str) -> str:
+        if run not in self._flows:
+            try:
+                self._flows[run] = self.journal.run(run).flow if run else ""
+            except DaskflowError:  # better told without the name than not at all
+                return ""
+        return self._flows[run]
+
+    def _not_sent(self, run: str, kind: str, data: Mapping[str, object]) -> None:
+        self.event(run, kind, **data)
 
     def site(self, name: str) -> Site:
         """The site of that name; it is opened when jobs are submitted to it.
@@ -122,14 +176,20 @@ class Project:
         return "".join(parts)
 
     def close(self) -> None:
-        """Close all sites, write what is left, close the store. Runs that go on are interrupted."""
+        """Close all sites, tell and write what is left, close the store. Runs that go on are interrupted."""
         for sufferer in list(self._sufferers):
             sufferer.fail(RunInterrupted("The project was closed; `daskflow resume RUN` goes on where the run was."))
         with self._lock:
             sites, self._sites = list(self._sites.values()), {}
-            writer, self._writer = self._writer, None
+            notifier, self._notifier = self._notifier, None
         for site in sites:
             site.close()
+        # What they have to say of failed messages is still written.
+        self.hub.close(GRACE)
+        if notifier is not None:
+            notifier.close(GRACE)
+        with self._lock:
+            writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()
         self.journal.database.close()

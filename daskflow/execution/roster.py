@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from daskflow.errors import WorkerLost
 from daskflow.execution.book import Book
-from daskflow.execution.bundles import Group, bundle
-from daskflow.execution.dispatch import Packer, Shipment
-from daskflow.execution.failures import describe
-from daskflow.execution.flights import Flights
-from daskflow.execution.pace import Pace
+from daskflow.execution.holding.races import Races
+from daskflow.execution.holding.sequels import Sequels
+from daskflow.execution.holding.skipping import bad_upstream, cause_of, skipped
+from daskflow.execution.holding.taints import Taints
+from daskflow.execution.holding.waiting import Waiting
 from daskflow.execution.plan import Prior
+from daskflow.execution.sending.bundles import Group, bundle
+from daskflow.execution.sending.dispatch import Packer, Shipment
+from daskflow.execution.sending.flights import Flights
+from daskflow.execution.sending.pace import Pace
+from daskflow.execution.worker.failures import describe
+from daskflow.execution.worker.retry import retry_on
 from daskflow.graph.job import Job
 from daskflow.model.outcome import Failure, Known, Outcome, Stored
 from daskflow.model.states import JobState
@@ -49,6 +57,10 @@ class Roster:
         """How many jobs were queued and are not final."""
         self.flights = Flights()
         self.pace = Pace()
+        self.waiting = Waiting()
+        self.races = Races()
+        self.sequels = Sequels()
+        self.taints = Taints(self.jobs)
         self._book = book
         self._packer = packer
         self._site_of = site_of
@@ -66,25 +78,120 @@ class Roster:
         for job, known in found:
             job.state, job.reason, job.record = JobState.cached, f"known since run {known.run}", known
             self.stored[job.key] = known.stored
+            self._note(job)
 
-    def queue(self, jobs: Sequence[Job], needed: Sequence[Job], priors: Mapping[str, Prior], site: str) -> None:
+    def replace(self, keys: Collection[str]) -> None:
+        """New results of these keys take the places of those that are recorded, and whose bytes are gone."""
+        self._book.replaced.update(keys)
+
+    def doubt(self, jobs: Sequence[Job]) -> tuple[list[Job], list[Job]]:
+        """Keep those new jobs that may have to be skipped; gives the others, and those that are kept."""
+        free, kept = self.waiting.doubt(jobs)
+        for job in kept:
+            job.state = JobState.waiting
+        self.open += len(kept)
+        return free, kept
+
+    def freed(self) -> list[Job]:
+        """The jobs that wait no more and are to be planned; those that can never start are skipped."""
+        ready: list[Job] = []
+        while True:
+            freed = self.waiting.freed()
+            if not freed.ready and not freed.refused:
+                return ready
+            for job, why in freed.refused:
+                if not job.state.final:
+                    self._settle(skipped(job, why))
+            for job in freed.ready:
+                bad = bad_upstream(job)
+                if bad is not None:
+                    self._settle(skipped(job, cause_of(bad)))
+                elif not job.state.final:
+                    job.state = JobState.created  # still counted as open, until `note_planned`
+                    ready.append(job)
+                    self.taints.inherit(job)
+
+    def queue(self, jobs: Sequence[Job], needed: Sequence[Job], priors: Mapping[str, Prior], site: str) -> list[Job]:
         """Jobs were planned, and some of them, or of earlier ones, have to run.
 
         Parameters
         ----------
+        jobs
+            Those that are not recorded yet.
         needed
             Upstream first.
         priors
             What early cutoff knows.
         site
             Name of the default site.
+
+        Returns
+        -------
+        list of jobs
+            Those that the run has to perform itself.
         """
         self._priors.update(priors)
         for job in needed:
+            job.state = JobState.waiting
+        going, begun = self.waiting.hold(needed)
+        for job in going:
             job.state = JobState.queued
+        for job in begun:
+            job.state = JobState.running
         self.open += len(needed)
-        self._held.update((job.key, job) for job in needed)
+        self._held.update((job.key, job) for job in going)
         self._book.planned(jobs, needed, site)
+        return begun
+
+    def note_planned(self, jobs: Iterable[Job]) -> None:
+        """Jobs that waited were planned: those that have to run are counted anew by that, and their states recorded."""
+        for job in jobs:
+            self.open -= 1
+            self._book.state(job)
+
+    def write(self) -> None:
+        """Hand over to the journal what was collected."""
+        self._book.write(self._priors)
+
+    def retreat(self, nodes: Iterable[str]) -> None:
+        """Nodes were taken back: their jobs wait again."""
+        for key in nodes:
+            self.hold(self.flights.lose(key))
+        self._book.write(self._priors)
+
+    def end(self, outcome: Outcome) -> None:
+        """The run has performed a job itself."""
+        if not self.jobs[outcome.key].state.final:
+            self._settle(outcome)
+        self._book.write(self._priors)
+
+    def withdraw(self, jobs: Iterable[Job]) -> dict[Site, list[str]]:
+        """Take jobs out that are to be cancelled: the nodes that have to be killed, by site.
+
+        What does not run is cancelled at the second step, too: `cancel`.
+        """
+        nodes: dict[Site, list[str]] = {}
+        doomed = {job.key for job in jobs}
+        for key in doomed:
+            self._held.pop(key, None)
+            found = self.flights.withdraw(self.jobs[key])
+            if found is not None:
+                site, node, others = found
+                nodes.setdefault(site, []).append(node)
+                self.hold([job for job in others if job.key not in doomed])
+                for job in others:
+                    self._book.alone.add(job.key)
+        return nodes
+
+    def cancel(self, jobs: Iterable[Job], reason: str) -> None:
+        """Jobs that were withdrawn are not alive any more."""
+        now = time.time()
+        for job in jobs:
+            if not job.state.final:
+                counted = job.state not in (JobState.created,)
+                self.open += 0 if counted else 1
+                self._settle(Outcome(job.key, "cancelled", max(job.attempts, 1), now, now, reason=reason))
+        self._book.write(self._priors)
 
     def pack(self) -> list[tuple[Site, Shipment]]:
         """What is to be submitted now: those held jobs whose upstream values are there or on their way."""
@@ -92,7 +199,7 @@ class Roster:
         refused = False
         for site, going in self._ready().items():
             bundling = site.bundles and self._bundling
-            groups = bundle(going, self.pace.tiny(going, self._book.alone) if bundling else {}, site.slots)
+            groups = bundle(going, self._tiny(going) if bundling else {}, site.slots)
             shipment = self._shipment(groups)
             if isinstance(shipment, Exception):
                 self._refuse(going, shipment)
@@ -102,6 +209,10 @@ class Roster:
                 self.flights.depart(site, shipment)
         self._book.write(self._priors)
         return [*shipments, *self.pack()] if refused else shipments
+
+    def _tiny(self, jobs: Sequence[Job]) -> dict[str, float]:
+        tiny = self.pace.tiny(jobs, self._book.alone)
+        return {job.key: tiny[job.key] for job in jobs if job.key in tiny and not job.terms.isolated}
 
     def _shipment(self, groups: Sequence[Group]) -> Shipment | Exception:
         try:
@@ -134,9 +245,9 @@ class Roster:
         going: dict[str, Site] = {}
         counts = Counter(job.task.policy.name for job in self._held.values())
         for job in list(self._held.values()):
-            bad = _bad_upstream(job)
+            bad = bad_upstream(job)
             if bad is not None:
-                self._settle(_skipped(job, bad))
+                self._settle(skipped(job, cause_of(bad)))
                 continue
             site = self._site_of(job)
             if not all(self._reachable(up, site, going) for up in job.upstream):
@@ -149,20 +260,41 @@ class Roster:
         return ready
 
     def _reachable(self, up: Any, site: Site, going: dict[str, Site]) -> bool:
-        if not isinstance(up, Job) or up.state.good:
+        if not isinstance(up, Job) or up.state.final:
             return True
         return going[up.key] is site if up.key in going else self.flights.reaches(up, site)
+
+    def observe(self, key: str, name: str, value: float) -> None:
+        """A job reported a number."""
+        self.waiting.observe(key, name, value)
+        self.races.observe(key, name, value)
 
     def take(self, outcomes: Sequence[Outcome]) -> None:
         """Attempts ended."""
         for outcome in outcomes:
             job = self.jobs.get(outcome.key)
             if job is not None and not job.state.final:
-                self._settle(outcome)
+                # What was told last may not have been heard before.
+                for item in outcome.reports:
+                    if item.kind == "metric":
+                        self.observe(outcome.key, item.title, float(json.loads(item.data)["value"]))
+                ended = _numbered(job, outcome)
+                self._defer(job, ended) if ended.state == JobState.waiting else self._settle(ended)
         self._book.write(self._priors)
         for outcome in outcomes:
             if outcome.final:
                 self._priors.pop(outcome.key, None)
+
+    def _defer(self, job: Job, outcome: Outcome) -> None:
+        """A job returned others, or it needs one that did: its node ended, and the job has not."""
+        self.flights.land(job)
+        if outcome.value is None:
+            job.state = JobState.queued
+            self.hold([job])
+        else:
+            job.state = JobState.waiting
+            self.sequels.add(job, outcome)
+        self._book.state(job)
 
     def _settle(self, outcome: Outcome) -> None:
         """An attempt ended; where it was the last one, so did the job."""
@@ -171,7 +303,9 @@ class Roster:
         job.record = outcome = outcome._replace(key=job.key)
         if outcome.state != JobState.skipped:
             job.attempts = outcome.attempt
-        self._book.ended(job, outcome, self.pace.usual(job))
+        self._book.ended(
+            job, outcome, self.pace.usual(job), remember=not self.taints.keys or job.key not in self.taints.keys
+        )
         if not outcome.final:
             return
         job.state, job.reason = JobState(outcome.state), outcome.reason
@@ -181,6 +315,12 @@ class Roster:
             self.stored[job.key] = outcome.value
         self.pace.ended(job, outcome)
         self.flights.land(job)
+        self._note(job)
+
+    def _note(self, job: Job) -> None:
+        self.waiting.note(job)
+        self.races.note(job)
+        self.sequels.note(job)
 
     def lose(self, key: str, reason: str, culprit: str) -> None:
         """A node will not be performed any more.
@@ -196,16 +336,27 @@ class Roster:
         self._book.write(self._priors)
 
     def _lose_job(self, job: Job, reason: str, *, guilty: bool) -> None:
-        bad = _bad_upstream(job)
+        bad = bad_upstream(job)
         if bad is not None:
-            self._settle(_skipped(job, bad))
-        elif guilty and all(up.state.good for up in job.upstream if isinstance(up, Job)):
-            now = time.time()
-            failure = Failure("daskflow.errors.WorkerLost", reason, "")
-            self._settle(Outcome(job.key, "failed", job.attempts + 1, now, now, failure=failure, reason="worker lost"))
+            self._settle(skipped(job, cause_of(bad)))
+        elif guilty and all(up.state.final for up in job.upstream if isinstance(up, Job)):
+            self._blame(job, reason)
         else:
             # Another member of the bundle did it, or a node that this one depends on, or nobody knows which; alone,
             # only that one will be lost again.
+            self._book.alone.add(job.key)
+            self.hold([job])
+
+    def _blame(self, job: Job, reason: str) -> None:
+        """A job has lost its worker; where its policy allows another attempt, it gets one."""
+        now, number = time.time(), job.attempts + 1
+        policy = job.task.policy
+        again = number <= policy.retries and retry_on(policy.retry_on).worth(WorkerLost(reason), number)
+        failure = Failure("daskflow.errors.WorkerLost", reason, "")
+        self._settle(
+            Outcome(job.key, "failed", number, now, now, failure=failure, reason="worker lost", final=not again)
+        )
+        if again:
             self._book.alone.add(job.key)
             self.hold([job])
 
@@ -220,6 +371,8 @@ class Roster:
         """Let go of everything that is not final; jobs get the given state, or stay as they are."""
         self.flights.clear()
         self._held.clear()
+        self.waiting.clear()
+        self.sequels.clear()
         for job in self.jobs.values():
             if state is not None and not job.state.final:
                 job.state = state
@@ -227,11 +380,8 @@ class Roster:
         self._book.write(self._priors)
 
 
-def _bad_upstream(job: Job) -> Job | None:
-    return next((up for up in job.upstream if isinstance(up, Job) and up.state.final and not up.state.good), None)
-
-
-def _skipped(job: Job, bad: Job) -> Outcome:
-    now = time.time()
-    cause = bad.reason if bad.state is JobState.skipped and bad.reason else f"{bad.key} {bad.state}"
-    return Outcome(job.key, "skipped", 1, now, now, reason=cause)
+def _numbered(job: Job, outcome: Outcome) -> Outcome:
+    """With the attempts counted of which its worker knew nothing: they ended with the workers that made them."""
+    if outcome.attempt > job.attempts or outcome.state in ("skipped", "cached"):
+        return outcome
+    return outcome._replace(attempt=job.attempts + 1)

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
-import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
-from operator import methodcaller
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from daskflow.errors import DaskflowError, JobCancelled, RunError, RunFailed, RunInterrupted
+from daskflow.errors import DaskflowError, JobCancelled, RunInterrupted
+from daskflow.execution.asking.answers import as_answer, chosen, who_answers
+from daskflow.execution.asking.asked import Asked
+from daskflow.execution.endings import value_of
 from daskflow.execution.engine import Engine
+from daskflow.execution.heartbeat import BEAT, Heartbeat
 from daskflow.execution.project import Project
+from daskflow.execution.worker.attempt import Body
+from daskflow.graph.facts import RunFact
 from daskflow.graph.host import CURRENT_HOST, CURRENT_SITE
-from daskflow.graph.job import Job, Part
-from daskflow.graph.structure import transform
+from daskflow.graph.job import Job
 from daskflow.model.records import EventRecord, ReportRecord, RunRecord
 from daskflow.model.states import JobState, RunState
 
-BEAT = 1.0
-"""How often a run says that it lives, and looks whether it was cancelled from elsewhere [s]."""
-_LISTED = 20
+_TOLD = 500
+"""So much of an error stands in the event of the end."""
+
+Awaiting = Callable[["Run"], Job]
+"""Makes the job that has the value of a run."""
 
 
 class Run:
@@ -33,7 +40,9 @@ class Run:
     be resumed: `daskflow resume RUN`.
     """
 
-    def __init__(self, project: Project, record: RunRecord, body: Callable[[], Any]) -> None:
+    def __init__(
+        self, project: Project, record: RunRecord, body: Callable[[], Any], *, awaited: Awaiting, launcher: Any = None
+    ) -> None:
         self.id = record.id
         """Sortable by creation."""
         self.flow = record.flow
@@ -41,14 +50,20 @@ class Run:
         self._project = project
         self._record = record
         self._body = body
-        self._engine = Engine(project, record.id, record.site)
+        self._awaiting = awaited
+        self._engine = Engine(project, record.id, record.site, launcher)
+        self._engine.body = Body(record.id, self._engine.tell, partial(self._engine.report, record.flow))
+        self._callbacks: list[Callable[[], None]] = []
+        self.seen = False
+        """Whether somebody asked for its result, who deals with its failure then."""
         self._done = threading.Event()
         self._stop = threading.Event()
         self._value: Any = None
         self._error: BaseException | None = None
         self._cancelled = False
-        self._in_main = False
         self._state = RunState.running
+        self._turning = threading.RLock()
+        self._killing = threading.RLock()
 
     @property
     def state(self) -> RunState:
@@ -64,6 +79,50 @@ class Run:
     def reports(self) -> list[ReportRecord]:
         """What its jobs, cached ones included, made for people to look at."""
         return self._project.journal.reports(self.id)
+
+    @property
+    def parent(self) -> str:
+        """Id of the run whose flow started this one; empty for one that a person started."""
+        return self._record.parent
+
+    @property
+    def children(self) -> list[Run]:
+        """The runs that its flow started."""
+        return list(self._engine.children)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it goes on."""
+        return self._done.is_set()
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why it did not end well."""
+        return self._error
+
+    @property
+    def succeeded(self) -> RunFact:
+        """The condition that the run ends well."""
+        return RunFact(self, "succeeded")
+
+    @property
+    def failed(self) -> RunFact:
+        """The condition that the run fails."""
+        return RunFact(self, "failed")
+
+    @property
+    def finished(self) -> RunFact:
+        """The condition that the run has ended, in whatever way."""
+        return RunFact(self, "finished")
+
+    def as_job(self) -> Job:
+        """A job that has the value of the run: a run may be an argument of a task."""
+        self.seen = True
+        return self._awaiting(self)
+
+    def key_text(self) -> str:
+        """How the run stands in the keys of those that depend on it."""
+        return self.as_job().key_text()
 
     def events(self, pattern: str = "*") -> list[EventRecord]:
         """What happened, oldest first; `pattern` as in a shell: `job.*`."""
@@ -99,17 +158,99 @@ class Run:
         """
         if not self.wait(timeout):
             raise TimeoutError(f"The run {self.id} was not finished within {timeout:g} s.")
+        self.seen = True
         if self._error is not None:
             raise self._error
         return self._value
 
     def cancel(self) -> None:
-        """Stop: no further job starts, those that did not end are `cancelled`. A run that has ended stays as it is."""
-        if self._stop.is_set():
-            return
-        self._cancelled = True
-        self._engine.fail(JobCancelled(f"The run {self.id} was cancelled."))
-        self._engine.stop(JobState.cancelled)
+        """Stop, with all runs that its flow started: returns when nothing of them is alive any more.
+
+        Jobs that did not end are `cancelled`. A run that has ended stays as it is.
+        """
+        with self._killing:
+            if self._stop.is_set():
+                return
+            self._cancelled = True
+            self._engine.fail(JobCancelled(f"The run {self.id} was cancelled."))
+            for child in self.children:
+                child.cancel()
+            self._engine.stop(JobState.cancelled)
+
+    def pause(self) -> None:
+        """Start no new job, here and in the runs that its flow started; those that run go on to their ends."""
+        self._turn(RunState.paused)
+        for child in self.children:
+            child.pause()
+
+    def resume(self) -> None:
+        """Go on after a pause. A run that has ended is resumed by `daskflow resume RUN`, or by its flow."""
+        self._turn(RunState.running)
+        for child in self.children:
+            child.resume()
+
+    def _turn(self, state: RunState) -> None:
+        with self._turning:
+            # The beat that says so may come while the run already ends.
+            if self._stop.is_set() or {self._state, state} != {RunState.running, RunState.paused}:
+                return
+            self._state = state
+            self._project.journal.update_run(self.id, state=state)
+            (self._engine.pause if state is RunState.paused else self._engine.resume)()
+            self._engine.tell(f"run.{'paused' if state is RunState.paused else 'resumed'}")
+
+    def questions(self) -> Asked:
+        """The open questions of the run, and of those that its flow started: a list, in a notebook a form for each."""
+        return Asked(self._project.journal.questions(self.id, tree=True), self.answer)
+
+    def answer(self, question: str | None = None, /, value: Any = None, **fields: Any) -> None:
+        """Answer a question.
+
+        Parameters
+        ----------
+        question
+            Its id, or how that begins; None: the only one that is open.
+        value
+            The answer: plain data, or a pydantic model. None takes the default, where there is one.
+        **fields
+            The answer by its fields, where it is a record; others keep their defaults.
+
+        Raises
+        ------
+        AnswerRefused
+            It does not fit, with the reason, and the question stays open; or it was answered already.
+        NotFound
+            There is no such question, or several are open.
+        """
+        record = chosen(self.questions(), self.id) if question is None else self._project.journal.question(question)
+        answer = as_answer(record, value, fields)
+        asker = next((run for run in self._tree() if run.id == record.run), None)
+        if asker is not None:
+            asker._engine.check_answer(record.id, answer)
+        self._project.journal.answer_question(record.id, answer, who_answers())
+        if asker is not None:
+            asker._engine.nudge()
+
+    def _tree(self) -> list[Run]:
+        return [self, *(below for child in self.children for below in child._tree())]
+
+    def subscribe(self, pattern: str, callback: Callable[[EventRecord], None]) -> Callable[[], None]:
+        """Have a function called for each event of a kind, as in `qa.*`, while the run goes on.
+
+        Returns
+        -------
+        callable
+            Ends that.
+        """
+        return self._project.hub.subscribe(pattern, callback, run=self.id)
+
+    def tell(self, callback: Callable[[], None]) -> None:
+        """Have a function called when the run has ended; at once, if it has."""
+        with self._turning:
+            if not self.ended:
+                self._callbacks.append(callback)
+                return
+        callback()
 
     def execute(self) -> None:
         """Execute the body in this thread, and see all jobs to their end.
@@ -120,11 +261,10 @@ class Run:
             Ctrl-C was pressed. The run is `interrupted`; what was recorded is good.
         """
         tokens = CURRENT_HOST.set(self._engine), CURRENT_SITE.set(None)
-        self._in_main = threading.current_thread() is threading.main_thread()
-        beat = threading.Thread(target=self._beat, name=f"daskflow-beat-{self.id}", daemon=True)
-        beat.start()
+        self._project.event(self.id, "run.started", site=self._engine.site)
+        beat = Heartbeat(self._project, self, self._engine.note_running)
         try:
-            self._value = self._attempt()
+            self._value = value_of(self._body, self._engine, self.id)
             self._state = RunState.succeeded
         except KeyboardInterrupt:
             if self._cancelled:
@@ -142,82 +282,55 @@ class Run:
             CURRENT_HOST.reset(tokens[0])
             CURRENT_SITE.reset(tokens[1])
             self._stop.set()
+            beat.stop()
+            for child in self.children:
+                child._stop_with_parent()
+            with self._killing:
+                # Another thread may still kill what the sites perform: the driver must not end them meanwhile.
+                pass
             self._end()
 
-    def _attempt(self) -> Any:
-        try:
-            value = self._body()
-        except Exception as error:
-            # One failed job takes down only what depends on it: the others go on to their ends.
-            self._settle_rest(error)
-            failed = self._failed()
-            if isinstance(error, RunError) and failed:
-                raise self._failure(failed) from error
-            raise
-        self._engine.wait_all()
-        jobs = _jobs_in(value)
-        bad = [job for job in jobs if not (job.state.good or self._final(job).state.good)]
-        failed = [job for job in self._failed() if job.key not in self._engine.handled or job in bad]
-        if failed or bad:
-            raise self._failure(failed or bad) from (failed or bad)[0].error().__cause__
-        results = self._engine.gather({job.key: job for job in jobs}.values())
-        return transform(value, lambda leaf: _result_of(leaf, results))
-
-    def _settle_rest(self, error: Exception) -> None:
-        try:
-            self._engine.wait_all()
-        except DaskflowError as second:
-            if second is not error:
-                raise second from error
-
-    def _final(self, job: Job) -> Job:
-        self._engine.wait(job)
-        return job
-
-    def _failed(self) -> list[Job]:
-        return [job for job in self.jobs if job.state is JobState.failed]
-
-    def _failure(self, failed: list[Job]) -> RunFailed:
-        skipped = sum(job.state is JobState.skipped for job in self.jobs)
-        lines = [f"{len(failed)} of the {len(self.jobs)} jobs of run {self.id} failed, {skipped} were skipped:"]
-        lines += [f"  {_summary(job)}" for job in failed[:_LISTED]]
-        if len(failed) > _LISTED:
-            lines.append(f"  and {len(failed) - _LISTED} more: `daskflow show {self.id}` lists them all")
-        first = failed[0].outcome
-        if first is not None and first.failure is not None:
-            lines.append(f"{failed[0].key} raised:\n{first.failure.traceback}")
-        return RunFailed("\n".join(lines))
+    def _stop_with_parent(self) -> None:
+        """End as well, where that has not happened yet: when the parent is resumed, so is this."""
+        if not self.ended:
+            self._engine.stop()
+            for child in self.children:
+                child._stop_with_parent()
+            # A body that does something else than waiting for jobs ends with the process.
+            self.wait(2 * BEAT)
 
     def _interrupted(self) -> RunInterrupted:
         return RunInterrupted(f"The run was stopped; `daskflow resume {self.id}` goes on where it was.")
 
     def _end(self) -> None:
         """Write how the run ended; nothing may keep those who wait from hearing of it."""
+        self._close_engine()
         try:
-            self._engine.close()
             text = str(self._error or "")[:10000]
             self._project.journal.update_run(self.id, state=self._state, stopped=time.time(), error=text)
         except DaskflowError as error:
             self._error, self._state = self._error or error, RunState.interrupted
         finally:
-            self._done.set()
+            self._tell_end()
+            with self._turning:
+                self._done.set()
+                callbacks, self._callbacks = self._callbacks, []
+            for callback in callbacks:
+                callback()
 
-    def _beat(self) -> None:
-        while not self._stop.wait(BEAT):
-            try:
-                self._project.writer.call(methodcaller("heartbeat", self.id, time.time()))
-                self._engine.note_running()
-                if self._project.journal.run(self.id).state is RunState.cancelled:
-                    self.cancel()
-                    self._wake()
-                    return
-            except DaskflowError:  # a store that does not answer: the writer will say so
-                continue
+    def _close_engine(self) -> None:
+        try:
+            self._engine.close()
+        except Exception as error:  # not everything is recorded, whatever the value of the flow is
+            self._error = self._error or error
+            self._state = RunState.interrupted if self._state is RunState.succeeded else self._state
 
-    def _wake(self) -> None:
-        """Reach a body that does not wait for jobs: it sleeps or computes, or performs a job on a synchronous site."""
-        if self._in_main and not self._stop.wait(2 * BEAT):
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    def _tell_end(self) -> None:
+        seconds = time.time() - (self._record.started or self._record.created)
+        why = {} if self._error is None else {"error": f"{type(self._error).__name__}: {self._error}"[:_TOLD]}
+        self._project.event(self.id, f"run.{self._state}", seconds=round(seconds, 3), **why)
+        with contextlib.suppress(DaskflowError):  # who waits for the run hears of it another way
+            self._project.writer.flush()
 
     def __repr__(self) -> str:
         return f"<Run {self.id} {self.state}>"
@@ -239,30 +352,3 @@ class Run:
 def _state_after(error: BaseException) -> RunState:
     stopped = isinstance(error, RunInterrupted) or (isinstance(error, DaskflowError) and error.transient)
     return RunState.interrupted if stopped else RunState.failed
-
-
-def _jobs_in(value: Any) -> list[Job]:
-    found: list[Job] = []
-
-    def leaf(item: Any) -> Any:
-        if isinstance(item, Job):
-            found.append(item)
-        elif isinstance(item, Part):
-            found.append(item.job())
-        return item
-
-    transform(value, leaf)
-    return found
-
-
-def _result_of(leaf: Any, results: Mapping[str, Any]) -> Any:
-    if isinstance(leaf, Job):
-        return results[leaf.key]
-    return leaf.of(results[leaf.job().key]) if isinstance(leaf, Part) else leaf
-
-
-def _summary(job: Job) -> str:
-    outcome = job.outcome
-    if outcome is not None and outcome.failure is not None:
-        return f"{job.key}: {outcome.failure.type}: {outcome.failure.message.partition(chr(10))[0]}"
-    return f"{job.key}: {job.state}: {job.reason}"

@@ -130,14 +130,26 @@ def read_arguments(flow: Flow[Any, Any], texts: Iterable[str]) -> dict[str, Any]
     ArgumentsInvalid
         A text is not of that form, or does not fit the flow's parameters.
     """
-    found = {}
     annotations = _annotations(flow)
+    pairs = read_pairs(texts).items()
+    return flow.arguments(**{name: _read(value, annotations.get(name)) for name, value in pairs})
+
+
+def read_pairs(texts: Iterable[str]) -> dict[str, str]:
+    """The values by name of texts `name=value`.
+
+    Raises
+    ------
+    ArgumentsInvalid
+        A text is not of that form.
+    """
+    found = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise ArgumentsInvalid(f"{text!r} sets nothing. Write --set name=value.")
-        found[name.strip()] = _read(value, annotations.get(name.strip()))
-    return flow.arguments(**found)
+        found[name.strip()] = value
+    return found
 
 
 def _annotations(flow: Flow[Any, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -46,12 +47,12 @@ class Binder:
     Raises
     ------
     ArgumentsInvalid
-        A parameter has a reserved name.
+        A parameter has a reserved name, or what is declared is no plain function.
     """
 
     def __init__(self, function: Callable[..., Any], reserved: tuple[str, ...] = ()) -> None:
-        self.signature = inspect.signature(function)
         self._function = getattr(function, "__qualname__", repr(function))
+        self.signature = _signature(function, self._function)
         parameters = list(self.signature.parameters.values())
         taken = [p.name for p in parameters if p.name in reserved]
         if taken:
@@ -97,8 +98,27 @@ class Binder:
         try:
             bound = self.signature.bind(*args, **{name: kwargs[name] for name in kwargs if name not in apart})
         except TypeError as error:
-            raise ArgumentsInvalid(f"{self._function}{self.signature}: {error}.") from None
+            unknown = [] if self.shape.variable[1] else [name for name in kwargs if name not in self.shape.names]
+            text = "; ".join([_unknown(name, self.shape.names) for name in unknown]) or str(error)
+            raise ArgumentsInvalid(f"{self._function}{self.signature}: {text}.") from None
         bound.apply_defaults()
         if apart:
             bound.arguments[self.shape.names[-1]].update(apart)
         return [bound.arguments[name] for name in self.shape.names]
+
+
+def _signature(function: Callable[..., Any], name: str) -> inspect.Signature:
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        raise ArgumentsInvalid(
+            f"{name}() is a coroutine or a generator, which gives its result bit by bit. Declare a plain function that "
+            "returns it as a whole."
+        )
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):  # many functions of C
+        raise ArgumentsInvalid(f"{name} does not tell its parameters. Declare a function that calls it.") from None
+
+
+def _unknown(name: str, names: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name, names, 1)
+    return f"it has no parameter {name!r}" + (f", but {near[0]!r}" if near else "")

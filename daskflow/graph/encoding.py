@@ -33,7 +33,7 @@ from daskflow.errors import NoKey
 from daskflow.graph.arrays import numeric
 from daskflow.graph.distributions import owner_of, owner_of_class
 from daskflow.graph.structure import Nest, Slot, fields_of
-from daskflow.graph.tokens import collection, digest, token, type_name
+from daskflow.graph.tokens import beside, collection, digest, token, type_name
 
 __all__ = ["LONG", "Encoder", "digest"]
 
@@ -79,7 +79,7 @@ class Encoder:
         rule = _RULES.get(cls)
         if rule is not None:
             return rule(self, value)
-        if cls.__module__ == "daskflow.graph.job":
+        if cls.__module__.startswith("daskflow.") and hasattr(cls, "key_text"):
             return str(value.key_text())
         if hasattr(cls, "__dask_tokenize__") and not hasattr(cls, "__dask_graph__") and _is_users(cls):
             return f"{self._code(cls)}({self.encode(value.__dask_tokenize__())})"
@@ -111,7 +111,9 @@ class Encoder:
 
     def other(self, value: Any) -> str:
         """A value of another library."""
-        return token(value, self._code)
+        text = token(value, self._code)
+        left_out = beside(value)
+        return f"{text}{self.encode(left_out)}" if left_out else text
 
     def path(self, value: pathlib.Path) -> str:
         """A file or directory counts by its last name and its content, not by where it lies."""
@@ -155,7 +157,8 @@ def _method(encoder: Encoder, value: types.MethodType) -> str:
 
 
 def _set(encoder: Encoder, value: Any) -> str:
-    return f"set({','.join(sorted(encoder.encode(item) for item in value))})"
+    kind = "frozenset" if isinstance(value, frozenset) else "set"
+    return f"{kind}({','.join(sorted(encoder.encode(item) for item in value))})"
 
 
 def _time(encoder: Encoder, value: datetime.datetime | datetime.time) -> str:

@@ -10,11 +10,14 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from daskflow.errors import ArgumentsInvalid
+from daskflow.errors import ArgumentsInvalid, NotInTask
 from daskflow.graph.binding import Binder
-from daskflow.graph.host import CURRENT_HOST, Launcher
-from daskflow.graph.job import Job, Part
+from daskflow.graph.host import CURRENT_HOST, CURRENT_SITE, Launcher
+from daskflow.graph.job import Job
+from daskflow.graph.part import Part
+from daskflow.graph.sequel import Later
 from daskflow.graph.structure import transform
+from daskflow.graph.task import importable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,10 +38,10 @@ class Flow(Generic[P, R]):
     site
         Default site of its jobs.
     launcher
-        Starts runs.
+        Starts runs; None on a worker.
     """
 
-    def __init__(self, function: Callable[P, R], name: str, site: str | None, launcher: Launcher) -> None:
+    def __init__(self, function: Callable[P, R], name: str, site: str | None, launcher: Launcher | None) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.name = name
@@ -58,17 +61,26 @@ class Flow(Generic[P, R]):
         """
         values = self.arguments(*args, **kwargs)
         if CURRENT_HOST.get() is not None:
-            return self.body(values)
-        result: R = self._launcher.start(self, values, background=False).result()
+            token = CURRENT_SITE.set(CURRENT_SITE.get() or self.site)
+            try:
+                return self.body(values)
+            finally:
+                CURRENT_SITE.reset(token)
+        result: R = self._known_launcher().start(self, values, background=False).result()
         return result
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Any:
-        """Start the flow beside whatever the caller does next, and return its run at once."""
-        return self._launcher.start(self, self.arguments(*args, **kwargs), background=True)
+        """Start the flow beside whatever the caller does next, and return its run at once.
+
+        In a task this starts nothing: what it gives is to be returned, then the run of the task starts the flow, and
+        the task's result is the value of it.
+        """
+        values = self.arguments(*args, **kwargs)
+        return Later(self, values) if self._launcher is None else self._launcher.start(self, values, background=True)
 
     def plan(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """What would run, what is cached and why, and the expected time. Runs nothing."""
-        return self._launcher.plan(self, self.arguments(*args, **kwargs))
+        return self._known_launcher().plan(self, self.arguments(*args, **kwargs))
 
     def visualize(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """The graph of the jobs that the flow would make, as a picture for notebooks (`.save(path)` writes it)."""
@@ -124,8 +136,22 @@ class Flow(Generic[P, R]):
         result: R = self._binder.shape.call(self.function, list(values.values()))
         return result
 
+    def _known_launcher(self) -> Launcher:
+        if self._launcher is None:
+            raise NotInTask(
+                f"Inside a task the flow {self.name} cannot be run. Return `{self.name}.submit(...)` from the task."
+            )
+        return self._launcher
+
+    def __reduce__(self) -> Any:
+        return self.function.__qualname__ if importable(self) else (_rebuilt, (self.function, self.name, self.site))
+
     def __repr__(self) -> str:
         return f"<Flow {self.name}>"
+
+
+def _rebuilt(function: Callable[..., Any], name: str, site: str | None) -> Flow[Any, Any]:
+    return Flow(function, name, site, None)
 
 
 def holds_job(value: Any) -> bool:

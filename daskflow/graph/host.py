@@ -6,7 +6,7 @@ Jobs and flows stand above this module, so they are not named in its types.
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -19,6 +19,8 @@ class Host(Protocol):
     """A run, as its jobs see it."""
 
     id: str
+    launcher: Any
+    """Who started the run; None where nobody can start others."""
 
     def admit(self, job: Any) -> Any:
         """Take a new job; where the run has one of that key already, this one is returned."""
@@ -28,6 +30,15 @@ class Host(Protocol):
 
     def wait(self, job: Any, timeout: float | None) -> None:
         """Flush, then block until the job is final."""
+
+    def watch(self, fact: Any) -> None:
+        """Tell a fact what is known of it already, and what becomes known: somebody asks for it, or waits."""
+
+    def cancel(self, jobs: Sequence[Any], reason: str) -> None:
+        """Stop jobs; returns when nothing of them is alive any more."""
+
+    def start(self, flow: Any, arguments: Mapping[str, Any], launcher: Any) -> Any:
+        """Start a run of another flow beside this one; returns it."""
 
     def value(self, job: Any) -> Any:
         """The result of a job that succeeded."""
@@ -65,6 +76,9 @@ class Launcher(Protocol):
 
     def file_digest(self, path: pathlib.Path) -> str:
         """Digest of the content of a file or directory."""
+
+    def file_seal(self, path: pathlib.Path) -> str:
+        """What changes when a file, or one in a directory, is written."""
 
     def plan(self, flow: Any, arguments: Mapping[str, Any]) -> Any:
         """What a flow would do."""

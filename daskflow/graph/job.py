@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from operator import index
-from typing import Any
+from typing import Any, NamedTuple
 
 from daskflow.errors import JobCancelled, JobFailed, JobSkipped, RunError, UsageError
+from daskflow.graph.conditions import Condition
 from daskflow.graph.encoding import digest
+from daskflow.graph.facts import JobFact
 from daskflow.graph.host import Callee, Host
-from daskflow.graph.structure import ATOMS, Nest, Slot, fill
-from daskflow.model.outcome import Outcome
+from daskflow.graph.metrics import Metric
+from daskflow.graph.part import Part
+from daskflow.graph.structure import Nest, Slot, fill
+from daskflow.model.outcome import InputFile, Outcome
 from daskflow.model.states import JobState
 
 
@@ -30,6 +32,24 @@ class Collection:
         (value,) = dask.optimize(self.value)
         whole = dask.delayed(value, traverse=False)
         return dict(whole.__dask_graph__()), str(whole.key)
+
+
+class Terms(NamedTuple):
+    """What holds for one job beside the policy of its task; most jobs have none."""
+
+    condition: Condition | None = None
+    """What must hold before the job may start."""
+    lenient: frozenset[str] = frozenset()
+    """Keys of those upstream jobs whose failure is passed to the job as a value."""
+    isolated: bool = False
+    """Whether it is performed in a process of its own, because it may have to be killed alone."""
+    files: tuple[InputFile, ...] = ()
+    """The files and directories among its arguments."""
+    name: str = ""
+    """Name of the file that it brings, where it brings one."""
+
+
+PLAIN = Terms()
 
 
 class Job:
@@ -58,6 +78,7 @@ class Job:
         "site",
         "state",
         "task",
+        "terms",
         "upstream",
     )
 
@@ -80,6 +101,12 @@ class Job:
         self.attempts = 0
         """How many attempts ended so far."""
         self.record: Any = None
+        self.terms = PLAIN
+
+    @property
+    def name(self) -> str:
+        """Name of the file that it fetches, known before it is there; of other jobs, that of their task."""
+        return self.terms.name or self.task.policy.name
 
     def key_text(self) -> str:
         """How the job stands in the keys of those that depend on it."""
@@ -100,6 +127,30 @@ class Job:
         ]
         own = "" if self.task.policy.cache is True else self.key
         return digest("\n".join([self.fingerprint, own, *lines]))
+
+    @property
+    def succeeded(self) -> JobFact:
+        """The condition that the job has a result."""
+        return JobFact(self, "succeeded")
+
+    @property
+    def failed(self) -> JobFact:
+        """The condition that the job failed."""
+        return JobFact(self, "failed")
+
+    @property
+    def finished(self) -> JobFact:
+        """The condition that the job has ended, in whatever way."""
+        return JobFact(self, "finished")
+
+    def metric(self, name: str) -> Metric:
+        """A number that the job reports while it runs; compared with another it is a condition: `< 1.1`."""
+        return Metric(self, name)
+
+    def cancel(self) -> None:
+        """Stop the job; returns when nothing of it is alive any more. A job that is final stays as it is."""
+        host = self.host or self.task.launcher_of(self).adopt(self)
+        host.cancel([self], "its user cancelled it")
 
     @property
     def output(self) -> Part:
@@ -230,68 +281,11 @@ class Job:
         return Delayed(self.key, self.__dask_graph__())
 
 
-class Part:
-    """A part of a job's result, as an argument of other jobs; made by `job["a"]` and `job.output.field`."""
-
-    __slots__ = ("_job", "_path")
-
-    def __init__(self, job: Job, path: tuple[tuple[str, Any], ...]) -> None:
-        self._job = job
-        self._path = path
-
-    def __getitem__(self, item: Any) -> Part:
-        return Part(self._job, (*self._path, ("item", _plain_item(item))))
-
-    def __getattr__(self, name: str) -> Part:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return Part(self._job, (*self._path, ("attribute", name)))
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._job)
-
-    def __bool__(self) -> bool:
-        return bool(self._job)
-
-    def key_text(self) -> str:
-        """How the part stands in the keys of those that depend on it."""
-        return f"part({self._job.key},{self._path!r})"
-
-    def slot(self, index: int) -> Slot:
-        """What stands for the part in a template."""
-        return Slot(index, self._path)
-
-    def job(self) -> Job:
-        """The job that it is a part of."""
-        return self._job
-
-    def result(self, timeout: float | None = None) -> Any:
-        """The value of this part; blocks until it is there. See `Job.result`."""
-        return self.of(self._job.result(timeout))
-
-    def of(self, value: Any) -> Any:
-        """The part of a result of the job."""
-        return fill(self.slot(0), [value])
-
-    def __repr__(self) -> str:
-        path = "".join(f"[{name!r}]" if kind == "item" else f".{name}" for kind, name in self._path)
-        return f"<Part {self._job.key}{path}>"
-
-
-def _plain_item(item: Any) -> Any:
-    """An index whose text is the same in every process."""
-    if type(item) in ATOMS - {type}:
-        return item
-    if isinstance(item, tuple):
-        return tuple([_plain_item(part) for part in item])
-    if isinstance(item, slice):
-        return slice(*[_plain_item(part) for part in (item.start, item.stop, item.step)])
-    if hasattr(type(item), "__index__"):
-        return index(item)
-    raise UsageError(
-        f"A part of a job's result is taken by numbers, text, tuples and slices of them, not by a "
-        f"{type(item).__qualname__}. Pass the job and the index to a task that takes the part."
-    )
+def above(job: Job) -> list[Job]:
+    """The jobs whose results, or whose ends, a job waits for."""
+    found = [up for up in job.upstream if isinstance(up, Job)]
+    condition = job.terms.condition
+    return found if condition is None else [*found, *condition.jobs()]
 
 
 def lineage(jobs: Iterable[Job]) -> list[Job]:
@@ -306,7 +300,7 @@ def lineage(jobs: Iterable[Job]) -> list[Job]:
         elif job.key not in seen:
             seen.add(job.key)
             stack.append((job, True))
-            stack.extend((up, False) for up in job.upstream if isinstance(up, Job) and up.key not in seen)
+            stack.extend((up, False) for up in above(job) if up.key not in seen)
     return order
 
 
@@ -330,14 +324,5 @@ def _failed(key: str, outcome: Outcome | None, reason: str) -> JobFailed:
     if failure is None:
         return JobFailed(f"{key} failed: {reason}.")
     error = JobFailed(f"{key} failed with {failure.type}: {failure.message}\n{failure.traceback}")
-    error.__cause__ = failure_cause(failure.pickled)
+    error.__cause__ = failure.error
     return error
-
-
-def failure_cause(pickled: bytes | None) -> BaseException | None:
-    """The error that a task raised, where its class can be found here."""
-    try:
-        cause = pickle.loads(pickled) if pickled else None
-    except Exception:
-        return None
-    return cause if isinstance(cause, BaseException) else None

@@ -10,6 +10,7 @@ import ast
 import linecache
 import re
 import sys
+import threading
 from types import CodeType, FunctionType
 from typing import Any, cast
 
@@ -19,6 +20,11 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 _KINDS = 0xFFFF
 """The flags of a code that say what it is; higher bits tell which `__future__` it was compiled with."""
+
+
+_parsing = threading.Lock()
+"""CPython 3.11 counts the depth of trees in one place for all threads. One that is interrupted while it makes nodes
+(the garbage collector calls Python code, such as dask's) finds the count changed by others: SystemError."""
 
 
 class SourceFile:
@@ -38,9 +44,11 @@ class SourceFile:
     """
 
     def __init__(self, text: str, filename: str) -> None:
-        tree = ast.parse(text, filename)
+        with _parsing:
+            tree = ast.parse(text, filename)
+            module = compile(tree, filename, "exec", dont_inherit=True)
         self._functions: dict[str, list[tuple[CodeType, Definition]]] = {}
-        self._collect(tree, compile(tree, filename, "exec", dont_inherit=True))
+        self._collect(tree, module)
 
     def _collect(self, tree: ast.AST, module: CodeType) -> None:
         nodes: dict[tuple[str, int], list[Definition]] = {}

@@ -7,26 +7,31 @@ import itertools
 import os
 import pathlib
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from pydantic import ValidationError
 
-from daskflow.errors import ArgumentsInvalid, FileMissing, NoKey, NotInTask
+from daskflow.errors import ArgumentsInvalid, ConditionMisused, FileMissing, NoKey, NotInTask
 from daskflow.graph.binding import Binder
+from daskflow.graph.conditions import Condition
 from daskflow.graph.encoding import Encoder, digest
 from daskflow.graph.fingerprint import Fingerprint, fingerprint, fingerprint_of
 from daskflow.graph.host import CURRENT_HOST, CURRENT_SITE, Launcher
-from daskflow.graph.job import Job
+from daskflow.graph.job import Job, Terms
 from daskflow.graph.structure import ATOMS, Nest
 from daskflow.graph.template import Template
+from daskflow.model.outcome import InputFile
 from daskflow.model.policy import Policy, policy_change
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 RESERVED = ("when", "site")
+_local = threading.local()
+"""The template of the call that this thread encodes."""
 _CAPPED = 300
 
 
@@ -72,11 +77,19 @@ class Task(Generic[P, R]):
         return known
 
     def _file_digest(self, path: pathlib.Path) -> str:
-        if self.launcher is None:
-            raise NotInTask(
-                f"{self.policy.name}() was called with a path inside a task. Call the plain function there."
-            )
-        return self.launcher.file_digest(path)
+        host = CURRENT_HOST.get()
+        # A task that came by value has no launcher, but the run may have one.
+        launcher = self.launcher or (host.launcher if host is not None else None)
+        if launcher is None:
+            # This is a worker: the call is made anew in the driver, and there the content counts.
+            return digest(str(path))
+        # First the seal, then the content: what is written in between is noticed after the job was performed.
+        seal = launcher.file_seal(path)
+        content = launcher.file_digest(path)
+        template: Template | None = getattr(_local, "template", None)
+        if template is not None:
+            template.files.append(InputFile(str(path), seal, content))
+        return content
 
     def refresh(self) -> None:
         """Look at the code anew at the next call, also at global values that were changed in place."""
@@ -85,8 +98,13 @@ class Task(Generic[P, R]):
     def __call__(self, *args: Any, **kwargs: Any) -> Job:
         """Make a job: bind the arguments, derive the key. Nothing runs yet.
 
+        Two keywords of every call are not arguments of the function: `when`, the condition that must hold before the
+        job may start, and `site`, where it runs.
+
         Raises
         ------
+        ConditionMisused
+            `when` is no condition.
         ArgumentsInvalid
             The arguments do not fit the function's signature.
         NoKey
@@ -95,7 +113,15 @@ class Task(Generic[P, R]):
             A path leads to no file.
         """
         site = kwargs.pop("site", None) if kwargs else None
-        job = self._job(self._binder.bind(args, kwargs))
+        when = kwargs.pop("when", None) if kwargs else None
+        condition = None if when is None else _condition(when, self.policy.name)
+        return self.again(self._binder.bind(args, kwargs), site, condition)
+
+    def again(self, values: list[Any], site: str | None, when: Condition | None = None) -> Job:
+        """Make the job of a call whose arguments are bound already: one value for each parameter, in their order."""
+        job = self._job(values)
+        if when is not None:
+            job.terms = job.terms._replace(condition=when)
         job.site = site or self.policy.site or CURRENT_SITE.get()
         host = CURRENT_HOST.get()
         return job if host is None else host.admit(job)
@@ -123,11 +149,18 @@ class Task(Generic[P, R]):
         job = Job(self, f"{policy.name}-{digest(text)}", recipe, code.id)
         job.arguments = values
         job.upstream = template.upstream()
+        lenient = template.lenient()
+        if lenient:
+            job.terms = Terms(lenient=lenient)
+        if template.files:
+            job.terms = job.terms._replace(files=tuple(template.files))
         return job
 
     def _describe(self, name: str, value: Any, template: Template) -> tuple[str, Any]:
+        _local.template = template
         try:
             text = self._encoder.encode(value)
+            _local.template = None
             made = template.argument(value)
             if type(made) is Nest:
                 made = Nest(made.content, digest(self._encoder.encode(made.content)))
@@ -214,6 +247,12 @@ class Task(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<Task {self.policy.name}>"
+
+
+def _condition(value: Any, name: str) -> Condition:
+    if isinstance(value, Condition):
+        return value
+    raise ConditionMisused(f"when= of {name}() takes a condition, such as `job.succeeded`, not {value!r:.100}.")
 
 
 def code_text(code: Any) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from daskflow.graph.job import Collection, Job, Part
+from daskflow.graph.job import Collection, Job
+from daskflow.graph.lenient import Lenient
+from daskflow.graph.part import Part, job_of, slot_of
 from daskflow.graph.structure import Nest, Slot, snapshot, transform
+from daskflow.model.outcome import InputFile
 
 
 class Template:
@@ -18,18 +21,30 @@ class Template:
     made of what the list held.
     """
 
-    __slots__ = ("_known", "_slots")
+    __slots__ = ("_known", "_lenient", "_slots", "_strict", "files")
 
     def __init__(self) -> None:
         self._known: dict[Any, tuple[int, Job | Collection]] = {}
+        self._lenient: set[str] = set()
+        self._strict: set[str] = set()
         self._slots = 0
+        self.files: list[InputFile] = []
+        """The files and directories met."""
 
     def upstream(self) -> tuple[Job | Collection, ...]:
         """The jobs and dask collections met, in the order of their slots."""
         return tuple([item for _, item in self._known.values()]) if self._known else ()
 
+    def lenient(self) -> frozenset[str]:
+        """Keys of those jobs whose failure is passed on; where it is needed as well, a job must succeed."""
+        return frozenset(self._lenient - self._strict) if self._lenient else frozenset()
+
     def slot(self, job: Job) -> Slot:
         """The slot of a job's result."""
+        self._strict.add(job.key)
+        return self._place(job)
+
+    def _place(self, job: Job) -> Slot:
         self._slots += 1
         known = self._known.get(job.key)
         if known is None:
@@ -46,7 +61,12 @@ class Template:
         if type(leaf) is Job:
             return self.slot(leaf)
         if type(leaf) is Part:
-            return leaf.slot(self.slot(leaf.job()).index)
+            return slot_of(leaf, self.slot(job_of(leaf)).index)
+        if type(leaf) is Lenient:
+            self._lenient.add(leaf.job.key)
+            return self._place(leaf.job)
+        if hasattr(type(leaf), "as_job"):
+            return self._leaf(leaf.as_job())
         if hasattr(leaf, "__dask_graph__") and not isinstance(leaf, type) and leaf.__dask_graph__() is not None:
             self._slots += 1
             known = self._known.setdefault(id(leaf), (len(self._known), _collection(leaf)))

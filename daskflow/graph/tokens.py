@@ -64,6 +64,15 @@ def token(value: Any, code: Callable[[Any], str]) -> str:
     return f"{name}({_dask_token(value)})"
 
 
+def beside(value: Any) -> dict[str, Any]:
+    """What dask's token of a pandas object leaves out: the attributes of a table, the frequency of its index."""
+    if type(value).__module__.partition(".")[0] != "pandas":
+        return {}
+    frequency = getattr(getattr(value, "index", value), "freqstr", None)
+    found = {"attrs": getattr(value, "attrs", None), "frequency": frequency}
+    return {name: item for name, item in found.items() if item}
+
+
 def collection(value: Any, graph: Mapping[Any, Any], code: Callable[[Any], str]) -> str:
     """The text of a dask collection: its token, and the user's code that its graph calls.
 

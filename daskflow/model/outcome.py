@@ -1,4 +1,4 @@
-"""What an attempt left behind.
+"""What an attempt left behind, and what it told while it was made.
 
 These records are made once per attempt on the hot path and travel by pickle, so they are named tuples
 rather than pydantic models: less than half the time to make, to send and to read.
@@ -6,6 +6,7 @@ rather than pydantic models: less than half the time to make, to send and to rea
 
 from __future__ import annotations
 
+import pickle
 from typing import NamedTuple
 
 
@@ -22,6 +23,16 @@ class Stored(NamedTuple):
     """The bytes of a small value; None where they lie in the artifact store or were not asked for."""
 
 
+class InputFile(NamedTuple):
+    """A file or directory that counts in the key of a job, as it was when the key was made."""
+
+    path: str
+    seal: str
+    """What changes when it is written: digest of identities, sizes and times."""
+    digest: str
+    """That of its content."""
+
+
 class Failure(NamedTuple):
     """Why an attempt failed, in a form that needs none of the user's classes to be read."""
 
@@ -32,6 +43,20 @@ class Failure(NamedTuple):
     """The formatted traceback, frames of daskflow left out."""
     pickled: bytes | None = None
     """The exception itself, where it pickles."""
+    cause: Failure | None = None
+    """What it was raised from, or while it was handled."""
+
+    @property
+    def error(self) -> BaseException | None:
+        """The exception itself; None where its class is not found here, or where it did not pickle."""
+        try:
+            found = pickle.loads(self.pickled) if self.pickled else None
+        except Exception:  # whatever the user's class raises
+            return None
+        return found if isinstance(found, BaseException) else None
+
+    def __repr__(self) -> str:
+        return f"<Failure {self.type}: {self.message}>"
 
 
 class LogSlice(NamedTuple):
@@ -57,6 +82,21 @@ class ReportItem(NamedTuple):
     """Bytes of an image."""
 
 
+class Live(NamedTuple):
+    """What a job tells while it runs; travels as outcomes do."""
+
+    key: str
+    """Key of the job."""
+    kind: str
+    """`metric` or `event`."""
+    name: str
+    """Name of the metric, or the dotted kind of the event."""
+    data: str
+    """JSON: `{"value": ..., "unit": ...}` of a metric, the data of an event."""
+    time: float
+    """Seconds since the epoch [s]."""
+
+
 class Outcome(NamedTuple):
     """What one attempt at one job left."""
 
@@ -64,7 +104,7 @@ class Outcome(NamedTuple):
     state: str
     """Value of a `JobState`: `succeeded`, `cached` (early cutoff), `failed` or `skipped`."""
     attempt: int
-    """Counts from 1."""
+    """Counts from 1; 0 where only the roster knows: the worker was lost."""
     start: float
     """Seconds since the epoch [s]."""
     stop: float

@@ -21,8 +21,9 @@ class Resources(BaseModel):
 
     cores: int = Field(default=1, ge=1)
     """Processor cores that the job uses."""
-    memory: Bytes | None = None
-    """Memory that the job needs [bytes]; text such as `"8 GiB"` is read. None: a fair share of the worker's."""
+    memory: Bytes | None = Field(default=None, gt=0)
+    """Memory that the job may use [bytes], over which it is killed; text such as `"8 GiB"` is read. None: no limit but
+    the worker's own."""
     gpus: int = Field(default=0, ge=0)
     """Graphics processors that the job uses."""
     walltime: Seconds | None = None
@@ -45,10 +46,15 @@ class Policy(BaseModel):
     """`True`: remembered for all runs; `"run"`: within its run, so that it can be resumed; `False`: never."""
     retries: int = Field(default=0, ge=0)
     """How many times a failed attempt is followed by another."""
-    retry_on: Annotated[tuple[type[BaseException], ...], BeforeValidator(_several)] = (Exception,)
-    """Which errors are worth another attempt: a class, or several."""
+    retry_on: Annotated[
+        tuple[type[BaseException], ...] | Callable[[BaseException, int], bool], BeforeValidator(_several)
+    ] = (Exception,)
+    """Which errors are worth another attempt: a class, or several, or a function of the error and of the attempts made
+    so far. Timeouts and exceeded memory are so whatever the classes."""
     backoff: Seconds | tuple[Seconds, ...] | Callable[[int], float] = 0.0
     """Pause before an attempt [s]: a number, one for each attempt, or a function of the attempts made so far."""
+    jitter: float = Field(default=0.0, ge=0, le=1)
+    """Random fraction by which the pause is longer or shorter, so that jobs that failed together are tried apart."""
     timeout: Seconds | None = Field(default=None, gt=0)
     """After this time an attempt is killed and counts as failed [s]."""
     resources: Resources = Field(default_factory=Resources)

@@ -1,4 +1,4 @@
-"""The records of runs, jobs, attempts, reports and events, as the journal keeps them."""
+"""The records of runs, jobs, attempts, reports, events, questions and contexts, as the journal keeps them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from daskflow.model.states import JobState, RunState
+from daskflow.model.states import JobState, QuestionState, RunState
 
 
 class Record(BaseModel):
@@ -50,6 +50,10 @@ class RunRecord(Record):
     pid: int = 0
     error: str = ""
     """Why it failed."""
+    parent: str = ""
+    """Id of the run whose flow started this one; empty for one that a person started."""
+    ordinal: int = 0
+    """Counts the runs that the parent's flow starts, in the order of the calls."""
 
 
 class JobRecord(Record):
@@ -96,6 +100,7 @@ class ReportRecord(Record):
     """Something for a person to look at; belongs to the key of its job, so a cached job still has it."""
 
     key: str
+    """That of the job; the id of the run where the body of its flow made it."""
     ordinal: int
     kind: str
     title: str
@@ -114,3 +119,64 @@ class EventRecord(Record):
     time: float
     key: str = ""
     data: dict[str, Any] = {}
+
+
+class QuestionRecord(Record):
+    """What a run asks a person. Form, preset and answer are JSON text."""
+
+    id: str
+    """The same when a resumed run asks again."""
+    run: str
+    prompt: str
+    key: str = ""
+    """Key of the job that it is in the graph; empty where the body of a flow asks."""
+    form: str = ""
+    """JSON schema of the answer; empty where the run only waits to go on."""
+    preset: str | None = None
+    """The answer that is taken where none is given."""
+    created: float = 0.0
+    """Seconds since the epoch [s]."""
+    deadline: float | None = None
+    """Until when it can be answered; seconds since the epoch [s]."""
+    state: QuestionState = QuestionState.open
+    answer: str | None = None
+    note: str = ""
+    """Why the latest answer was refused."""
+    answered: float | None = None
+    """Seconds since the epoch [s]."""
+    accepted: float | None = None
+    """When the run took the answer; seconds since the epoch [s]."""
+    who: str = ""
+    """Who answered."""
+
+
+class ContextRecord(Record):
+    """One version of one value that the stages of a run share.
+
+    A value that JSON gives back as it was stands in the record. Any other is stored as a result is: in `inline`, or
+    in the artifact store under its digest.
+    """
+
+    run: str
+    """The top of the tree of runs that share it."""
+    name: str
+    stage: str = ""
+    """Which part of the flow it comes from; empty where that was not said."""
+    version: int = 0
+    """Counts from 1 for each name and stage; 0 before it is recorded."""
+    epoch: float = 0.0
+    """Start of the latest execution of the run that made this change; seconds since the epoch [s]."""
+    turn: int = 0
+    """Orders all changes of a run; given by the journal."""
+    time: float = 0.0
+    """When it was first made; seconds since the epoch [s]."""
+    content: str = ""
+    """Digest of what the value is: equal values have equal ones, in whatever process."""
+    digest: str = ""
+    """Digest of the stored bytes; empty where the value is JSON."""
+    format: str = ""
+    """How the value is stored; empty where it is JSON."""
+    size: int = 0
+    """Size of the stored value [bytes]."""
+    value: Any = None
+    inline: bytes | None = None

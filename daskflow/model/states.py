@@ -1,4 +1,4 @@
-"""The states of jobs and runs, which of them are final, and which may follow which."""
+"""The states of jobs, runs and questions, which of them are final, and which may follow which."""
 
 from __future__ import annotations
 
@@ -46,14 +46,23 @@ class RunState(StrEnum):
         return self in (RunState.succeeded, RunState.failed, RunState.cancelled)
 
 
+class QuestionState(StrEnum):
+    """Where a question stands. An answer that its run refuses opens it again; asking again opens the last two."""
+
+    open = "open"
+    answered = "answered"
+    expired = "expired"
+    withdrawn = "withdrawn"
+
+
 _ENDS = {JobState.succeeded, JobState.cached, JobState.failed, JobState.skipped, JobState.cancelled}
 
 JOB_TRANSITIONS: dict[JobState, set[JobState]] = {
     JobState.created: {JobState.waiting, JobState.queued} | _ENDS,
     JobState.waiting: {JobState.queued} | _ENDS,
-    JobState.queued: {JobState.running} | _ENDS,
-    # A job whose worker was lost is queued again.
-    JobState.running: {JobState.queued} | _ENDS,
+    JobState.queued: {JobState.running, JobState.waiting} | _ENDS,
+    # A job whose worker was lost is queued again; one that returned jobs waits for them.
+    JobState.running: {JobState.queued, JobState.waiting} | _ENDS,
     **{state: set() for state in _ENDS},
 }
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import socket
 import threading
 from pathlib import Path
 
+HOST = socket.gethostname()
 _SIZE = 512
 _local = threading.local()
 
@@ -46,7 +48,7 @@ class BlackBox:
 
 def _mapped(folder: Path) -> mmap.mmap:
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / f"{os.getpid()}-{threading.get_native_id()}.box", "w+b") as file:
+    with open(folder / f"{HOST}-{os.getpid()}-{threading.get_native_id()}.box", "w+b") as file:
         file.truncate(_SIZE)
         return mmap.mmap(file.fileno(), _SIZE)
 
@@ -59,17 +61,17 @@ def black_box(directory: str) -> BlackBox:
     return box
 
 
-def last_notes(directory: str, pid: int) -> dict[str, str] | None:
+def last_notes(directory: str, host: str, pid: int) -> dict[str, str] | None:
     """What a process that is gone was performing: the job of each node; None where it left no box.
 
     Parameters
     ----------
     directory
         Where the boxes lie.
-    pid
-        Id of the process. Its boxes are removed.
+    host, pid
+        Name of the host, `*` where that is not known, and id of the process. Its boxes are removed.
     """
-    paths = list(Path(directory).glob(f"{pid}-*.box"))
+    paths = list(Path(directory).glob(f"{host}-{pid}-*.box"))
     notes = {}
     for path in paths:
         node, job, *_ = (*path.read_bytes().decode(errors="replace").replace("\0", "").split("\n"), "", "")

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import os
+import pickle
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from daskflow.errors import SiteError
-from daskflow.sites.relay import LOST, plugin, ride
-from daskflow.sites.site import Listener, Node, Perform
+from daskflow.model.outcome import Failure, Outcome
+from daskflow.sites.clusters import Connect, close_all, mend
+from daskflow.sites.endings import nanny_plugin
+from daskflow.sites.grip import condemn, doomed
+from daskflow.sites.killing import forget, kill_nodes, recall_nodes
+from daskflow.sites.packages import Package, Packages, register
+from daskflow.sites.relay import LOST, STRUCK, TOPICS, plugin, ride, worker_plugin
+from daskflow.sites.site import DEAD_UPSTREAM, Listener, Node, Perform
 
 WATCH = 1.0
 """How often a site looks whether its scheduler still knows what was submitted [s]."""
-
-
-class Connect(Protocol):
-    """Opens a connection to a cluster: gives the client, and what to close after it."""
-
-    def __call__(self) -> tuple[Any, Sequence[Any]]:
-        """Open it."""
 
 
 class ClusterSite:
@@ -46,6 +44,8 @@ class ClusterSite:
     def __init__(self, name: str, connect: Connect, perform: Perform, load: Any, *, slots: int, boxes: str) -> None:
         self.name = name
         self.slots = slots
+        self.packages = Packages()
+        """Those that the workers are to import."""
         self._connect = connect
         self._perform = perform
         self._load = load
@@ -53,6 +53,7 @@ class ClusterSite:
         self._lock = threading.RLock()
         self._topics: dict[Listener, str] = {}
         self._client: Any = None
+        self._graphs = 0
         self._closing: Sequence[Any] = ()
         self._closed = threading.Event()
         self._futures: dict[str, Any] = {}
@@ -72,12 +73,16 @@ class ClusterSite:
                 try:
                     client, closing = self._connect()
                     opened += [client, *closing]
-                    client.register_plugin(plugin(self._load, self._boxes))
+                    for part in (plugin(self._load, self._boxes), worker_plugin(), nanny_plugin()):
+                        client.register_plugin(part)
+                    register(client, self.packages.opened())
                 except (OSError, RuntimeError, ValueError) as error:
-                    _close(opened)
+                    close_all(opened)
                     raise SiteError(f"The site {self.name!r} does not open: {_innermost(error)}") from error
                 client.subscribe_topic(LOST, self._on_lost)
+                client.subscribe_topic(STRUCK, self._on_struck)
                 self._client, self._closing, self._closed = client, closing, threading.Event()
+                self._graphs = 0
                 watch = threading.Thread(
                     target=self._watch, args=(client, self._closed), name=f"daskflow-site-{self.name}", daemon=True
                 )
@@ -91,7 +96,14 @@ class ClusterSite:
         from dask._expr import LLGExpr
         from dask._task_spec import Task, TaskRef, convert_legacy_graph
 
-        client = self.open()
+        # Before it opens, so that nobody sends the workers away meanwhile.
+        with self._lock:
+            self._listeners.update((node.key, listener) for node in nodes)
+        try:
+            client = self.open()
+        except SiteError:
+            self.release([node.key for node in nodes])
+            raise
         topic = self._topic_of(listener)
         graph: dict[Any, Any] = convert_legacy_graph(dict(foreign)) if foreign else {}
         for node in nodes:
@@ -99,17 +111,19 @@ class ClusterSite:
             graph[node.key] = Task(node.key, ride, self._perform, topic, node.package, *references)
         keys = list(kept)
         with self._lock:
-            for node in nodes:
-                self._listeners[node.key] = listener
             # Without a token dask would hash the whole graph to name it.
             expression = LLGExpr(graph, _determ_token=uuid.uuid4().hex)
             self._futures.update(zip(keys, client.get(expression, keys, sync=False), strict=True))
+            self._graphs += 1
+        killed = [node.key for node in nodes if doomed(node.key)]
+        if killed:  # before they were here
+            self.kill(killed)
 
     def _topic_of(self, listener: Listener) -> str:
         with self._lock:
             topic = self._topics.get(listener)
             if topic is None:
-                topic = self._topics[listener] = f"daskflow-{uuid.uuid4().hex}"
+                topic = self._topics[listener] = f"{TOPICS}{uuid.uuid4().hex}"
                 self._client.subscribe_topic(topic, lambda event: listener.performed(event[1]))
             return topic
 
@@ -127,6 +141,14 @@ class ClusterSite:
         if listener is not None:
             listener.lost(key, reason, culprit)
 
+    def _on_struck(self, event: tuple[float, tuple[str, str, str, int]]) -> None:
+        time, (key, job, reason, pid) = event
+        listener = self._listeners.get(key)
+        if listener is not None:
+            failure = Failure("daskflow.errors.WorkerLost", reason, "")
+            lost = Outcome(job, "failed", 0, time, time, pid=pid, failure=failure, reason="worker lost", final=False)
+            listener.performed([pickle.dumps([lost])])
+
     def release(self, keys: Iterable[str]) -> None:
         """Let go of the futures: dask forgets what nobody else needs."""
         with self._lock:
@@ -136,11 +158,68 @@ class ClusterSite:
                 if future is not None:
                     future.release()
 
+    def recall(self, keys: Iterable[str]) -> set[str]:
+        """Take back nodes that have not begun: workers refuse them, and dask forgets them."""
+        asked, client = set(keys), self._client
+        if client is None:
+            return asked
+        try:
+            back = asked - recall_nodes(client, asked)
+        except Exception:  # dask raises whatever it likes when the connection breaks
+            return set()
+        self.release(back)
+        return back
+
+    def kill(self, keys: Iterable[str]) -> set[str]:
+        """Kill nodes with all their processes, if need be with the worker processes that perform them.
+
+        On a site of threads a node in compiled code goes on: it is not among the keys that are returned.
+        """
+        asked = set(keys)
+        with self._lock:
+            client, graphs = self._client, self._graphs
+            condemn(asked)
+            futures = [self._futures.pop(key, None) for key in asked]
+            for key in asked:
+                self._listeners.pop(key, None)
+        if client is None:
+            return asked
+        try:
+            found = client.run_on_scheduler(forget, asked, client.id, graphs)
+            self._adopt(client, found.needed)
+            for key in found.lost:
+                self._on_lost((0.0, (key, DEAD_UPSTREAM, "")))
+            return asked - kill_nodes(client, found.places)
+        except Exception:  # dask raises whatever it likes when the connection breaks
+            return set()
+        finally:
+            for future in futures:
+                if future is not None:
+                    future.release()
+
+    def _adopt(self, client: Any, keys: Sequence[str]) -> None:
+        """Go on wanting nodes that others depended on, until they are released."""
+        from distributed import Future
+
+        futures = {key: Future(key, client) for key in keys}
+        with self._lock:
+            self._futures.update((key, futures.pop(key)) for key in keys if key in self._listeners)
+        for future in futures.values():  # tasks of dask collections serve nodes only
+            future.release()
+
+    def offer(self, package: Package) -> None:
+        """Have all workers, those of later clusters too, import a package from where it is unpacked."""
+        with self._lock:
+            due, client = self.packages.offer(package), self._client
+        # Without the lock: see `close`.
+        if client is not None:
+            register(client, due)
+
     def _watch(self, client: Any, closed: threading.Event) -> None:
         """Tell those who wait when dask will never tell them: it forgot their nodes, or its scheduler is gone."""
         while not closed.wait(WATCH):
             for cluster in self._closing:
-                cluster.loop.add_callback(_mend, cluster)
+                cluster.loop.add_callback(mend, cluster)
             gone = client.status != "running"
             with self._lock:
                 # Futures that were released are cancelled too, but these stand here no more. Those that are "lost"
@@ -175,36 +254,27 @@ class ClusterSite:
         client = self._client
         return str(client.dashboard_link or "") if client is not None else ""
 
+    def rest(self) -> None:
+        """Close, if nothing is to be performed: the workers go. The next node opens the site again."""
+        with self._lock:
+            closing = self._let_go() if not self._listeners else []
+        close_all(closing)
+
     def close(self) -> None:
         """Disconnect, and end the cluster if this site started it."""
         with self._lock:
-            client, self._client = self._client, None
-            closing, self._closing = self._closing, ()
-            self._closed.set()
-            self._futures.clear()
-            self._listeners.clear()
-            self._topics.clear()
+            closing = self._let_go()
         # Without the lock: this waits for dask's thread, which may be telling a listener that wants to release a node.
-        _close([client, *closing] if client is not None else closing)
+        close_all(closing)
 
-
-def _mend(cluster: Any) -> None:
-    """Start workers anew that gave up; a cluster of no workers would wait for ever.
-
-    A nanny restarts a worker that was killed, but not one that was killed while it started.
-    """
-    if cluster.status.name != "running":
-        return
-    for name, worker in list(cluster.workers.items()):
-        if worker.status.name in ("closed", "failed"):
-            del cluster.workers[name]
-    if cluster.worker_spec.keys() - cluster.workers.keys():
-        cluster.scale(len(cluster.worker_spec))
-
-
-def _close(items: Iterable[Any]) -> None:
-    for item in items:
-        item.close()
+    def _let_go(self) -> list[Any]:
+        client, self._client = self._client, None
+        closing, self._closing = self._closing, ()
+        self._closed.set()
+        self._futures.clear()
+        self._listeners.clear()
+        self._topics.clear()
+        return [client, *closing] if client is not None else []
 
 
 def _innermost(error: BaseException) -> str:
@@ -215,89 +285,3 @@ def _innermost(error: BaseException) -> str:
 
 def _executing(dask_scheduler: Any) -> list[str]:
     return [str(task.key) for worker in dask_scheduler.workers.values() for task in worker.executing]
-
-
-def local_cluster(*, workers: int, threads: int, processes: bool, memory: str | int, dashboard: str) -> Connect:
-    """Connects to a `LocalCluster` of its own."""
-
-    def connect() -> tuple[Any, Sequence[Any]]:
-        import dask
-        from distributed import Client, LocalCluster
-
-        # Small results: pushing tasks to the workers beats queueing them on the scheduler by a factor of two.
-        with dask.config.set({"distributed.scheduler.worker-saturation": "inf"}), _leaving_half_open():
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=threads,
-                processes=processes,
-                memory_limit=memory,
-                host="127.0.0.1" if processes else None,
-                dashboard_address=dashboard or None,
-                silence_logs=40,
-            )
-        return Client(cluster, set_as_default=False), [cluster]
-
-    if processes:
-        _keep_main_out_of_workers()
-    return connect
-
-
-@contextmanager
-def _leaving_half_open() -> Iterator[None]:
-    """After Ctrl-C within the block dask does not try, with a traceback, to close at exit what has not begun yet.
-
-    The processes that were started already end with this one.
-    """
-    try:
-        yield
-    except KeyboardInterrupt:
-        from distributed.core import Status
-        from distributed.deploy.spec import SpecCluster
-
-        for cluster in list(SpecCluster._instances):
-            if cluster.status in (Status.created, Status.starting, Status.init):
-                cluster.shutdown_on_close = False
-        raise
-
-
-def running_cluster(address: str) -> Connect:
-    """Connects to the dask scheduler at an address."""
-
-    def connect() -> tuple[Any, Sequence[Any]]:
-        from distributed import Client
-
-        return Client(address, set_as_default=False, timeout=30), []
-
-    return connect
-
-
-def cores() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-# Not imported: it must be executed as the main module.
-_WORKER_MAIN = "daskflow.sites.worker_main"
-
-
-def _keep_main_out_of_workers() -> None:
-    """Worker processes do not execute the user's script again.
-
-    A spawned process imports the main module of its parent, so that a script which calls a flow at its top level
-    would start itself again in each worker. Functions of the main module travel by value: nobody needs it there.
-    What they execute in its place is `worker_main`.
-    """
-    from multiprocessing import spawn
-
-    prepare = spawn.get_preparation_data
-    if prepare.__module__ == __name__:
-        return
-
-    def without_main(name: str) -> dict[str, Any]:
-        data = prepare(name)
-        if name.startswith("Dask Worker"):
-            data.pop("init_main_from_path", None)
-            data["init_main_from_name"] = _WORKER_MAIN
-        return data
-
-    spawn.get_preparation_data = without_main

@@ -10,6 +10,10 @@ Perform = Callable[..., tuple[Any, bytes, bytes]]
 happened, and bytes from which the value can be had again without performing anything."""
 
 
+DEAD_UPSTREAM = "a node that it depends on was killed"
+"""Why a node is lost that depends on a killed one and was not killed with it."""
+
+
 class Node(NamedTuple):
     """One unit of work for a site: one job, or a bundle of tiny ones."""
 
@@ -55,6 +59,35 @@ class Site(Protocol):
     def release(self, keys: Iterable[str]) -> None:
         """Nobody needs these values or nodes any more; what does not run yet will not."""
 
+    def recall(self, keys: Iterable[str]) -> set[str]:
+        """Take nodes back that have not begun: these are never performed; returns their keys.
+
+        Notes
+        -----
+        May take some seconds; to be called without locks. Nobody is told of the nodes.
+        """
+
+    def kill(self, keys: Iterable[str]) -> set[str]:
+        """Kill nodes, with all their processes; the keys of which nothing is alive any more.
+
+        Parameters
+        ----------
+        keys
+            Nodes that were submitted; what does not run yet will not. Their listeners hear nothing of what was being
+            performed; nodes that depend on them, and are not among the keys, are told as lost.
+
+        Returns
+        -------
+        set
+            Of the given keys those of which nothing is alive: killed now, or not being performed. A key that is not
+            among them names a node that cannot be killed here, such as a thread within compiled code.
+
+        Notes
+        -----
+        Blocks until the processes are gone, which may take some seconds; to be called without locks. The values of
+        these nodes are released. Other nodes on a worker that has to be killed are performed anew.
+        """
+
     def leave(self, listener: Listener) -> None:
         """Tell a listener no more."""
 
@@ -63,6 +96,9 @@ class Site(Protocol):
 
     def address(self) -> str:
         """Where people can watch: the address of a dashboard, or nothing."""
+
+    def rest(self) -> None:
+        """Give workers back where nothing is to be performed; the site opens again when something is."""
 
     def close(self) -> None:
         """Stop all work and give everything back. The site may be used again."""

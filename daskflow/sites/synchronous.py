@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from daskflow.sites.site import Listener, Node, Perform
+from daskflow.sites.grip import doomed, gripping, kill_here
+from daskflow.sites.site import DEAD_UPSTREAM, Listener, Node, Perform
 
 
 class SynchronousSite:
@@ -28,6 +29,7 @@ class SynchronousSite:
         self._perform = perform
         self._values: dict[str, Any] = {}
         self._running: tuple[str, ...] = ()
+        self._waiting: set[str] = set()
 
     def submit(
         self, nodes: Sequence[Node], kept: Iterable[str], listener: Listener, foreign: Mapping[str, Any]
@@ -36,26 +38,61 @@ class SynchronousSite:
         values = {**self._values, **_computed(foreign, nodes)}
         users = Counter(key for node in nodes for key in node.upstream)
         keep = set(kept)
+        dead: set[str] = set()
+        self._waiting.update(node.key for node in nodes)
         try:
             for node in nodes:
                 self._running = (node.key,)
-                value, records, _ = self._perform(node.package, *[values[key] for key in node.upstream])
+                if doomed(node.key) or not dead.isdisjoint(node.upstream) or not self._begin(node.key):
+                    self._bury(node, dead, listener)
+                    continue
+                with gripping(node.key, lambda record: listener.performed([record])) as grip:
+                    value, records, _ = self._perform(node.package, *[values[key] for key in node.upstream])
                 users.subtract(node.upstream)
                 for key in node.upstream:
                     if not users[key]:
                         values.pop(key, None)  # else a long graph would have all its values in memory at once
                 if users[node.key]:
                     values[node.key] = value
-                if node.key in keep:
+                if grip.killed:
+                    dead.add(node.key)
+                elif node.key in keep:
                     self._values[node.key] = value
                 listener.performed([records])
         finally:
             self._running = ()
+            self._waiting.difference_update(node.key for node in nodes)
+
+    def _begin(self, key: str) -> bool:
+        """Whether a node was still to be performed, which it is not any more: one thread alone hears so."""
+        try:
+            self._waiting.remove(key)
+        except KeyError:
+            return False
+        return True
+
+    def recall(self, keys: Iterable[str]) -> set[str]:
+        """Take back nodes that have not begun."""
+        return {key for key in keys if self._begin(key)}
+
+    def _bury(self, node: Node, dead: set[str], listener: Listener) -> None:
+        """A node, or one that it depends on, was killed or released before it began."""
+        dead.add(node.key)
+        if not doomed(node.key):
+            listener.lost(node.key, DEAD_UPSTREAM, "")
 
     def release(self, keys: Iterable[str]) -> None:
-        """Forget the values of nodes."""
+        """Forget the values of nodes; those that were not begun are not performed."""
         for key in keys:
             self._values.pop(key, None)
+            self._waiting.discard(key)
+
+    def kill(self, keys: Iterable[str]) -> set[str]:
+        """Kill nodes; one that computes in compiled code in the thread of the driver goes on."""
+        asked = set(keys)
+        alive = kill_here(asked)
+        self.release(asked)
+        return asked - alive
 
     def leave(self, listener: Listener) -> None:
         """Nothing to do: a listener is only told while it submits."""
@@ -67,6 +104,9 @@ class SynchronousSite:
     def address(self) -> str:
         """Nothing: there is no dashboard."""
         return ""
+
+    def rest(self) -> None:
+        """Nothing: there are no workers."""
 
     def close(self) -> None:
         """Forget all values."""

@@ -26,6 +26,10 @@ class Chapter:
     def __init__(self, database: Database) -> None:
         self.database = database
 
+    def below(self, run: str) -> list[str]:
+        """Ids of a run, of those that it started, and so on down."""
+        return [id for (id,) in self.database.rows("tree_ids", run=run)]
+
 
 def as_json(value: Any) -> str:
     """JSON text; what JSON does not know is shown as its text, which is enough for people."""

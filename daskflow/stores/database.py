@@ -125,7 +125,7 @@ class Database:
             finally:
                 self._owner = None
 
-    def rows(self, name: str, **parameters: Any) -> list[Row]:
+    def rows(self, name: str, /, **parameters: Any) -> list[Row]:
         """All rows that the query `name` gives; a list is given for a `{name}` in its text.
 
         Raises
@@ -135,7 +135,7 @@ class Database:
         with self._dialect.guarded(writing=False):
             return self._reader().execute(self._sql(name), self._packed(parameters)).fetchall()
 
-    def write(self, name: str, **parameters: Any) -> None:
+    def write(self, name: str, /, **parameters: Any) -> None:
         """Run the statement `name` in a transaction."""
         with self.transaction(), self._dialect.guarded(writing=True):
             self._connections.writer().execute(self._sql(name), self._packed(parameters))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from daskflow.stores.contexts import Contexts
 from daskflow.stores.dialect import Row
 from daskflow.stores.fingerprints import FileDigests, Fingerprints
 from daskflow.stores.jobs import Jobs
+from daskflow.stores.questions import Questions
 from daskflow.stores.reports import Events, Reports
 from daskflow.stores.results import Results
 from daskflow.stores.runs import Runs
 
 
-class Journal(Runs, Jobs, Results, Fingerprints, FileDigests, Reports, Events):
-    """The durable record of runs, jobs, attempts, results, reports and events.
+class Journal(Runs, Jobs, Results, Fingerprints, FileDigests, Reports, Events, Questions, Contexts):
+    """The durable record of runs, jobs, attempts, results, reports, events, questions and contexts.
 
     Parameters
     ----------
@@ -43,6 +45,7 @@ class Journal(Runs, Jobs, Results, Fingerprints, FileDigests, Reports, Events):
 KINDS: dict[str, Callable[[Journal, Iterable[Row]], None]] = {
     "jobs": Journal.add_jobs,
     "fingerprints": Journal.add_fingerprints,
+    "forgotten": lambda journal, rows: journal.forget(key for (key,) in rows),
     "results": Journal.add_results,
     "attempts": Journal.put_attempts,
     "states": Journal.put_states,

@@ -6,15 +6,15 @@ INSERT INTO schema_version (version, applied) VALUES (:version, :applied);
 
 -- add_run: Record a new run.
 INSERT INTO runs (id, flow, target, arguments, state, site, created, started, stopped, heartbeat,
-                  host, pid, error, payload)
+                  host, pid, error, payload, parent, ordinal)
 VALUES (:id, :flow, :target, :arguments, :state, :site, :created, :started, :stopped, :heartbeat,
-        :host, :pid, :error, :payload);
+        :host, :pid, :error, :payload, :parent, :ordinal);
 
 -- save_run: Write all fields of a run anew.
 UPDATE runs
 SET flow = :flow, target = :target, arguments = :arguments, state = :state, site = :site,
     created = :created, started = :started, stopped = :stopped, heartbeat = :heartbeat,
-    host = :host, pid = :pid, error = :error, payload = :payload
+    host = :host, pid = :pid, error = :error, payload = :payload, parent = :parent, ordinal = :ordinal
 WHERE id = :id;
 
 -- heartbeat: Say that the driver of a run lives.
@@ -22,7 +22,7 @@ UPDATE runs SET heartbeat = :time WHERE id = :id;
 
 -- run: One run by its full id.
 SELECT id, flow, target, arguments, state, site, created, started, stopped, heartbeat,
-       host, pid, error, payload
+       host, pid, error, payload, parent, ordinal
 FROM runs WHERE id = :id;
 
 -- run_ids_like: Ids of runs that begin or end like this, newest first.
@@ -30,11 +30,47 @@ SELECT id FROM runs
 WHERE id LIKE :prefix ESCAPE '\' OR id LIKE :suffix ESCAPE '\'
 ORDER BY created DESC, id DESC;
 
--- runs: Runs, newest first; of one flow unless that is empty.
+-- runs: Runs, newest first; of one flow unless that is empty, only those at the top of their tree if `top` is 1.
 SELECT id, flow, target, arguments, state, site, created, started, stopped, heartbeat,
-       host, pid, error, payload
-FROM runs WHERE :flow IN ('', flow)
+       host, pid, error, payload, parent, ordinal
+FROM runs WHERE :flow IN ('', flow) AND (:top = 0 OR parent = '')
 ORDER BY created DESC, id DESC LIMIT :limit;
+
+-- children: The runs that a run started.
+SELECT id, flow, target, arguments, state, site, created, started, stopped, heartbeat,
+       host, pid, error, payload, parent, ordinal
+FROM runs WHERE parent = :run ORDER BY ordinal, created, id;
+
+-- child: One of the runs that a run started.
+SELECT id, flow, target, arguments, state, site, created, started, stopped, heartbeat,
+       host, pid, error, payload, parent, ordinal
+FROM runs WHERE parent = :run AND ordinal = :ordinal AND flow = :flow ORDER BY created LIMIT 1;
+
+-- trees: These runs, those that they started, and so on down.
+WITH RECURSIVE tree (id) AS (
+    SELECT r.id FROM {runs} top CROSS JOIN runs r WHERE r.id = top.value
+    UNION
+    SELECT r.id FROM tree CROSS JOIN runs r WHERE r.parent = tree.id
+)
+SELECT r.id, r.flow, r.target, r.arguments, r.state, r.site, r.created, r.started, r.stopped, r.heartbeat,
+       r.host, r.pid, r.error, r.payload, r.parent, r.ordinal
+FROM tree CROSS JOIN runs r WHERE r.id = tree.id ORDER BY r.created, r.ordinal, r.id;
+
+-- tree_ids: The ids of a run, of those that it started, and so on down.
+WITH RECURSIVE tree (id) AS (
+    SELECT id FROM runs WHERE id = :run
+    UNION
+    SELECT r.id FROM tree CROSS JOIN runs r WHERE r.parent = tree.id
+)
+SELECT id FROM tree;
+
+-- line: A run, the one that started it, and so on up; the top of the tree last.
+WITH RECURSIVE line (id, parent, height) AS (
+    SELECT id, parent, 0 FROM runs WHERE id = :run
+    UNION ALL
+    SELECT r.id, r.parent, line.height + 1 FROM line CROSS JOIN runs r WHERE r.id = line.parent
+)
+SELECT id FROM line ORDER BY height;
 
 -- add_jobs: Record jobs; one that the run has already takes the new state.
 INSERT INTO jobs (run, number, key, task, fingerprint, recipe, upstream, site, state, reason)
@@ -153,19 +189,23 @@ ON CONFLICT (key, ordinal) DO UPDATE SET
     kind = excluded.kind, title = excluded.title, data = excluded.data,
     content = excluded.content, task = excluded.task, time = excluded.time;
 
--- reports: The reports of a run's jobs, each once.
+-- reports: The reports of a run's jobs, each once; then those that the body of its flow made in its latest execution.
 SELECT r.key, r.ordinal, r.kind, r.title, r.data, r.content, r.task, r.time
-FROM (SELECT key, MIN(number) AS number FROM jobs WHERE run = :run GROUP BY key) j
-JOIN reports r ON r.key = j.key
+FROM (
+    SELECT key, MIN(number) AS number, 0.0 AS since FROM jobs WHERE run = :run GROUP BY key
+    UNION ALL
+    SELECT id, 2147483647, COALESCE(started, 0.0) FROM runs WHERE id = :run
+) j
+JOIN reports r ON r.key = j.key AND r.time >= j.since
 ORDER BY j.number, r.ordinal;
 
 -- add_events: Record events.
 INSERT INTO events (run, kind, time, key, data) VALUES (:run, :kind, :time, :key, :data);
 
--- events: Events of a run whose kind is like this, later than a time and after an ordinal.
+-- events: Events of these runs whose kind is like this, later than a time and after an ordinal.
 SELECT ordinal, run, kind, time, key, data
 FROM events
-WHERE run = :run AND ordinal > :ordinal AND time > :time AND kind LIKE :kind ESCAPE '\'
+WHERE run IN {runs} AND ordinal > :ordinal AND time > :time AND kind LIKE :kind ESCAPE '\'
 ORDER BY ordinal;
 
 -- add_file_digests: Record the digests of files; a file has one.
@@ -177,3 +217,80 @@ ON CONFLICT (path) DO UPDATE SET
 
 -- file_digests: What is recorded of these files.
 SELECT path, inode, size, mtime_ns, digest FROM file_digests WHERE path IN {paths};
+
+-- add_question: Record a question; one that is there already stays.
+INSERT INTO questions (id, run, key, prompt, form, preset, created, deadline, state, answer, note,
+                       answered, accepted, who)
+VALUES (:id, :run, :key, :prompt, :form, :preset, :created, :deadline, :state, :answer, :note,
+        :answered, :accepted, :who)
+ON CONFLICT (id) DO NOTHING;
+
+-- save_question: Write anew what may change of a question.
+UPDATE questions
+SET prompt = :prompt, form = :form, preset = :preset, deadline = :deadline, state = :state,
+    answer = :answer, note = :note, answered = :answered, accepted = :accepted, who = :who
+WHERE id = :id;
+
+-- question: One question by its full id.
+SELECT id, run, key, prompt, form, preset, created, deadline, state, answer, note, answered, accepted, who
+FROM questions WHERE id = :id;
+
+-- question_ids_like: Ids of questions that begin like this.
+SELECT id FROM questions WHERE id LIKE :prefix ESCAPE '\' ORDER BY created, id;
+
+-- questions: The questions of these runs, in the order in which they were asked; of one state unless that is empty.
+SELECT id, run, key, prompt, form, preset, created, deadline, state, answer, note, answered, accepted, who
+FROM questions WHERE run IN {runs} AND :state IN ('', state) ORDER BY created, id;
+
+-- open_questions: The open questions of all runs, in the order in which they were asked.
+SELECT id, run, key, prompt, form, preset, created, deadline, state, answer, note, answered, accepted, who
+FROM questions WHERE state = 'open' ORDER BY created, id;
+
+-- all_questions: The questions of all runs, in the order in which they were asked.
+SELECT id, run, key, prompt, form, preset, created, deadline, state, answer, note, answered, accepted, who
+FROM questions ORDER BY created, id;
+
+-- add_context: Record a change of a value.
+INSERT INTO context (run, name, stage, version, epoch, turn, time, content, digest, format, size, value, inline)
+VALUES (:run, :name, :stage, :version, :epoch, :turn, :time, :content, :digest, :format, :size, :value, :inline);
+
+-- context_again: Note that an execution made a change that an earlier one had made.
+UPDATE context SET epoch = :epoch, turn = :turn
+WHERE run = :run AND name = :name AND stage = :stage AND version = :version;
+
+-- context_versions: The version of a value in one execution, in all of them, and the first one later than the former that is equal to a new one.
+SELECT COALESCE(MAX(CASE WHEN epoch = :epoch THEN version END), 0),
+       COALESCE(MAX(version), 0),
+       (SELECT MIN(later.version) FROM context later
+        WHERE later.run = :run AND later.name = :name AND later.stage = :stage AND later.content = :content
+              AND later.version > (SELECT COALESCE(MAX(now.version), 0) FROM context now
+                                   WHERE now.run = :run AND now.name = :name AND now.stage = :stage
+                                         AND now.epoch = :epoch))
+FROM context WHERE run = :run AND name = :name AND stage = :stage;
+
+-- context_turn: The latest turn of a run.
+SELECT COALESCE(MAX(turn), 0) FROM context WHERE run = :run;
+
+-- context_history: The changes of a value in order, as one execution saw them; of all executions, of all stages if these are 1.
+SELECT run, name, stage, version, epoch, turn, time, content, digest, format, size, value, inline
+FROM context
+WHERE run = :run AND name = :name AND (:every_stage = 1 OR stage = :stage) AND (:every_epoch = 1 OR epoch = :epoch)
+ORDER BY turn;
+
+-- context_latest: The latest change of a value in one execution; in one stage, or in any if `every_stage` is 1.
+SELECT run, name, stage, version, epoch, turn, time, content, digest, format, size, value, inline
+FROM context
+WHERE run = :run AND name = :name AND (:every_stage = 1 OR stage = :stage) AND epoch = :epoch
+ORDER BY turn DESC LIMIT 1;
+
+-- context_now: The latest change of each value in each stage in one execution, in order.
+SELECT c.run, c.name, c.stage, c.version, c.epoch, c.turn, c.time, c.content, c.digest, c.format, c.size, c.value, c.inline
+FROM context c
+JOIN (SELECT MAX(turn) AS turn FROM context WHERE run = :run AND epoch = :epoch GROUP BY name, stage) latest
+  ON latest.turn = c.turn
+WHERE c.run = :run
+ORDER BY c.turn;
+
+-- context_places: The names and stages of the values of one execution, in the order of their first changes.
+SELECT name, stage, MIN(turn) AS earliest
+FROM context WHERE run = :run AND epoch = :epoch GROUP BY name, stage ORDER BY earliest;

@@ -44,7 +44,7 @@ class Events(Chapter):
         """
         self.database.many("add_events", [(*row[:4], as_json(row[4])) for row in rows])
 
-    def events(self, run: str, pattern: str = "*", after: float = 0) -> list[EventRecord]:
+    def events(self, run: str, pattern: str = "*", after: float = 0, *, tree: bool = False) -> list[EventRecord]:
         """The events of a run as they were recorded.
 
         Parameters
@@ -53,15 +53,18 @@ class Events(Chapter):
             What the dotted kind must match, as in a shell: `job.*`.
         after
             Only later ones; seconds since the epoch [s].
+        tree
+            With those of the runs that it started, and so on down.
         """
-        return [event for _, event in self._events(run, pattern, ordinal=0, time=after or -1.0)]
+        runs = self.below(run) if tree else [run]
+        return [event for _, event in self._events(runs, pattern, ordinal=0, time=after or -1.0)]
 
     def events_since(self, run: str, ordinal: int = 0, pattern: str = "*") -> list[tuple[int, EventRecord]]:
         """The events recorded after the one with this ordinal, each with its own; misses and repeats none."""
-        return self._events(run, pattern, ordinal=ordinal, time=-1.0)
+        return self._events([run], pattern, ordinal=ordinal, time=-1.0)
 
-    def _events(self, run: str, pattern: str, *, ordinal: int, time: float) -> list[tuple[int, EventRecord]]:
-        rows = self.database.rows("events", run=run, ordinal=ordinal, time=time, kind=_wider(pattern))
+    def _events(self, runs: list[str], pattern: str, *, ordinal: int, time: float) -> list[tuple[int, EventRecord]]:
+        rows = self.database.rows("events", runs=runs, ordinal=ordinal, time=time, kind=_wider(pattern))
         return [(row[0], _event(row)) for row in rows if fnmatchcase(row[2], pattern)]
 
 

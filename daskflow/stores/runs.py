@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from typing import Any
 
-from daskflow.errors import NotFound
+from daskflow.errors import NotFound, RunBusy
 from daskflow.model.records import RunRecord
 from daskflow.model.states import RunState
 from daskflow.stores.chapter import Chapter, as_json, few, like
@@ -15,7 +16,7 @@ from daskflow.stores.liveness import is_gone
 
 _FIELDS = (
     "id", "flow", "target", "arguments", "state", "site", "created", "started", "stopped", "heartbeat",
-    "host", "pid", "error", "payload",
+    "host", "pid", "error", "payload", "parent", "ordinal",
 )  # fmt: skip
 
 
@@ -52,6 +53,40 @@ class Runs(Chapter):
             self.database.write("save_run", **_columns(record))
         return record
 
+    def claim_run(self, id: str, *, time: float, host: str, pid: int, idle: bool = False) -> RunRecord:
+        """Go on with a run as its driver; of several processes that try at once, one does.
+
+        Parameters
+        ----------
+        time
+            Seconds since the epoch [s].
+        host, pid
+            The process that is to perform it.
+        idle
+            Whether it is known that this very process does not perform it already.
+
+        Raises
+        ------
+        NotFound
+        RunBusy
+            Its driver lives.
+        """
+        with self.database.transaction():
+            stored = self.database.rows("run", id=id)
+            before = _record(stored[0]) if stored else None
+            if (
+                before is not None
+                and _is_busy(before, time)
+                and not (idle and (before.host, before.pid) == (host, pid))
+            ):
+                raise RunBusy(
+                    f"The run {id} goes on already, in process {before.pid} on {before.host}. Watch it with "
+                    f"`daskflow show {id}`, or stop it with `daskflow cancel {id}`."
+                )
+            return self.update_run(
+                id, state=RunState.running, started=time, heartbeat=time, stopped=None, error="", host=host, pid=pid
+            )
+
     def heartbeat(self, id: str, time: float) -> None:
         """Say that the driver of a run lives."""
         self.database.write("heartbeat", id=id, time=time)
@@ -62,7 +97,7 @@ class Runs(Chapter):
         Parameters
         ----------
         ident
-            Its full id, what its id alone begins or ends with, or `last`.
+            Its full id, what its id alone begins or ends with, or `last`: the newest that no other run started.
 
         Raises
         ------
@@ -73,16 +108,40 @@ class Runs(Chapter):
         if stored:
             return _seen(_record(stored[0]))
         if ident == "last":
-            newest = self.runs(limit=1)
+            newest = self.runs(limit=1, top=True)
             if not newest:
                 raise NotFound(f"No run is recorded in {self.database.place} yet.")
             return newest[0]
         return self.run(self._only_id(ident))
 
-    def runs(self, limit: int = 50, flow: str | None = None) -> list[RunRecord]:
-        """The newest runs, newest first; of one flow if it is named."""
-        stored = self.database.rows("runs", limit=limit, flow=flow or "")
-        return [_seen(_record(row)) for row in stored]
+    def runs(self, limit: int = 50, flow: str | None = None, *, top: bool = False) -> list[RunRecord]:
+        """The newest runs, newest first; of one flow if it is named, without those that runs started if `top`."""
+        return [_seen(_record(row)) for row in self.database.rows("runs", limit=limit, flow=flow or "", top=int(top))]
+
+    def children(self, run: str) -> list[RunRecord]:
+        """The runs that the flow of a run started, in the order of the calls."""
+        return [_seen(_record(row)) for row in self.database.rows("children", run=run)]
+
+    def child(self, parent: str, flow: str, ordinal: int) -> RunRecord | None:
+        """The run of this flow that a flow started at this place among its calls; None where it has not yet."""
+        rows = self.database.rows("child", run=parent, flow=flow, ordinal=ordinal)
+        return _seen(_record(rows[0])) if rows else None
+
+    def trees(self, runs: Iterable[str]) -> list[RunRecord]:
+        """These runs and all below them, oldest first; a run never stands before its parent."""
+        return [_seen(_record(row)) for row in self.database.rows("trees", runs=list(runs))]
+
+    def root(self, run: str) -> str:
+        """Id of the run at the top of the tree to which a run belongs.
+
+        Raises
+        ------
+        NotFound
+        """
+        line = self.database.rows("line", run=run)
+        if not line:
+            raise NotFound(f"No run {run} is recorded in {self.database.place}.")
+        return str(line[-1][0])
 
     def _only_id(self, ident: str) -> str:
         part = like(ident)
@@ -105,6 +164,10 @@ def _record(row: Row) -> RunRecord:
 def _columns(record: RunRecord) -> dict[str, Any]:
     columns = dict(record)
     return columns | {"arguments": as_json(record.arguments), "state": record.state.value}
+
+
+def _is_busy(record: RunRecord, now: float) -> bool:
+    return record.state in (RunState.running, RunState.paused) and bool(record.host) and not is_gone(record, now)
 
 
 def _seen(record: RunRecord) -> RunRecord:

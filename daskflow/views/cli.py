@@ -8,9 +8,17 @@ from typing import Annotated
 import typer
 
 from daskflow.errors import DaskflowError, StoreError, UsageError
+from daskflow.views.asking import answer_command, questions_command
 from daskflow.views.looking import logs_command, report_command, runs_command, show_command, why_command
 from daskflow.views.running import FAILED, INTERRUPTED, USAGE
-from daskflow.views.starting import cancel_command, demo_command, plan_command, resume_command, run_command
+from daskflow.views.starting import (
+    cancel_command,
+    demo_command,
+    pause_command,
+    plan_command,
+    resume_command,
+    run_command,
+)
 from daskflow.views.terminal import say
 
 _KILLED_BY_CTRL_C = 130
@@ -30,7 +38,10 @@ app.command("why")(why_command)
 app.command("runs")(runs_command)
 app.command("show")(show_command)
 app.command("logs")(logs_command)
+app.command("questions")(questions_command)
+app.command("answer")(answer_command)
 app.command("cancel")(cancel_command)
+app.command("pause")(pause_command)
 app.command("resume")(resume_command)
 app.command("report")(report_command)
 app.command("demo")(demo_command)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, NamedTuple
 
-from daskflow.execution.drawing import COLOURS
-from daskflow.execution.summary import Summary
+from daskflow.execution.insight.drawing import COLOURS
+from daskflow.execution.insight.summary import Summary
 from daskflow.model.records import AttemptRecord, JobRecord
 from daskflow.model.states import JobState
 from daskflow.views.units import duration, size

@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from daskflow.execution.project import Project
-from daskflow.execution.recorded import logs
-from daskflow.execution.summary import Summary, summarize
-from daskflow.execution.why import Step, trace
-from daskflow.model.records import EventRecord, JobRecord, RunRecord
-from daskflow.settings import open_project
-from daskflow.views.options import ConfigOption, JsonOption, RunArgument, configured
+from daskflow.execution.insight.recorded import in_trees, logs, with_trees
+from daskflow.execution.insight.summary import Summary, summarize
+from daskflow.execution.insight.why import Step, trace
+from daskflow.model.records import EventRecord, JobRecord, QuestionRecord, RunRecord
+from daskflow.model.states import JobState
+from daskflow.views.options import ConfigOption, JsonOption, RunArgument, reading
 from daskflow.views.report import write_report
 from daskflow.views.running import show_metrics
-from daskflow.views.terminal import counts_rows, run_fields, say, show_json, show_table
+from daskflow.views.terminal import asks, counts_rows, run_fields, say, show_json, show_table
 from daskflow.views.units import duration, moment, size
 
-_FAILED, _EVENTS, _TITLES = 20, 20, 30
+_FAILED, _SKIPPED, _EVENTS, _TITLES = 20, 10, 20, 30
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="A number, a key or how it begins, or a task's name.")]
-
-
-@contextmanager
-def _reading(config: Path | None) -> Iterator[Project]:
-    project = open_project(configured(config), readonly=True)
-    try:
-        yield project
-    finally:
-        project.close()
 
 
 def runs_command(
@@ -41,14 +30,21 @@ def runs_command(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the runs, newest first."""
-    with _reading(config) as project:
-        found = project.journal.runs(limit, flow)
+    """List the runs, newest first, each with those that it started below it."""
+    with reading(config) as project:
+        # Among the runs of one flow the tree would have gaps.
+        found = (
+            in_trees(project.journal, limit) if flow is None else [(0, r) for r in project.journal.runs(limit, flow)]
+        )
     if as_json:
-        show_json([run_fields(record) for record in found])
+        show_json([run_fields(record) for _, record in found])
         return
-    rows = [[r.id, r.flow, str(r.state), moment(r.created), duration(_took(r)), _told(r.arguments)] for r in found]
+    rows = [["  " * depth + r.id, *_about(r), _told(r.arguments)] for depth, r in found]
     show_table(["run", "flow", "state", "created", "took", "arguments"], rows)
+
+
+def _about(record: RunRecord) -> list[str]:
+    return [record.flow, str(record.state), moment(record.created), duration(_took(record))]
 
 
 def _took(record: RunRecord) -> float | None:
@@ -69,21 +65,23 @@ def show_command(
     as_json: JsonOption = False,
 ) -> None:
     """Show a run: its jobs, failures, reports and events."""
-    with _reading(config) as project:
+    with reading(config) as project:
         found = summarize(project.journal, run)
-        happened = project.journal.events(found.run.id, events or "*")
+        happened = project.journal.events(found.run.id, events or "*", tree=True)
+        below = with_trees(project.journal, [found.run])[1:]
+        asked = project.journal.questions(found.run.id, tree=True)
     jobs = [job for job in found.jobs if state in (None, str(job.state)) and task in (None, job.task)]
     if as_json:
-        show_json(_summary_fields(found, jobs, happened))
+        show_json(_summary_fields(found, jobs, happened) | {"runs": [run_fields(r) for _, r in below]})
     elif state or task:
         show_table(
             ["number", "task", "key", "state", "site", "reason"],
             [[job.number, job.task, job.key, str(job.state), job.site, job.reason] for job in jobs],
         )
     elif events:
-        _show_events(happened)
+        _show_events(happened, found.run.id)
     else:
-        _show_summary(found)
+        _show_summary(found, below, asked)
 
 
 def _summary_fields(found: Summary, jobs: list[JobRecord], events: list[EventRecord]) -> dict[str, Any]:
@@ -96,11 +94,11 @@ def _summary_fields(found: Summary, jobs: list[JobRecord], events: list[EventRec
         "jobs": [job.model_dump(exclude={"run"}) for job in jobs],
         "failures": [{"number": f.job.number, "key": f.job.key, "error": f.error} for f in found.failures],
         "reports": [report.model_dump(exclude={"content"}) for report in found.reports],
-        "events": [event.model_dump(exclude={"run"}) for event in events],
+        "events": [event.model_dump() for event in events],
     }
 
 
-def _show_summary(found: Summary) -> None:
+def _show_summary(found: Summary, below: list[tuple[int, RunRecord]], asked: list[QuestionRecord]) -> None:
     run = found.run
     say(f"{run.flow}  {run.id}  {run.state}", style="bold")
     say(f"arguments: {_told(run.arguments) or 'none'}", f"target:    {run.target or 'not known'}")
@@ -108,10 +106,15 @@ def _show_summary(found: Summary) -> None:
     say(f"took:      {duration(found.seconds)}; CPU {duration(found.cpu)}, peak memory {size(found.memory)}")
     if found.jobs:
         show_table(*counts_rows(found.counts))
+    if below:
+        rows = [["  " * (depth - 1) + record.id, *_about(record)] for depth, record in below]
+        show_table(["run", "flow", "state", "created", "took"], rows)
+    say(*[asks(question) for question in asked], style="yellow")
     for failed in found.failures[:_FAILED]:
         say(f"{failed.job.number} {failed.job.key} failed: {failed.error}", style="red")
     if len(found.failures) > _FAILED:
         say(f"and {len(found.failures) - _FAILED} more: daskflow show {run.id} --state failed")
+    _show_skipped(found)
     if run.error and not found.failures:
         say(run.error, style="red")
     show_metrics([report for report in found.reports if report.kind == "metric"])
@@ -119,14 +122,24 @@ def _show_summary(found: Summary) -> None:
     if titles:
         say(*titles[:_TITLES], *["..."] * (len(titles) > _TITLES))
         say(f"See them: daskflow report {run.id}")
-    _show_events(found.events[-_EVENTS:])
+    _show_events(found.events[-_EVENTS:], run.id)
 
 
-def _show_events(events: list[EventRecord]) -> None:
+def _show_skipped(found: Summary) -> None:
+    """Tell why jobs were skipped; many have the same reason."""
+    skipped = Counter((job.task, job.reason) for job in found.jobs if job.state is JobState.skipped)
+    for (task, reason), count in skipped.most_common(_SKIPPED):
+        say(f"{f'{count} jobs of ' if count > 1 else ''}{task} skipped: {reason}", style="yellow")
+    if len(skipped) > _SKIPPED:
+        say(f"and others: daskflow show {found.run.id} --state skipped")
+
+
+def _show_events(events: list[EventRecord], run: str) -> None:
     if events:
+        several = any(event.run != run for event in events)
         show_table(
-            ["time", "event", "job", "data"],
-            [[moment(event.time), event.kind, event.key, _told(event.data)] for event in events],
+            [*["run"] * several, "time", "event", "job", "data"],
+            [[*[e.run] * several, moment(e.time), e.kind, e.key, _told(e.data)] for e in events],
         )
 
 
@@ -137,12 +150,14 @@ def logs_command(
     as_json: JsonOption = False,
 ) -> None:
     """Print what the jobs of a run printed and logged, and the tracebacks of those that failed."""
-    with _reading(config) as project:
+    with reading(config) as project:
         record = project.journal.run(run)
-        found = logs(project, record.id, job)
+        found = list(logs(project, record.id, job))
         if as_json:
             show_json([{**log._asdict(), "job": log.job, "attempts": log.attempts} for log in found])
             return
+        if not found:
+            say(f"No job of the run {record.id} printed or logged anything.")
         for log in found:
             say(f"{log.job.number} {log.job.key} {log.job.state}", style="bold")
             say(log.text.rstrip("\n") or "(nothing printed or logged)")
@@ -150,7 +165,7 @@ def logs_command(
 
 def why_command(run: RunArgument, job: JobArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Tell why a job ran: what changed since it was last known, down to the root of it."""
-    with _reading(config) as project:
+    with reading(config) as project:
         record = project.journal.run(run)
         steps = trace(project.journal, project.journal.job(record.id, job))
     if as_json:
@@ -181,7 +196,7 @@ def report_command(
     config: ConfigOption = None,
 ) -> None:
     """Write the report of a run: one HTML file that needs nothing else."""
-    with _reading(config) as project:
+    with reading(config) as project:
         record = project.journal.run(run)
         path = write_report(project, record.id, output or Path(f"daskflow-{record.id}.html"))
     say(str(path))

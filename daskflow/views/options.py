@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from daskflow.settings import Settings, load
+from daskflow.execution.project import Project
+from daskflow.settings import Settings, load, open_project
 
 TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help="path/to/file.py:flow or package.module:flow")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="An id, how only one id begins or ends, or `last`.")]
@@ -17,6 +20,16 @@ SetOption = Annotated[
 SiteOption = Annotated[str | None, typer.Option("--site", help="Where jobs run that name no site.")]
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Read this instead of daskflow.yaml.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@contextmanager
+def reading(config: Path | None) -> Iterator[Project]:
+    """The project of a command that looks, and makes and changes nothing."""
+    project = open_project(configured(config), readonly=True)
+    try:
+        yield project
+    finally:
+        project.close()
 
 
 def configured(config: Path | None, site: str | None = None) -> Settings:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from daskflow.execution.drawing import COLOURS, MOST_JOBS, Drawing
+from daskflow.execution.insight.drawing import COLOURS, MOST_JOBS, Drawing
+from daskflow.execution.insight.summary import Failed, Summary, summarize
 from daskflow.execution.project import Project
-from daskflow.execution.summary import Failed, Summary, summarize
 from daskflow.model.records import JobRecord, ReportRecord
 from daskflow.views import units
 from daskflow.views.gantt import gantt

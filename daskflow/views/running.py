@@ -10,12 +10,12 @@ from types import FrameType
 from typing import Any
 
 from daskflow.errors import DaskflowError, JobCancelled, RunInterrupted, StoreError, UsageError
-from daskflow.execution.failures import describe
 from daskflow.execution.launcher import Order
 from daskflow.execution.run import Run
+from daskflow.execution.worker.failures import describe
 from daskflow.model.records import ReportRecord
 from daskflow.model.states import RunState
-from daskflow.views.progress import Progress, summed
+from daskflow.views.progress import Progress, counted, summed
 from daskflow.views.terminal import say, show_json, show_table, stdout_kept_clean
 from daskflow.views.units import duration, number, shortened
 
@@ -37,7 +37,7 @@ def see_through(
     order
         What is said of it; who watches is added.
     quiet
-        No progress is shown.
+        No progress is shown, but what the run asks.
     as_json
         Nothing is shown but JSON at the end.
     brief
@@ -48,7 +48,7 @@ def see_through(
     tuple
         The run and the exit code.
     """
-    progress = Progress(quiet=quiet or as_json)
+    progress = Progress(quiet=quiet or as_json, error=as_json)
 
     def begin(run: Run) -> None:
         say(f"Run {run.id}", error=as_json)
@@ -142,7 +142,7 @@ def _tell(run: Run, seconds: float, *, brief: bool) -> None:
         if run.state is RunState.failed:
             say(f"See more: daskflow show {run.id}, daskflow logs {run.id} JOB, daskflow report {run.id}", error=True)
         return
-    total = summed(run.counts())
+    total = summed(counted(run))
     say(f"Run {run.id} succeeded in {duration(seconds)}: {sum(total.values())} jobs, {total['cached']} cached.")
     if brief:
         return

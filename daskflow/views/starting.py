@@ -1,4 +1,4 @@
-"""The commands that run something: `run`, `resume`, `plan`, `demo`, and `cancel`, which stops it."""
+"""The commands that run something: `run`, `resume`, `plan`, `demo`; and `cancel` and `pause`, which stop it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from daskflow.execution.insight.preview import Preview
+from daskflow.execution.insight.recorded import await_end, cancel, continuation, pause, unpause
 from daskflow.execution.launcher import Order
-from daskflow.execution.preview import Preview
-from daskflow.execution.recorded import await_end, cancel, continuation
 from daskflow.execution.run import Run
 from daskflow.execution.target import load_flow, read_arguments
+from daskflow.model.records import RunRecord
 from daskflow.model.states import JobState
 from daskflow.settings import choose, launcher, open_project
 from daskflow.views.options import (
@@ -25,7 +26,7 @@ from daskflow.views.options import (
 )
 from daskflow.views.report import write_report
 from daskflow.views.running import DONE, see_through
-from daskflow.views.terminal import say, show_json, show_table, stdout_kept_clean
+from daskflow.views.terminal import run_fields, say, show_json, show_table, stdout_kept_clean
 from daskflow.views.units import duration, number
 
 _DEMO = "daskflow.examples.imaging:pipeline"
@@ -72,8 +73,12 @@ def _is_plain(site: str) -> bool:
 
 
 def resume_command(run: RunArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Go on with a run that was interrupted, cancelled or failed; what it finished is not done again."""
+    """Go on with a run that was paused, interrupted, cancelled or failed; what it finished is not done again."""
     choose(configured(config))
+    going = unpause(launcher.project().journal, run)
+    if going is not None:
+        _tell(going, f"Run {going.id} goes on in process {going.pid} on {going.host}.", as_json=as_json)
+        return
     with stdout_kept_clean(when=as_json):
         record, (flow, _), arguments = continuation(launcher.project().journal, run)
     _, code = see_through(
@@ -85,8 +90,25 @@ def resume_command(run: RunArgument, config: ConfigOption = None, as_json: JsonO
     raise typer.Exit(code)
 
 
+def _tell(record: RunRecord, text: str, *, as_json: bool) -> None:
+    if as_json:
+        show_json(run_fields(record))
+    else:
+        say(text)
+
+
+def pause_command(run: RunArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Let a run start no further jobs; those that run go on to their ends."""
+    project = open_project(configured(config))
+    try:
+        record = pause(project.journal, run)
+    finally:
+        project.close()
+    _tell(record, f"Run {record.id} is paused. Let it go on: daskflow resume {record.id}", as_json=as_json)
+
+
 def cancel_command(run: RunArgument, config: ConfigOption = None) -> None:
-    """Stop a run that another process performs."""
+    """Stop a run that another process performs, and those that it started."""
     project = open_project(configured(config))
     try:
         record = cancel(project.journal, run)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from daskflow.model.records import RunRecord
+from daskflow.execution.asking.forms import takes
+from daskflow.model.records import QuestionRecord, RunRecord
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,6 +88,14 @@ def _plain(value: Any) -> Any:
 def run_fields(record: RunRecord) -> dict[str, Any]:
     """A run as JSON shows it: without the pickled arguments."""
     return record.model_dump(exclude={"payload"})
+
+
+def asks(question: QuestionRecord) -> str:
+    """One line that tells what a run asks, and how it is answered."""
+    how = f" VALUE, that is {takes(question.form)}" if question.form else ""
+    default = f"; without VALUE: {question.preset}" if question.preset else ""
+    refused = f"; refused: {question.note}" if question.note else ""
+    return f"asks: {question.prompt} Answer: daskflow answer {question.id}{how}{default}{refused}"
 
 
 def counts_rows(counts: Mapping[str, Mapping[str, int]]) -> tuple[list[str], list[list[Any]]]:

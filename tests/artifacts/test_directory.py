@@ -150,7 +150,8 @@ def test_full_filesystem_met_by_a_library(full: Path, chunks: int | None) -> Non
 def test_more_objects_than_descriptors(tmp_path: Path) -> None:
     Directory(tmp_path).write(DIGEST, [DATA[: 1 << 20]])
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+    highest = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 50, hard))
     try:
         read = [Directory(tmp_path).read(DIGEST) for _ in range(150)]
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import threading
@@ -197,3 +198,14 @@ def damage(store: ObjectStore, digest: str, data: bytes) -> None:
     assert path is not None
     path.chmod(0o644)
     path.write_bytes(data)
+
+
+def test_a_directory_beside_the_objects(tmp_path: Path) -> None:
+    made = ObjectStore(tmp_path / "store").folder("extra")
+    assert made == tmp_path / "store" / "extra"
+    assert made.is_dir()
+
+
+def test_a_full_disk_says_what_to_do_where_files_are_written(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="Free some space"), ObjectStore(tmp_path).written():
+        raise OSError(errno.ENOSPC, "no space")

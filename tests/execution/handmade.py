@@ -52,6 +52,7 @@ class PaperSite:
         self.bundles = bundles
         self.submitted: list[Node] = []
         self.released: list[str] = []
+        self.killed: list[str] = []
         self.listeners: list[Listener] = []
         self.executing: list[str] = []
 
@@ -64,6 +65,13 @@ class PaperSite:
     def release(self, keys: Iterable[str]) -> None:
         self.released.extend(keys)
 
+    def recall(self, keys: Iterable[str]) -> set[str]:
+        return set(keys)
+
+    def kill(self, keys: Iterable[str]) -> set[str]:
+        self.killed.extend(keys)
+        return set(keys)
+
     def leave(self, listener: Listener) -> None:
         if listener in self.listeners:
             self.listeners.remove(listener)
@@ -73,5 +81,7 @@ class PaperSite:
 
     def address(self) -> str:
         return ""
+
+    def rest(self) -> None: ...
 
     def close(self) -> None: ...

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from daskflow.execution.book import Book
+from daskflow.execution.notices.events import EventHub
 from daskflow.execution.plan import Prior
 from daskflow.graph.job import Job
 from daskflow.model.outcome import Failure, LogSlice, Outcome, ReportItem
-from daskflow.model.records import RunRecord
+from daskflow.model.records import EventRecord, RunRecord
 from daskflow.model.states import JobState
 from daskflow.stores import Database, Journal, JournalWriter
 from tests.execution.handmade import ended, job, stored
@@ -25,13 +26,15 @@ class Shelf:
         self.journal = Journal(Database(str(directory / "journal.db")))
         self.journal.add_run(RunRecord(id="a-run", flow="study", created=time.time()))
         self.writer = JournalWriter(self.journal)
-        self.book = Book(self.writer, "a-run", {})
+        self.hub = EventHub()
+        self.book = Book(self.writer, "a-run", {}, hub=self.hub)
 
     def write(self, **priors: Prior) -> None:
         self.book.write(priors)
         self.writer.flush()
 
     def close(self) -> None:
+        self.hub.close(10)
         self.writer.close()
         self.journal.database.close()
 
@@ -178,3 +181,21 @@ def test_rows_are_json(shelf: Shelf) -> None:
     numbered(shelf, one)
     shelf.book.ended(one, Outcome("fit-1", "skipped", 1, 1.0, 1.0, reason='quote " and ü'), 0.0)
     assert json.loads(shelf.book._rows["events"][0][4])["reason"] == 'quote " and ü'
+
+
+def test_subscribers_hear_what_the_journal_gets(shelf: Shelf) -> None:
+    heard: list[EventRecord] = []
+    shelf.hub.subscribe("*", heard.append)
+    one, two = job("fit-1", name="fit"), job("fit-2", name="fit")
+    numbered(shelf, one, two)
+    shelf.book.planned([one, two], [one, two], "near")
+    shelf.book.ended(one, ended(one), 0.0)
+    shelf.book.ended(two, ended(two, "failed", failure=Failure("ValueError", "bad", "")), 0.0)
+    shelf.book.emitted("fit-1", "qa.low", '{"score": 0.4}', 2.0)
+    shelf.book.event("run.paused", kind="by hand")
+    shelf.write()
+    shelf.hub.close(10)
+    assert [(e.kind, e.key) for e in heard] == [("job.failed", "fit-2"), ("qa.low", "fit-1"), ("run.paused", "")]
+    assert heard == shelf.journal.events("a-run")
+    assert heard[1] == EventRecord(run="a-run", kind="qa.low", time=2.0, key="fit-1", data={"score": 0.4})
+    assert heard[2].data == {"kind": "by hand"}

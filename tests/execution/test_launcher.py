@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from daskflow.errors import JobFailed, NotInTask, RunInterrupted, SiteUnknown, StoreFull
-from daskflow.execution.attempt import CURRENT_ATTEMPT, Attempt
+from daskflow.errors import JobFailed, NotInTask, RunBusy, RunInterrupted, SiteUnknown, StoreFull
 from daskflow.execution.launcher import Order, target_of
 from daskflow.execution.target import load_flow
+from daskflow.execution.worker.attempt import CURRENT_ATTEMPT, Attempt
+from daskflow.graph.host import CURRENT_SITE
 from daskflow.model.states import RunState
 from tests.acceptance.shell import environment
 from tests.conftest import Lab
@@ -51,8 +52,9 @@ def test_failed_jobs_can_be_asked_again(lab: Lab) -> None:
         raise ValueError(x)
 
     for _ in range(2):
-        with pytest.raises(JobFailed, match="ValueError: 1"):
+        with pytest.raises(JobFailed, match="ValueError: 1") as caught:
             bad(1).result(10)
+        assert isinstance(caught.value.__cause__, ValueError)
 
 
 def test_a_job_made_outside_that_equals_one_of_the_flow(lab: Lab, work: Any) -> None:
@@ -71,7 +73,7 @@ def test_the_session_ends_with_the_launcher(lab: Lab, work: Any) -> None:
     assert work(1).result(10) == 2
     journal = lab.project.journal
     run = journal.run("last").id
-    assert journal.run(run).state is RunState.running
+    assert (journal.run(run).flow, journal.run(run).state) == ("session", RunState.running)
     lab.close()
     assert journal.run(run).state is RunState.succeeded
     assert work(2).result(10) == 3, "another session"
@@ -173,9 +175,11 @@ def test_inside_a_task_no_run_starts(lab: Lab, work: Any) -> None:
 
     token = CURRENT_ATTEMPT.set(Attempt("outer-1", 1, "a-run", None))
     try:
-        for ask in (study, study.submit, study.plan, work(1).result):
+        for ask in (study, study.plan, work(1).result):
             with pytest.raises(NotInTask, match=r"outer-1 .*NAME\.function"):
                 ask()
+        with pytest.raises(NotInTask, match="Return what `submit` gave"):
+            study.submit().result()
     finally:
         CURRENT_ATTEMPT.reset(token)
 
@@ -300,3 +304,51 @@ def test_workers_end_when_their_driver_is_killed(tmp_path: Path) -> None:
         assert all(map(alive, pids))
         process.send_signal(signal.SIGKILL)
     until(lambda: not any(map(alive, pids)))
+
+
+def test_of_two_who_resume_a_run_at_once_one_does(lab: Lab, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    path = str(gate)
+
+    @lab.task
+    def wait() -> int:
+        while not os.path.exists(path):
+            time.sleep(0.005)
+        return 1
+
+    @lab.flow(site="threads")
+    def study() -> Any:
+        return wait()
+
+    run = study.submit()
+    with pytest.raises(RunBusy, match="goes on already"):
+        lab.launcher.resume(study, lab.project.journal.run(run.id), {}, background=True)
+    gate.touch()
+    assert run.result(60) == 1
+    assert lab.launcher.resume(study, lab.project.journal.run(run.id), {}, background=True).result(60) == 1
+
+
+def test_a_flow_within_a_flow_runs_at_its_own_site(lab: Lab, work: Any) -> None:
+    @lab.flow(site="threads")
+    def inner() -> Any:
+        return work(1)
+
+    @lab.flow
+    def outer() -> Any:
+        own = work(2)
+        token = CURRENT_SITE.set("local")  # as `with site("local"):` does
+        try:
+            return [inner(), own]
+        finally:
+            CURRENT_SITE.reset(token)
+
+    @lab.flow
+    def plain() -> Any:
+        return [inner(), work(2)]
+
+    run = plain.submit()
+    assert run.result(60) == [2, 3]
+    assert [job.site for job in run.jobs] == ["threads", None]
+    again = outer.submit()
+    assert again.result(60) == [2, 3]
+    assert [job.site for job in again.jobs] == [None, "local"], "the block around the call wins"

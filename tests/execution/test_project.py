@@ -9,10 +9,14 @@ import pytest
 from daskflow.artifacts.store import ObjectStore
 from daskflow.artifacts.values import Values
 from daskflow.errors import RunInterrupted, SiteUnknown, StoreFull
+from daskflow.execution.notices.rules import Rule
 from daskflow.execution.project import Project
 from daskflow.model.outcome import Stored
+from daskflow.model.records import EventRecord, RunRecord
 from daskflow.stores import Database, Journal
 from tests.execution.handmade import PaperSite
+from tests.execution.patience import until
+from tests.execution.webhooks import webhook
 
 
 class ClosingSite(PaperSite):
@@ -103,3 +107,53 @@ def test_digests_of_files_are_remembered(project: Project, tmp_path: Path) -> No
     assert project.file_digest(file) == first
     file.write_text("other")
     assert project.file_digest(file) != first
+
+
+def test_events_of_runs_are_recorded_and_told(project: Project) -> None:
+    heard: list[EventRecord] = []
+    project.journal.add_run(RunRecord(id="a-run", flow="study"))
+    project.hub.subscribe("run.*", heard.append)
+    project.event("a-run", "run.started", kind="a word", path=Path("data"))
+    project.writer.flush()
+    assert project.journal.events("a-run") == project.journal.events("a-run", "run.started")
+    project.hub.close(10)
+    assert heard == project.journal.events("a-run")
+    assert heard[0].data == {"kind": "a word", "path": "data"}
+
+
+def test_an_event_that_cannot_be_written_is_told_all_the_same(project: Project) -> None:
+    heard: list[EventRecord] = []
+    project.hub.subscribe("*", heard.append)
+    project.writer.close()
+    project.event("a-run", "run.succeeded")
+    project.hub.close(10)
+    assert [found.kind for found in heard] == ["run.succeeded"]
+
+
+def test_closing_tells_and_sends_what_is_left(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    heard: list[str] = []
+    project.journal.add_run(RunRecord(id="a-run", flow="study"))
+    with webhook() as hook:
+        hook.status = 500
+        project.notify([Rule.model_validate({"on": "qa.*", "to": hook.url, "every": "1 h"})])
+        project.start_notifier()
+        project.start_notifier()
+        project.event("a-run", "qa.first")
+        until(lambda: hook.messages)
+        project.hub.subscribe("*", lambda found: heard.append(found.kind))
+        project.event("a-run", "qa.second")
+        project.close()
+        assert [message["title"] for message in hook.messages] == ["study: qa.first", "study: qa.second"]
+    assert "qa.second" in heard
+    assert len(project.journal.events("a-run", "notify.failed")) == 2, "written before the journal was closed"
+
+
+def test_an_event_of_an_unknown_run_is_notified_too(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    with webhook() as hook:
+        project.notify([Rule.model_validate({"on": "*", "to": hook.url})])
+        project.start_notifier()
+        project.event("nobody", "qa.low")
+        project.close()
+        assert [message["title"] for message in hook.messages] == ["daskflow: qa.low"]

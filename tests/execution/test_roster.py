@@ -7,9 +7,9 @@ from typing import Any
 
 from daskflow.artifacts.values import Values
 from daskflow.execution.book import Book
-from daskflow.execution.dispatch import Packer, Shipment
-from daskflow.execution.package import Bench
 from daskflow.execution.roster import Roster
+from daskflow.execution.sending.dispatch import Packer, Shipment
+from daskflow.execution.worker.package import Bench
 from daskflow.graph.job import Job
 from daskflow.model.outcome import Known
 from daskflow.model.states import JOB_TRANSITIONS, JobState
@@ -107,6 +107,22 @@ def test_an_attempt_that_is_not_the_last_changes_no_state() -> None:
     desk.roster.take([ended(one)])
     assert (one.state, one.attempts, desk.roster.open) == (JobState.succeeded, 2, 0)
     assert [(row[2], row[3]) for row in desk.writer.rows["attempts"]] == [(1, "failed"), (2, "succeeded")]
+
+
+def test_attempts_whose_workers_were_lost_count() -> None:
+    (one,) = jobs = chain(1)
+    desk = Desk(*jobs)
+    desk.go()
+    for _ in range(2):
+        desk.roster.take([ended(one, "failed", final=False)._replace(attempt=0)])
+    assert (one.state, one.attempts) == (JobState.queued, 2)
+    desk.roster.take([ended(one, "failed", final=False)._replace(attempt=1), ended(one)._replace(attempt=2)])
+    assert [(row[2], row[3]) for row in desk.writer.rows["attempts"]] == [
+        (1, "failed"),
+        (2, "failed"),
+        (3, "failed"),
+        (4, "succeeded"),
+    ]
 
 
 def test_what_is_told_twice_counts_once() -> None:

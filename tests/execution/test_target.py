@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 
 from daskflow.errors import ArgumentsInvalid, ExtraMissing, TargetInvalid
-from daskflow.execution.target import fit_again, load_flow, read_arguments
+from daskflow.execution.target import fit_again, load_flow, read_arguments, read_pairs
 from tests.conftest import Lab
 
 FLOWS = """
@@ -160,6 +160,10 @@ def test_texts_that_set_nothing_are_refused(lab: Lab, text: str) -> None:
 
     with pytest.raises(ArgumentsInvalid, match="name=value"):
         read_arguments(study, [text])
+
+
+def test_pairs_are_read_as_text() -> None:
+    assert read_pairs([" a =5", "b=x=y", "c="]) == {"a": "5", "b": "x=y", "c": ""}
 
 
 def test_recorded_arguments_fit_a_flow_that_changed(lab: Lab) -> None:

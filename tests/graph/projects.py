@@ -94,6 +94,9 @@ class FakeLauncher:
     def adopt(self, job: Any) -> Host:
         raise NotImplementedError
 
+    def file_seal(self, path: pathlib.Path) -> str:
+        return "seal"
+
     def file_digest(self, path: pathlib.Path) -> str:
         if not path.exists():
             raise FileMissing(f"{path} is not there.")
@@ -111,6 +114,7 @@ class FakeHost:
 
     def __init__(self, id: str = "run-1") -> None:
         self.id = id
+        self.launcher = None
         self.jobs: dict[str, Any] = {}
         self._occasions = 0
 
@@ -122,6 +126,15 @@ class FakeHost:
         return str(self._occasions)
 
     def wait(self, job: Any, timeout: float | None) -> None:
+        return None
+
+    def watch(self, fact: Any) -> None:
+        return None
+
+    def cancel(self, jobs: Any, reason: str) -> None:
+        return None
+
+    def start(self, flow: Any, arguments: Any, launcher: Any) -> Any:
         return None
 
     def value(self, job: Any) -> Any:

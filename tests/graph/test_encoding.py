@@ -93,7 +93,7 @@ def test_numbers_text_and_bytes_are_told_apart() -> None:
     values += [b"", [[]], [()], ["", ""], ["','"], [None], range(1), slice(1), ..., array.array("b", b"1")]
     assert len({encode(value) for value in values}) == len(values)
     assert encode(math.nan) == encode(float("nan"))
-    assert encode({1, 2}) == encode(frozenset({2, 1}))
+    assert encode({1, 2}) == encode({2, 1}) != encode(frozenset({2, 1}))
 
 
 def test_long_values_stand_by_their_digest() -> None:

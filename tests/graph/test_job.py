@@ -7,7 +7,6 @@ from typing import Any
 
 import dask
 import dask.array as da
-import numpy as np
 import pytest
 import xarray as xr
 from dask.base import is_dask_collection
@@ -16,7 +15,7 @@ from pydantic import BaseModel
 
 from daskflow.errors import JobCancelled, JobFailed, JobSkipped, UsageError
 from daskflow.graph.host import CURRENT_HOST
-from daskflow.graph.job import Job, failure_cause, lineage
+from daskflow.graph.job import Job, lineage
 from daskflow.model.states import JobState
 from tests.graph.projects import FakeHost, task
 
@@ -74,29 +73,6 @@ def test_jobs_are_found_in_all_structures() -> None:
     model = Model.model_construct(value=one, more=[two])
     assert compute(same(model)) == Model(value=1, more=[2])
     assert compute(same({one, 7})) == {1, 7}
-
-
-def test_parts_of_results() -> None:
-    job = same({"a": Record([1, (2, 3)]), "n": np.arange(4)})
-    assert compute(plus(job["a"].value[1][0], 1)) == 3
-    assert compute(plus(job.output["a"].value[0], 1)) == 2
-    assert compute(summed(job["n"][1:3])) == 3
-    assert compute(same([job["a"].value, 5])) == [[1, (2, 3)], 5]
-    assert repr(job["a"].value[1]) == f"<Part {job.key}['a'].value[1]>"
-    assert job["n"][np.int64(2)].key_text() == job["n"][2].key_text()
-    assert type(compute(same(job["n"][2]))) is np.int64
-
-
-@pytest.mark.parametrize("item", [object(), [1], {"a": 1}, 1.5j.__add__])
-def test_parts_are_taken_by_plain_items(item: Any) -> None:
-    for taken_of in (plus(1), plus(1).output.x):
-        with pytest.raises(UsageError, match="taken by numbers, text, tuples and slices"):
-            taken_of[item]
-
-
-def test_a_job_is_no_index_of_another() -> None:
-    with pytest.raises(UsageError, match="not by a Job"):
-        plus(1)[plus(2)]
 
 
 def test_text_that_equals_a_key_stays_text() -> None:
@@ -195,9 +171,3 @@ def test_lineage_is_upstream_first_and_has_no_depth() -> None:
     assert len(found) == 3002
     places = {job.key: place for place, job in enumerate(found)}
     assert all(places[up.key] < places[job.key] for job in found for up in job.upstream if isinstance(up, Job))
-
-
-def test_causes() -> None:
-    cause = failure_cause(pickle.dumps(ValueError("x")))
-    assert isinstance(cause, ValueError)
-    assert failure_cause(None) is failure_cause(b"no pickle") is failure_cause(pickle.dumps(1)) is None

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import ast
+import gc
 import pathlib
 import sys
 import textwrap
+import threading
 from types import CodeType, FunctionType
 from typing import Any, cast
 
 import pytest
 
+from daskflow.graph import sources
 from daskflow.graph.sources import SourceFile, code_text, function_tree, same_code, source_file
 
 
@@ -26,6 +29,38 @@ def found(source: str, loaded: str, name: str = "f") -> str | None:
 
 def test_the_tree_is_found_wherever_the_function_has_moved() -> None:
     assert found("\n\n# more\n\ndef f(x):\n    return x\n", "def f(x):\n    return x\n") == "def f(x):\n    return x"
+
+
+def test_several_threads_read_sources_at_once() -> None:
+    text = pathlib.Path(sources.__file__).read_text("utf-8")
+    errors: list[Exception] = []
+
+    def read() -> None:
+        try:
+            for _ in range(15):
+                SourceFile(text, "file.py")
+        except Exception as error:  # of whatever kind, in a thread
+            errors.append(error)
+
+    # Python code runs at each collection, which then lets other threads go on.
+    def collected(*_: object) -> None:
+        [number for number in range(50)]  # noqa: C416
+
+    gc.callbacks.append(collected)
+    interval, threshold = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(1e-6)
+    gc.set_threshold(50)
+    try:
+        threads = [threading.Thread(target=read) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(collected)
+    assert errors == []
 
 
 def test_no_tree_of_other_code_is_handed_out() -> None:

@@ -268,8 +268,8 @@ def test_inside_a_task_there_is_no_run() -> None:
     made = pickle.loads(cloudpickle.dumps(task(lambda x: x)))
     with pytest.raises(NotInTask, match="Call the plain function there"):
         made(1).result()
-    with pytest.raises(NotInTask, match="with a path inside a task"):
-        made(pathlib.Path(__file__))
+    # What it returns is made anew in the driver, where the content of files is known.
+    assert made(pathlib.Path("nowhere")).key == made(pathlib.Path("nowhere")).key
 
 
 def test_a_run_gives_back_the_job_that_it_has() -> None:

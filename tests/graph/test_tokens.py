@@ -30,6 +30,17 @@ def test_tables() -> None:
     assert encode(pd.DataFrame({"a": ["x", "y"]})) == encode(pd.DataFrame({"a": ["x", "y"]}))
 
 
+def test_what_tables_have_beside_their_data_counts() -> None:
+    table, days = pd.DataFrame({"a": [1, 2]}), pd.date_range("2020-01-01", periods=2)
+    noted, again = table.copy(), table.copy()
+    noted.attrs["unit"] = "Jy"
+    again.attrs["unit"] = "Jy"
+    assert encode(noted) == encode(again) != encode(table)
+    loose = pd.DatetimeIndex(list(days))
+    assert encode(days) != encode(loose)
+    assert encode(pd.Series([1, 2], index=days)) != encode(pd.Series([1, 2], index=loose))
+
+
 def test_arrays_of_dask_count_by_their_graph() -> None:
     values = [da.ones(4, chunks=2), da.ones(4, chunks=4), da.zeros(4, chunks=2), da.ones(4, chunks=2) + 1]
     values += [da.from_array(np.arange(4)), da.from_array(np.arange(4) + 1)]

@@ -64,3 +64,13 @@ def test_what_is_known_may_lie_elsewhere() -> None:
 def test_equal_content_is_equal() -> None:
     assert Stored("a", 1, "pickle") == Stored("a", 1, "pickle", None)
     assert len({STORED, STORED._replace()}) == 1
+
+
+def test_an_error_comes_back_where_its_class_is_found() -> None:
+    def failure(pickled: bytes | None) -> Failure:
+        return Failure("ValueError", "x", "", pickled)
+
+    found = failure(pickle.dumps(ValueError("x")))
+    assert isinstance(found.error, ValueError)
+    assert failure(None).error is failure(b"no pickle").error is failure(pickle.dumps(1)).error is None
+    assert repr(found) == "<Failure ValueError: x>"

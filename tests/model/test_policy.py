@@ -8,6 +8,13 @@ from pydantic import ValidationError
 from daskflow.model.policy import Policy, Resources, policy_change
 
 
+def test_a_function_may_decide_on_retries() -> None:
+    def worth(error: BaseException, attempts: int) -> bool:
+        return attempts < 2
+
+    assert Policy(name="fit", retry_on=worth).retry_on is worth
+
+
 def test_what_holds_where_nothing_is_said() -> None:
     policy = Policy(name="fit")
     assert (policy.cache, policy.retries, policy.timeout, policy.site, policy.version) == (True, 0, None, None, None)
@@ -50,6 +57,10 @@ def test_pauses() -> None:
         {"timeout": 0},
         {"timeout": "-1 s"},
         {"retry_on": int},
+        {"retry_on": "OSError"},
+        {"jitter": -0.1},
+        {"jitter": 1.5},
+        {"resources": {"memory": 0}},
         {"backoff": "soon"},
         {"resources": {"cores": 0}},
         {"resources": {"gpus": -1}},

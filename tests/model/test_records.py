@@ -3,7 +3,16 @@
 import pytest
 from pydantic import ValidationError
 
-from daskflow.model.records import AttemptRecord, EventRecord, JobRecord, Record, ReportRecord, RunRecord
+from daskflow.model.records import (
+    AttemptRecord,
+    ContextRecord,
+    EventRecord,
+    JobRecord,
+    QuestionRecord,
+    Record,
+    ReportRecord,
+    RunRecord,
+)
 from daskflow.model.states import JobState, RunState
 
 RUN = RunRecord(id="20260314-101502-study-7f3a", flow="study", arguments={"n": 10}, created=1.5)
@@ -13,6 +22,8 @@ RECORDS: list[Record] = [
     AttemptRecord(run=RUN.id, number=1, attempt=1, state="succeeded", start=2.0, stop=3.0),
     ReportRecord(key="k", ordinal=0, kind="metric", title="chisq", data={"value": 1.1}),
     EventRecord(run=RUN.id, kind="qa.import.low", time=2.5, data={"fraction": 0.1}),
+    QuestionRecord(id="q", run=RUN.id, prompt="Go on?", form='{"type": "boolean"}', deadline=9.5),
+    ContextRecord(run=RUN.id, name="image", stage="clean", version=2, format="npy", inline=b"\x93NUM"),
 ]
 
 

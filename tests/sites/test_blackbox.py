@@ -9,29 +9,29 @@ from pathlib import Path
 
 import pytest
 
-from daskflow.sites.blackbox import BlackBox, black_box, last_notes
+from daskflow.sites.blackbox import HOST, BlackBox, black_box, last_notes
 from tests.execution.patience import until
 
 
 def test_notes_and_silence(tmp_path: Path) -> None:
     directory = str(tmp_path / "boxes")
     box = BlackBox(directory)
-    assert last_notes(directory, os.getpid()) == {}
+    assert last_notes(directory, HOST, os.getpid()) == {}
     box = BlackBox(directory)
     box.note("a-long-node", "a-long-job")
     box.note("node", "job")
-    assert last_notes(directory, os.getpid()) == {"node": "job"}
-    assert last_notes(directory, os.getpid()) is None, "read once"
+    assert last_notes(directory, HOST, os.getpid()) == {"node": "job"}
+    assert last_notes(directory, HOST, os.getpid()) is None, "read once"
     box = BlackBox(directory)
     box.note("node", "job")
     box.clear()
-    assert last_notes(directory, os.getpid()) == {}
+    assert last_notes(directory, HOST, os.getpid()) == {}
 
 
 def test_long_names_are_cut(tmp_path: Path) -> None:
     box = BlackBox(str(tmp_path))
     box.note("n" * 200, "j" * 1000)
-    found = last_notes(str(tmp_path), os.getpid())
+    found = last_notes(str(tmp_path), HOST, os.getpid())
     assert found is not None
     assert list(found) == ["n" * 200]
     assert found["n" * 200].startswith("j" * 300)
@@ -52,7 +52,7 @@ def test_each_thread_has_a_box(tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     gate.wait(30)
-    assert last_notes(directory, os.getpid()) == {"node-a": "job-a", "node-b": "job-b"}
+    assert last_notes(directory, HOST, os.getpid()) == {"node-a": "job-a", "node-b": "job-b"}
     gate.wait(30)
     for thread in threads:
         thread.join(30)
@@ -75,16 +75,17 @@ def test_where_no_box_can_be_notes_go_nowhere(tmp_path: Path, monkeypatch: pytes
 
 
 def test_notes_of_others_stay(tmp_path: Path) -> None:
-    (tmp_path / "1234-1.box").write_bytes(b"node\njob\n")
-    (tmp_path / "123-1.box").write_bytes(b"other\njob\n")
-    assert last_notes(str(tmp_path), 123) == {"other": "job"}
-    assert [path.name for path in tmp_path.iterdir()] == ["1234-1.box"]
+    (tmp_path / "here-1234-1.box").write_bytes(b"node\njob\n")
+    (tmp_path / "here-123-1.box").write_bytes(b"other\njob\n")
+    (tmp_path / "there-123-1.box").write_bytes(b"far\njob\n")
+    assert last_notes(str(tmp_path), "here", 123) == {"other": "job"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here-1234-1.box", "there-123-1.box"]
 
 
 def test_a_box_that_is_damaged_tells_what_it_can(tmp_path: Path) -> None:
-    (tmp_path / "5-1.box").write_bytes(b"\xff\xfe")
-    (tmp_path / "5-2.box").write_bytes(b"")
-    assert last_notes(str(tmp_path), 5) == {"��": ""}
+    (tmp_path / "here-5-1.box").write_bytes(b"\xff\xfe")
+    (tmp_path / "here-5-2.box").write_bytes(b"")
+    assert last_notes(str(tmp_path), "*", 5) == {"��": ""}
 
 
 def test_notes_survive_a_kill(tmp_path: Path) -> None:
@@ -100,4 +101,4 @@ def test_notes_survive_a_kill(tmp_path: Path) -> None:
         assert process.stdout is not None
         until(lambda: process.stdout is not None and process.stdout.readline() == "noted\n")
         process.send_signal(signal.SIGKILL)
-    assert last_notes(str(tmp_path), process.pid) == {"node": "the culprit"}
+    assert last_notes(str(tmp_path), HOST, process.pid) == {"node": "the culprit"}

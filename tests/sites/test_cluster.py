@@ -16,7 +16,8 @@ from distributed import LocalCluster
 from daskflow.errors import SiteError
 from daskflow.settings import SiteSettings, make_site
 from daskflow.sites import Node, Site
-from daskflow.sites.cluster import ClusterSite, local_cluster, running_cluster
+from daskflow.sites.cluster import ClusterSite
+from daskflow.sites.clusters import local_cluster, running_cluster
 from tests.conftest import Lab
 from tests.execution.counting import count, counted
 
@@ -93,6 +94,22 @@ def test_a_site_opens_at_the_first_submit_and_can_be_used_again_after_it_was_clo
         site.submit([Node("a", b"7")], ["a"], ear, {})
         ear.wait(1)
         site.close()
+
+
+def test_workers_go_only_where_nothing_is_to_be_performed(site: Site) -> None:
+    ear = Ear()
+    site.submit([Node("a", b"1")], ["a"], ear, {})
+    ear.wait(1)
+    site.rest()
+    assert site.address() or site.running() == [], "its value may be needed"
+    site.submit([Node("b", b"values[0] + 1", ("a",))], ["b"], ear, {})
+    ear.wait(2)
+    site.release(["a", "b"])
+    site.rest()
+    assert site.running() == ()
+    site.submit([Node("c", b"5")], ["c"], ear, {})
+    ear.wait(3)
+    assert pickle.loads(ear.records[-1]) == (b"5", 5)
 
 
 def test_each_listener_hears_of_its_own_nodes(site: Site) -> None:
@@ -176,7 +193,11 @@ def test_a_killed_worker_costs_nothing_that_was_recorded(fragile: Lab, tmp_path:
     performed = {name: times for name, times in counted(notes).items() if name.startswith("quick-")}
     assert performed == {f"quick-{i}": 1 for i in range(6)}, "a lost value is read again, not made again"
     attempts = fragile.project.journal.attempts(run.id)
-    assert sorted(a.number for a in attempts) == list(range(10)), "each job is recorded once"
+    assert sorted(a.number for a in attempts if a.state == "succeeded") == list(range(10)), "each job is recorded once"
+    (lost,) = [a for a in attempts if a.state == "failed"]
+    assert (lost.attempt, lost.pid) == (1, victim)
+    assert "killed by SIGKILL" in lost.error_message
+    assert [a.attempt for a in attempts if a.number == lost.number] == [1, 2]
 
 
 def test_a_job_that_kills_its_worker_fails_and_takes_nobody_along(fragile: Lab) -> None:

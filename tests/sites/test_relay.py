@@ -5,6 +5,7 @@ import pickle
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 
 from daskflow.errors import SiteError
 from daskflow.sites import Node
-from daskflow.sites.cluster import ClusterSite, local_cluster
+from daskflow.sites.channel import CURRENT_CHANNEL
+from daskflow.sites.cluster import ClusterSite
+from daskflow.sites.clusters import local_cluster
 from daskflow.sites.relay import NAME
 from tests.execution.counting import count, counted
 from tests.execution.patience import until
@@ -29,6 +32,9 @@ class Ear:
         self.batches += 1
         self.records.extend(records)
 
+    def told(self, records: int) -> bool:
+        return len(self.records) == records
+
     def lost(self, key: str, reason: str, culprit: str) -> None:
         self.losses[key] = (reason, culprit)
 
@@ -39,6 +45,7 @@ class Ear:
 def act(package: bytes, *values: Any) -> tuple[Any, bytes, bytes]:
     """Performs a package that is an expression."""
     names = {"values": values, "os": os, "time": time, "count": count, "signal": signal, "until": until}
+    names["CURRENT_CHANNEL"] = CURRENT_CHANNEL
     value = eval(package.decode(), names)
     return value, package, pickle.dumps(value)
 
@@ -50,8 +57,8 @@ Opener = Callable[..., ClusterSite]
 def opened(tmp_path: Path) -> Iterator[Opener]:
     sites = []
 
-    def open_site(*, processes: bool, workers: int = 1) -> ClusterSite:
-        connect = local_cluster(workers=workers, threads=1, processes=processes, memory="auto", dashboard="")
+    def open_site(*, processes: bool, workers: int = 1, memory: str = "auto") -> ClusterSite:
+        connect = local_cluster(workers=workers, threads=1, processes=processes, memory=memory, dashboard="")
         sites.append(ClusterSite("here", connect, act, pickle.loads, slots=1, boxes=str(tmp_path / "boxes")))
         return sites[-1]
 
@@ -125,13 +132,79 @@ def test_values_of_a_killed_worker_are_loaded_again_not_made_again(opened: Opene
     assert ear.losses == {}
 
 
+def test_what_is_told_while_a_node_runs_comes_at_once_and_dask_keeps_none_of_it(opened: Opener, tmp_path: Path) -> None:
+    for processes in (True, False):
+        site, ear = opened(processes=processes), Ear()
+        gate = tmp_path / f"gate-{processes}"
+        tell = f"CURRENT_CHANNEL.get()(b'live') or until(lambda: os.path.exists({str(gate)!r})) or b'end'"
+        site.submit([Node("a", tell.encode())], ["a"], ear, {})
+        until(partial(ear.told, 1))
+        assert ear.records == [b"live"]
+        gate.touch()
+        until(partial(ear.told, 2))
+        assert not any(scheduler(site).get_events(topic) for topic in site._topics.values())
+
+
+@pytest.mark.parametrize("processes", [True, False])
+def test_a_node_that_was_released_while_it_ran_is_told_all_the_same(
+    opened: Opener, tmp_path: Path, processes: bool
+) -> None:
+    site, ear = opened(processes=processes), Ear()
+    gate = tmp_path / "gate"
+    wait = f"until(lambda: os.path.exists({str(gate)!r}))".encode()
+    site.submit([Node("a", wait)], ["a"], ear, {})
+    until(lambda: site.running() == ["a"])
+    site.release(["a"])
+    until(lambda: not scheduler(site).tasks)
+    gate.touch()
+    until(lambda: ear.records == [wait])
+
+
+def _dying(boxes: str, death: str) -> bytes:
+    note = f"__import__('daskflow.sites.blackbox', fromlist=['x']).black_box({boxes!r}).note('a', 'the job')"
+    return f"{note} or {death}".encode()
+
+
+@pytest.mark.parametrize(
+    ("death", "reason"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "the last one was killed by SIGSEGV"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "the last one was killed by SIGKILL, by somebody or by a machine"),
+        ("os._exit(3)", "the last one exited with code 3"),
+        ("len(bytearray(10**9)) and time.sleep(60)", "the last one was stopped because it used "),
+    ],
+)
+def test_what_ended_a_worker_is_told(opened: Opener, tmp_path: Path, death: str, reason: str) -> None:
+    site, ear = opened(processes=True, memory="600 MiB"), Ear()
+    site.open()
+    scheduler(site).allowed_failures = 1
+    site.submit([Node("a", _dying(str(tmp_path / "boxes"), death))], ["a"], ear, {})
+    until(lambda: ear.losses)
+    assert ear.losses["a"][0].startswith(f"2 workers were lost while they performed it; {reason}")
+    assert ear.losses["a"][1] == "the job"
+
+
+def test_each_loss_of_a_worker_is_an_attempt_of_the_job_that_was_performed(opened: Opener, tmp_path: Path) -> None:
+    site, ear = opened(processes=True), Ear()
+    boxes, first = str(tmp_path / "boxes"), tmp_path / "first"
+    once = f"os.path.exists({str(first)!r}) or open({str(first)!r}, 'w') and os.kill(os.getpid(), signal.SIGKILL)"
+    package = _dying(boxes, once)
+    site.submit([Node("a", package), Node("b", b"1")], ["a", "b"], ear, {})
+    until(lambda: len(ear.records) == 3)
+    (told,) = [record for record in ear.records if record not in (package, b"1")]
+    (lost,) = pickle.loads(told)
+    assert (lost.key, lost.state, lost.attempt, lost.final) == ("the job", "failed", 0, False)
+    assert lost.failure is not None
+    assert lost.failure.type == "daskflow.errors.WorkerLost"
+    assert lost.failure.message.startswith("its worker was killed by SIGKILL")
+    assert ear.records.index(told) < ear.records.index(package), "before the attempt that came after it"
+    assert ear.losses == {}
+
+
 def test_who_kills_its_worker_is_named(opened: Opener, tmp_path: Path) -> None:
     site, ear = opened(processes=True), Ear()
     boxes = str(tmp_path / "boxes")
-    kill = (
-        "__import__('daskflow.sites.blackbox', fromlist=['x'])"
-        f".black_box({boxes!r}).note('a', 'the job') or os.kill(os.getpid(), signal.SIGKILL)"
-    ).encode()
+    kill = _dying(boxes, "os.kill(os.getpid(), signal.SIGKILL)")
     site.submit([Node("a", kill), Node("b", b"1")], ["a", "b"], ear, {})
     until(lambda: ear.losses and ear.records)
     assert ear.losses["a"][1] == "the job"

@@ -3,11 +3,18 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from daskflow.sites import Node, SynchronousSite
+from daskflow.execution.worker.attempt import current
+from daskflow.execution.worker.perform import perform
+from daskflow.sites import Listener, Node, SynchronousSite
+from daskflow.sites.site import DEAD_UPSTREAM
+from tests.execution.patience import alive, until
+from tests.sites import deeds
+from tests.sites.deeds import Deeds, noted
 
 
 class Ear:
@@ -116,6 +123,82 @@ def test_dask_collections_are_computed_first(site: SynchronousSite) -> None:
     (key,) = value.__dask_keys__()
     site.submit([Node("a", b"values[0] + 1", (key,))], ["a"], Ear(), dict(value.__dask_graph__()))
     assert site._values == {"a": 33}
+
+
+def submitted(site: SynchronousSite, ear: Listener, *nodes: Node) -> threading.Thread:
+    thread = threading.Thread(target=site.submit, args=(nodes, [node.key for node in nodes], ear, {}), daemon=True)
+    thread.start()
+    return thread
+
+
+def test_what_has_not_begun_is_taken_back(tmp_path: Path) -> None:
+    make, site, ear, gate = Deeds(tmp_path), SynchronousSite("here", perform), deeds.Ear(), tmp_path / "gate"
+    nodes = [make.node("held", deeds.wait_for, str(gate), str(tmp_path / "pids")), make.node("ahead", abs, -3)]
+    thread = submitted(site, ear, *nodes)
+    until(lambda: noted(tmp_path / "pids"))
+    assert site.recall(["held", "ahead", "unknown"]) == {"ahead"}
+    gate.touch()
+    thread.join(30)
+    assert ear.states == {"held": "succeeded"}
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+def test_a_killed_node_is_dead_and_the_next_one_is_performed(tmp_path: Path, isolated: bool) -> None:
+    make, site, ear, pids = Deeds(tmp_path), SynchronousSite("here", perform), deeds.Ear(), tmp_path / "pids"
+    mark = f"{isolated}"
+    nodes = [
+        make.node(f"bad-{mark}", deeds.loop, str(pids), isolated=isolated),
+        make.after(f"lost-{mark}", f"bad-{mark}"),
+        make.after(f"dead-{mark}", f"lost-{mark}"),
+        make.node(f"next-{mark}", abs, -3),
+    ]
+    thread = submitted(site, ear, *nodes)
+    until(lambda: noted(pids))
+    keys = {f"bad-{mark}", f"dead-{mark}"}
+    assert site.kill(keys) == keys
+    thread.join(30)
+    assert ear.states == {f"next-{mark}": "succeeded"}
+    assert ear.losses == {f"lost-{mark}": (DEAD_UPSTREAM, "")}
+    assert list(site._values) == [f"next-{mark}"]
+    assert [alive(pid) for pid in noted(pids)] == [not isolated], "the thread is of this process"
+
+
+def test_what_a_node_tells_while_it_runs_comes_at_once(tmp_path: Path) -> None:
+    def work(gate: str) -> None:
+        current().emit("qa.low", score=0.5)
+        current().report.metric("chisq", 2.5, unit="Jy")
+        deeds.wait_for(gate)
+
+    make, site, ear = Deeds(tmp_path), SynchronousSite("here", perform), deeds.Ear()
+    thread = submitted(site, ear, make.node("teller", work, str(tmp_path / "gate")))
+    until(lambda: len(ear.live) == 2)
+    assert ear.outcomes == []
+    assert [item[:4] for item in ear.live] == [
+        ("teller", "event", "qa.low", '{"score": 0.5}'),
+        ("teller", "metric", "chisq", '{"value": 2.5, "unit": "Jy"}'),
+    ]
+    (tmp_path / "gate").touch()
+    thread.join(30)
+    assert ear.states == {"teller": "succeeded"}
+
+
+def test_what_is_released_before_it_began_is_not_performed(site: SynchronousSite) -> None:
+    class Pausing(Ear):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gone: list[str] = []
+
+        def performed(self, records: Sequence[bytes]) -> None:
+            super().performed(records)
+            site.release(["b"])
+
+        def lost(self, key: str, reason: str, culprit: str) -> None:
+            self.gone.append(key)
+
+    nodes = [Node("a", b"1", ()), Node("b", b"2", ()), Node("c", b"values[0]", ("b",)), Node("d", b"4", ())]
+    ear = Pausing()
+    site.submit(nodes, ["a", "b", "c", "d"], ear, {})
+    assert (ear.records, ear.gone) == ([b"1", b"4"], ["b", "c"])
 
 
 def test_closing_forgets_and_the_site_can_be_used_again(site: SynchronousSite) -> None:

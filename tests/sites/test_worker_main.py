@@ -15,7 +15,7 @@ import multiprocessing
 import os
 import signal
 
-from daskflow.sites.cluster import local_cluster
+from daskflow.sites.clusters import local_cluster
 
 if __name__ == "__main__":
     context = multiprocessing.get_context("spawn")

@@ -7,15 +7,26 @@ import sys
 import textwrap
 from typing import Any
 
-from daskflow.model.records import RunRecord
+from daskflow.model.records import ContextRecord, QuestionRecord, RunRecord
 
 RUN = "20260314-101502-study-7f3a"
+EPOCH = 5.0
 Row = tuple[Any, ...]
 
 
 def run_record(id: str = RUN, **fields: Any) -> RunRecord:
     given: dict[str, Any] = {"id": id, "flow": "study", "created": 1.0}
     return RunRecord(**given | fields)
+
+
+def question(id: str, **fields: Any) -> QuestionRecord:
+    given: dict[str, Any] = {"id": id, "run": RUN, "prompt": "Go on?", "created": 1.0}
+    return QuestionRecord(**given | fields)
+
+
+def change(name: str, value: object = None, stage: str = "", **fields: Any) -> ContextRecord:
+    given: dict[str, Any] = {"run": RUN, "name": name, "stage": stage, "value": value}
+    return ContextRecord(**given | {"content": repr(value), "epoch": EPOCH} | fields)
 
 
 def job_row(number: int, key: str = "", *, run: str = RUN, task: str = "fit", **fields: Any) -> Row:

@@ -2,7 +2,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from daskflow.stores import Journal
 from daskflow.stores.chapter import as_json, distinct, few, like
+from tests.stores.samples import run_record
+
+
+def test_what_is_below_a_run(journal: Journal) -> None:
+    for id, parent in (("a", ""), ("b", "a"), ("c", "b"), ("z", "")):
+        journal.add_run(run_record(id, parent=parent))
+    assert sorted(journal.below("a")) == ["a", "b", "c"]
+    assert journal.below("nobody") == []
 
 
 def test_json_of_text_is_taken_to_be_json() -> None:

@@ -10,6 +10,7 @@ from tests.stores.samples import RUN, Row, attempt_row, job_row, result_row
 BATCH: dict[str, list[Row]] = {
     "states": [(RUN, 0, "succeeded", "")],
     "results": [result_row("key000")],
+    "forgotten": [("key000",)],
     "attempts": [(RUN, *attempt_row(0))],
     "jobs": [job_row(0)],
     "reports": [("key000", 0, "metric", "chisq", "{}", None, "fit", 1.0)],
@@ -22,7 +23,7 @@ BATCH: dict[str, list[Row]] = {
 def test_all_kinds_are_written_together(journal: Journal) -> None:
     assert BATCH.keys() == KINDS.keys()
     journal.write(BATCH)
-    # Jobs went before their states, whatever the order in the batch.
+    # Jobs went before their states, and new results after what they replace, whatever the order in the batch.
     assert journal.job(RUN, 0).state == "succeeded"
     assert len(journal.attempts(RUN)) == len(journal.reports(RUN)) == len(journal.events(RUN)) == 1
     assert journal.lookup(["key000"])
@@ -37,3 +38,8 @@ def test_a_bad_row_takes_all_with_it(journal: Journal) -> None:
     assert journal.lookup(["key000"]) == {}
     journal.write(BATCH)
     assert len(journal.jobs(RUN)) == 1
+
+
+def test_no_chapter_hides_what_another_has() -> None:
+    names = [name for chapter in Journal.__bases__ for name in vars(chapter) if not name.startswith("__")]
+    assert sorted(names) == sorted(set(names))

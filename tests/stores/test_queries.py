@@ -34,4 +34,6 @@ def test_every_migration_is_listed() -> None:
 
 
 def test_a_migration_is_a_list_of_statements() -> None:
-    assert all(re.match(r"CREATE (TABLE|INDEX) ", statement) for statement in migration(1))
+    for version in range(1, len(MIGRATIONS) + 1):
+        for statement in migration(version):
+            assert re.match(r"CREATE (TABLE|INDEX) \w+ |ALTER TABLE \w+ ADD COLUMN ", statement)

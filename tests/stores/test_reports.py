@@ -6,7 +6,7 @@ import pytest
 
 from daskflow.model.records import EventRecord, ReportRecord
 from daskflow.stores import Journal
-from tests.stores.samples import RUN, Row, job_row
+from tests.stores.samples import RUN, Row, job_row, run_record
 
 
 def report(key: str, ordinal: int, title: str = "chisq", data: object = '{"value": 3.2}') -> Row:
@@ -82,6 +82,13 @@ def test_an_event_comes_back_as_it_was(eventful: Journal) -> None:
 
 def test_events_after_a_time(eventful: Journal) -> None:
     assert [event.time for event in eventful.events(RUN, after=2)] == [3, 4]
+
+
+def test_events_of_a_tree_of_runs(eventful: Journal) -> None:
+    for record in (run_record(), run_record("another run", parent=RUN)):
+        eventful.add_run(record)
+    found = eventful.events(RUN, "job.failed", tree=True)
+    assert [(event.run, event.time) for event in found] == [(RUN, 0), ("another run", 1)]
 
 
 def test_following_misses_and_repeats_none(eventful: Journal) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from daskflow.errors import NotFound
+from daskflow.errors import NotFound, RunBusy
 from daskflow.model.states import RunState
 from daskflow.stores import Journal, this_host
 from tests.stores.samples import RUN, run_record
@@ -27,6 +27,8 @@ def test_a_run_comes_back_as_it_was(journal: Journal) -> None:
         host="node1",
         pid=7,
         error="it failed",
+        parent="20260314-101501-campaign-1c2d",
+        ordinal=3,
     )
     journal.add_run(record)
     assert journal.run(RUN) == record
@@ -127,6 +129,37 @@ def test_runs_are_listed_newest_first(several: Journal) -> None:
     assert [record.created for record in several.runs(flow="study")] == [2.0, 1.0]
 
 
+@pytest.fixture
+def family(journal: Journal) -> Journal:
+    """A run `a` with the runs `b` and `c`, `c` with `d`; and one of nobody's."""
+    for created, (id, parent, ordinal) in enumerate([("a", "", 0), ("z", "", 0), ("c", "a", 1), ("b", "a", 0)]):
+        journal.add_run(run_record(id, parent=parent, ordinal=ordinal, created=float(created)))
+    journal.add_run(run_record("d", parent="c", created=9.0, flow="melt"))
+    return journal
+
+
+def test_runs_form_a_tree(family: Journal) -> None:
+    assert [record.id for record in family.children("a")] == ["b", "c"]
+    assert family.children("d") == []
+    assert [record.id for record in family.trees(["a", "nobody"])] == ["a", "c", "b", "d"]
+    assert [record.id for record in family.trees(["c", "z"])] == ["z", "c", "d"]
+    assert [family.root(id) for id in "adz"] == ["a", "a", "z"]
+    with pytest.raises(NotFound, match="nobody"):
+        family.root("nobody")
+
+
+def test_a_child_is_found_by_flow_and_place(family: Journal) -> None:
+    assert family.child("a", "study", 1) == family.run("c")
+    assert family.child("a", "study", 2) is None
+    assert family.child("a", "melt", 1) is None
+
+
+def test_only_the_top_of_each_tree(family: Journal) -> None:
+    assert [record.id for record in family.runs(top=True)] == ["z", "a"]
+    assert len(family.runs()) == 5
+    assert family.run("last").id == "z"
+
+
 def test_a_run_without_driver_shows_as_interrupted(journal: Journal) -> None:
     journal.add_run(run_record(state=RunState.running, host="elsewhere", pid=1, heartbeat=1.0))
     assert journal.run(RUN).state is RunState.interrupted
@@ -135,3 +168,32 @@ def test_a_run_without_driver_shows_as_interrupted(journal: Journal) -> None:
     updated = journal.update_run(RUN, host=this_host(), pid=os.getpid(), started=time.time())
     assert updated.state is RunState.running
     assert journal.run(RUN).state is RunState.running
+
+
+def test_a_run_whose_driver_ended_is_claimed_by_one_of_many_at_once(journal: Journal) -> None:
+    journal.add_run(run_record(state=RunState.interrupted))
+    taken: list[str] = []
+
+    def claim() -> None:
+        try:
+            journal.claim_run(RUN, time=time.time(), host=this_host(), pid=os.getpid())
+            taken.append("taken")
+        except RunBusy as error:
+            taken.append(str(error))
+
+    threads = [threading.Thread(target=claim) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    refused = [text for text in taken if text != "taken"]
+    assert len(refused) == 4
+    assert all(f"in process {os.getpid()}" in text and f"daskflow cancel {RUN}" in text for text in refused)
+
+
+def test_a_process_claims_a_run_that_it_performs_no_more(journal: Journal) -> None:
+    journal.add_run(run_record(state=RunState.running, host=this_host(), pid=os.getpid(), heartbeat=time.time()))
+    with pytest.raises(RunBusy):
+        journal.claim_run(RUN, time=time.time(), host=this_host(), pid=os.getpid())
+    record = journal.claim_run(RUN, time=time.time(), host=this_host(), pid=os.getpid(), idle=True)
+    assert record.state is RunState.running

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from daskflow.errors import StoreTooNew, StoreUnavailable
+from daskflow.model.states import RunState
 from daskflow.stores import Database, Journal, schema
-from tests.stores.samples import python, result_row
+from daskflow.stores.queries import migration
+from daskflow.stores.sqlite import SQLite
+from tests.stores.samples import RUN, change, job_row, python, question, result_row, run_record
 
 
 def test_a_fresh_store_gets_all_tables(database: Database) -> None:
@@ -39,6 +42,39 @@ def test_reading_alone_does_not_bring_up_an_older_store(tmp_path: Path) -> None:
     path.touch()
     with Database(path, readonly=True) as database, pytest.raises(StoreUnavailable, match="version 0"):
         database.open()
+
+
+def first_version(path: Path) -> None:
+    """A store as the first daskflow made it, with a run, a job and an event."""
+    connection = sqlite3.connect(path)
+    for statement in migration(1):
+        connection.execute(SQLite(path).render(statement))
+    connection.execute("INSERT INTO schema_version VALUES (1, 1.0)")
+    run = (RUN, "study", "f.py:study", '{"n": 1}', "failed", "local", 1.0, 2.0, 3.0, None, "node1", 7, "no", b"p")
+    connection.execute(f"INSERT INTO runs VALUES ({', '.join('?' * len(run))})", run)
+    connection.execute(f"INSERT INTO jobs VALUES ({', '.join('?' * len(job_row(0)))})", job_row(0))
+    connection.execute("INSERT INTO events VALUES (NULL, ?, 'job.failed', 1.0, 'key000', '{}')", (RUN,))
+    connection.commit()
+    connection.close()
+
+
+def test_a_store_of_the_first_version_is_brought_up_with_all_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    first_version(path)
+    with Database(path, readonly=True) as database, pytest.raises(StoreUnavailable, match="version 1"):
+        database.open()
+    with Database(path) as database:
+        journal = Journal(database)
+        assert journal.run("last") == run_record(
+            arguments={"n": 1}, target="f.py:study", state=RunState.failed, site="local", started=2.0, stopped=3.0,
+            host="node1", pid=7, error="no", payload=b"p", parent="", ordinal=0,
+        )  # fmt: skip
+        assert journal.job(RUN, 0).key == "key000"
+        assert [event.kind for event in journal.events(RUN)] == ["job.failed"]
+        journal.add_run(run_record("child", parent=RUN))
+        journal.add_question(question("q"))
+        assert journal.add_context([(0, change("a", 1))])
+        assert [record.id for record in journal.children(RUN)] == ["child"]
 
 
 def test_a_failed_migration_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,21 @@ import sys
 
 from tests.views.conftest import Place
 
-COMMANDS = ("run", "plan", "why", "runs", "show", "logs", "cancel", "resume", "report", "demo")
+COMMANDS = (
+    "run",
+    "plan",
+    "why",
+    "runs",
+    "show",
+    "logs",
+    "questions",
+    "answer",
+    "cancel",
+    "pause",
+    "resume",
+    "report",
+    "demo",
+)
 
 
 def test_help_names_all_commands(place: Place) -> None:
@@ -24,7 +38,7 @@ def test_help_imports_nothing_heavy() -> None:
         "import sys; import daskflow.views.cli as cli; sys.argv = ['daskflow', '--help']\n"
         "try: cli.main()\n"
         "except SystemExit: pass\n"
-        "heavy = {'dask', 'distributed', 'numpy', 'pandas', 'bokeh', 'jinja2', 'yaml', 'rich'}\n"
+        "heavy = {'dask', 'distributed', 'numpy', 'pandas', 'bokeh', 'jinja2', 'jsonschema', 'yaml', 'rich'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

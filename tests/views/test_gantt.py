@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from daskflow.execution.summary import Summary
+from daskflow.execution.insight.summary import Summary
 from daskflow.model.records import AttemptRecord, JobRecord, RunRecord
 from daskflow.views.gantt import MOST_BARS, gantt
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from daskflow.model.records import RunRecord
+from daskflow.stores import Database, Journal
 from tests.views.conftest import Place
 
 
@@ -28,6 +30,25 @@ def test_show_sums_up(place: Place) -> None:
     assert {event["kind"] for event in found["events"]} >= {"job.failed", "job.skipped"}
 
 
+def test_runs_that_a_run_started_stand_below_it(place: Place) -> None:
+    place.run("run", "flows.py:study")
+    with Database(place.directory / ".daskflow" / "journal.db") as database:
+        journal = Journal(database)
+        top = journal.run("last").id
+        for number, (id, parent) in enumerate([("second", top), ("first", top), ("deep", "second")]):
+            journal.add_run(RunRecord(id=id, flow="melt", parent=parent, ordinal=-number, created=1.0 + number))
+        journal.add_events([("deep", "qa.low", 1.0, "", "{}")])
+        journal.add_run(RunRecord(id="newest", flow="study", created=2e9))
+    shown = [line.partition(" melt")[0].partition(" study")[0][1:] for line in place.run("runs").splitlines()]
+    assert [line.rstrip() for line in shown[3:] if line.strip()] == ["newest", top, "  first", "  second", "    deep"]
+    assert [run["parent"] for run in place.json("runs")] == ["", "", top, top, "second"]
+    assert [run["id"] for run in place.json("runs", "--limit", "1")] == ["newest"]
+    assert [run["id"] for run in place.json("runs", "--flow", "melt")] == ["deep", "first", "second"]
+    assert [run["id"] for run in place.json("show", top)["runs"]] == ["first", "second", "deep"]
+    assert "deep" in place.run("show", top, "--events", "qa.*")
+    assert [event["run"] for event in place.json("show", top, "--events", "qa.*")["events"]] == ["deep"]
+
+
 def test_show_selects_jobs_and_events(place: Place) -> None:
     place.run("run", "flows.py:study", "--set", "bad=2", code=1)
     assert [job["task"] for job in place.json("show", "--state", "failed")["jobs"]] == ["check"]
@@ -37,10 +58,24 @@ def test_show_selects_jobs_and_events(place: Place) -> None:
     assert "job.skipped" not in place.run("show", "--events", "job.f*")
 
 
+def test_show_tells_why_jobs_were_skipped(place: Place) -> None:
+    place.run("run", "flows.py:study", "--set", "bad=2", code=1)
+    [told] = [line for line in place.run("show").splitlines() if line.startswith("total skipped: ")]
+    assert "check-" in told
+    assert "failed" in told
+
+
 def test_run_may_be_named_by_the_end_of_its_id(place: Place) -> None:
     run = place.json("run", "flows.py:study")["run"]
     assert run in place.run("show", run[-6:])
     assert "nothing-like-it" in place.error("show", "nothing-like-it")
+
+
+def test_a_run_that_left_no_logs_says_so(place: Place) -> None:
+    place.write("silent.py", "from daskflow import flow\n\n@flow\ndef silent():\n    return 1\n")
+    place.run("run", "silent.py:silent")
+    assert "No job of the run" in place.run("logs")
+    assert place.json("logs") == []
 
 
 def test_logs_show_what_was_printed_and_tracebacks(place: Place) -> None:

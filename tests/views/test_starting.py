@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from typing import Any
 
@@ -142,6 +143,25 @@ def test_cancel_ends_a_run_of_another_process(place: Place, running: Any) -> Non
     assert process.returncode == 3
     assert place.json("runs")[0]["state"] == "cancelled"
     assert "ended already" in place.error("cancel", "last")
+
+
+def test_a_paused_run_starts_nothing_until_it_goes_on(place: Place, running: Any) -> None:
+    process = running("run", "flows.py:study", "--set", "n=6", "--set", "seconds=100", "--json")
+    place.until((place.directory / ".daskflow" / "journal.db").exists)
+    place.until(lambda: bool(place.json("runs")))
+    assert "is paused" in place.run("pause", "last")
+    place.until(lambda: bool(place.json("show", "--events", "run.paused")["events"]))
+    place.hurry()
+    place.until_jobs_ended(1)
+    assert place.json("pause", "last")["state"] == "paused"
+    # The first job was at work already. Each of the others would have been over in milliseconds.
+    assert place.json("show")["counts"]["load"]["succeeded"] == 1
+    assert process.poll() is None
+    assert "goes on" in place.run("resume", "last")
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error
+    assert json.loads(out)["value"] == 30
+    assert "only a run that is performed" in place.error("pause", "last")
 
 
 def test_cancel_reaches_a_body_that_sleeps(place: Place, running: Any) -> None:

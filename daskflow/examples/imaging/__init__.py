@@ -1,3 +1,3 @@
-"""From the raw visibilities of a calibrator to its self-calibrated image: the flow `pipeline`."""
+"""From raw visibilities to a self-calibrated image, or to the line of a simulated target: the flow `pipeline`."""
 
 from daskflow.examples.imaging.pipeline import pipeline as pipeline

@@ -97,10 +97,11 @@ def gain(data: xr.Dataset, bandpass: xr.Dataset, interval: float | None, calibra
         interval=interval_of(len(seconds), interval or whole, integration),
         calibrator=seconds < (calibrator_time or whole),
     )
-    return _solution(one, bandpass, found, instant)
+    return solution_of(one, bandpass, found, instant)
 
 
-def _solution(data: xr.Dataset, bandpass: xr.Dataset, found: Gains, instant: Complex) -> xr.Dataset:
+def solution_of(data: xr.Dataset, bandpass: xr.Dataset, found: Gains, instant: Complex) -> xr.Dataset:
+    """Put gains, and the phase factors of the single integrations, into a dataset, ``(time, antenna)``."""
     first = int(np.argmax(bandpass["solved"].values))
     return xr.Dataset(
         {

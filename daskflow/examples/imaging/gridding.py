@@ -101,5 +101,7 @@ def _geometry(data: xr.Dataset, grid: Grid) -> dict[str, Any]:
         "pixsize_y": side,
         "epsilon": ACCURACY,
         "do_wgridding": True,
+        # ducc counts w against the sense of u and v.
+        "flip_w": True,
         "nthreads": 1,
     }

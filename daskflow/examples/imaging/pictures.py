@@ -19,7 +19,8 @@ from daskflow.examples.imaging.visibilities import average, complex_of, weights_
 COLOURS = "viridis"
 
 
-def _axes(rows: int, columns: int, size: tuple[float, float] = (4.2, 3.2)) -> tuple[Figure, npt.NDArray[Any]]:
+def panels(rows: int, columns: int, size: tuple[float, float] = (4.2, 3.2)) -> tuple[Figure, npt.NDArray[Any]]:
+    """Make a figure of so many panels, each of that size [inch]."""
     figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, np.asarray(figure.subplots(rows, columns, squeeze=False))
@@ -31,7 +32,7 @@ def _name(solution: xr.Dataset) -> str:
 
 def uv_coverage(data: xr.Dataset) -> Figure:
     """Draw where the baselines measured, in thousands of wavelengths."""
-    figure, axes = _axes(1, 1, (4.5, 4.2))
+    figure, axes = panels(1, 1, (4.5, 4.2))
     scale = float(data["frequency"].values.mean()) / SPEED_OF_LIGHT / 1e3
     held = ~data["flag"].values.all(axis=(2, 3))
     u, v = (data["uvw"].values[..., axis][held] * scale for axis in (0, 1))
@@ -42,7 +43,7 @@ def uv_coverage(data: xr.Dataset) -> Figure:
 
 def flag_waterfall(data: Sequence[xr.Dataset]) -> Figure:
     """Draw the flagged share of each time and channel, per spectral window."""
-    figure, axes = _axes(1, len(data))
+    figure, axes = panels(1, len(data))
     for axis, one in zip(axes[0], data, strict=True):
         share = one["flag"].values.mean(axis=(1, 3))
         drawn = axis.imshow(share, aspect="auto", vmin=0, vmax=1, cmap=COLOURS, interpolation="nearest")
@@ -53,7 +54,7 @@ def flag_waterfall(data: Sequence[xr.Dataset]) -> Figure:
 
 def bandpasses(solutions: Sequence[xr.Dataset]) -> Figure:
     """Draw amplitude and phase of each antenna along frequency."""
-    figure, axes = _axes(2, len(solutions), (3.2, 2.4))
+    figure, axes = panels(2, len(solutions), (3.2, 2.4))
     for (upper, lower), one in zip(axes.T, solutions, strict=True):
         gains = complex_of(one, "gain")[:, one["solved"].values]
         upper.plot(np.abs(gains), linewidth=0.8)
@@ -65,7 +66,7 @@ def bandpasses(solutions: Sequence[xr.Dataset]) -> Figure:
 
 def gain_phases(solutions: Sequence[xr.Dataset]) -> Figure:
     """Draw the phases of the single integrations about those of the solution interval, per antenna."""
-    figure, axes = _axes(1, len(solutions), (3.2, 2.8))
+    figure, axes = panels(1, len(solutions), (3.2, 2.8))
     for axis, one in zip(axes[0], solutions, strict=True):
         drift = complex_of(one, "instant") * complex_of(one, "gain").conj()
         shown = np.where(one["solved"].values & (drift != 0), np.angle(drift, deg=True), np.nan)
@@ -76,7 +77,7 @@ def gain_phases(solutions: Sequence[xr.Dataset]) -> Figure:
 
 def amplitude_by_distance(calibrated: Sequence[xr.Dataset]) -> Figure:
     """Draw channel averages of the calibrated visibilities by baseline length."""
-    figure, axes = _axes(1, 2)
+    figure, axes = panels(1, 2)
     for one in calibrated:
         mean, total = average(complex_of(one, "visibility"), weights_of(one), (2, 3))
         length = np.hypot(*np.moveaxis(one["uvw"].values[..., :2], -1, 0))
@@ -88,7 +89,7 @@ def amplitude_by_distance(calibrated: Sequence[xr.Dataset]) -> Figure:
     return figure
 
 
-def _sky(figure: Figure, axis: Axes, image: xr.Dataset, values: Any, **style: Any) -> None:
+def show_sky(figure: Figure, axis: Axes, image: xr.Dataset, values: Any, **style: Any) -> None:
     """Draw an image as on the sky: north up, east to the left."""
     cell = float(image.attrs["cell"])
     low, high = (edge * cell - cell / 2 for edge in (-values.shape[0] / 2, values.shape[0] / 2))
@@ -100,47 +101,47 @@ def _sky(figure: Figure, axis: Axes, image: xr.Dataset, values: Any, **style: An
 
 def dirty_images(planes: Sequence[xr.Dataset], joined: xr.Dataset) -> Figure:
     """Draw each dirty image, the continuum, and the continuum's point spread function."""
-    figure, axes = _axes(2, (len(planes) + 3) // 2)
+    figure, axes = panels(2, (len(planes) + 3) // 2)
     shown = [(plane.attrs["label"], plane["residual"].values) for plane in (*planes, joined)]
     shown.append(("point spread function", joined["psf"].values))
     for axis in axes.flat[len(shown) :]:
         axis.set_visible(False)
     for axis, (title, values) in zip(axes.flat, shown, strict=False):
-        _sky(figure, axis, joined, values)
+        show_sky(figure, axis, joined, values)
         axis.set_title(title)
     return figure
 
 
 def clean_images(image: xr.Dataset) -> Figure:
     """Draw the restored image, the residual, and the middle of the model."""
-    figure, axes = _axes(1, 3)
+    figure, axes = panels(1, 3)
     noise = float(image.attrs["noise"])
     for axis, name in zip(axes[0], ("restored", "residual"), strict=False):
-        _sky(figure, axis, image, image[name].values, vmin=-3 * noise, vmax=8 * noise)
+        show_sky(figure, axis, image, image[name].values, vmin=-3 * noise, vmax=8 * noise)
         axis.set_title(f"{name} [Jy/beam]")
     middle = image.sizes["l"] // 2
     near = slice(middle - 16, middle + 16)
-    _sky(figure, axes[0, 2], image, image["model"].values[near, near])
+    show_sky(figure, axes[0, 2], image, image["model"].values[near, near])
     axes[0, 2].set_title("components [Jy/pixel]")
     return figure
 
 
 def selfcal(rounds: Sequence[xr.Dataset], kept: int) -> Figure:
     """Draw the dynamic range of each round, and the residuals before and after."""
-    figure, axes = _axes(1, 3)
+    figure, axes = panels(1, 3)
     axes[0, 0].plot([float(image.attrs["dynamic_range"]) for image in rounds], "o-")
     axes[0, 0].plot(kept, float(rounds[kept].attrs["dynamic_range"]), "*", markersize=14)
     axes[0, 0].set(xlabel="round", ylabel="dynamic range", xticks=range(len(rounds)))
     noise = float(rounds[0].attrs["noise"])
     for axis, image, title in zip(axes[0, 1:], (rounds[0], rounds[kept]), ("before", "after"), strict=True):
-        _sky(figure, axis, image, image["residual"].values, vmin=-4 * noise, vmax=4 * noise)
+        show_sky(figure, axis, image, image["residual"].values, vmin=-4 * noise, vmax=4 * noise)
         axis.set_title(f"residual {title}")
     return figure
 
 
 def selfcal_phases(solutions: Sequence[xr.Dataset]) -> Figure:
     """Draw the phases that each round solved, per antenna."""
-    figure, axes = _axes(1, max(1, len(solutions)))
+    figure, axes = panels(1, max(1, len(solutions)))
     for number, (axis, one) in enumerate(zip(axes[0], solutions, strict=False), start=1):
         axis.plot(one["time"].values, np.angle(complex_of(one, "gain"), deg=True), linewidth=0.8)
         axis.set(title=f"round {number}", xlabel="time [s]", ylabel="phase [deg]")

@@ -6,8 +6,11 @@ import numpy as np
 import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field
 
-from daskflow import report
+from daskflow import current, report
 from daskflow.examples.imaging.visibilities import complex_of, weights_of
+
+LOW = 0.67
+"""A stage with a lower score did badly."""
 
 
 class Score(BaseModel):
@@ -24,10 +27,15 @@ class Score(BaseModel):
 
 
 def judge(stage: str, value: float, meaning: str) -> Score:
-    """Make a score, held between zero and one, and show it in the report of the job."""
+    """Make a score, held between zero and one, and show it in the report of the job.
+
+    A low one is an event as well, ``qa.STAGE.low``, for those who watch from outside.
+    """
     score = Score(stage=stage, value=float(np.clip(np.nan_to_num(value), 0, 1)), meaning=meaning)
     report.metric(f"{stage} score", score.value)
     report.markdown(f"**{score.value:.3f}** of 1: {meaning}.", title=f"Quality of {stage}")
+    if score.value < LOW:
+        current().emit(f"qa.{stage}.low", score=score.value, meaning=meaning)
     return score
 
 

@@ -1,11 +1,13 @@
 """Simulated observations with known answers, and the real one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
+from daskflow import Run, settings
 from daskflow.examples.imaging.apply import apply
 from daskflow.examples.imaging.bandpass import bandpass
 from daskflow.examples.imaging.flagging import flag_visibilities
@@ -14,6 +16,9 @@ from daskflow.examples.imaging.gridding import ARCSEC
 from daskflow.examples.imaging.ingest import OBSERVATION
 from daskflow.examples.imaging.uvfits import SPEED_OF_LIGHT, read_uvfits
 from daskflow.examples.imaging.visibilities import VISIBILITY_DIMS, Complex, complex_pair
+from daskflow.model.records import QuestionRecord
+from daskflow.sites import Site
+from tests.execution.patience import until
 
 Observe = Callable[..., xr.Dataset]
 
@@ -87,3 +92,38 @@ def calibrated(flagged: list[xr.Dataset]) -> list[xr.Dataset]:
             shape = bandpass.function(window, polarization, 3, 1)
             found.append(apply.function(window, shape, gain.function(window, shape, None, None)))
     return found
+
+
+@pytest.fixture
+def asked() -> Callable[[Run], QuestionRecord]:
+    """A function that waits until a run asks the next question."""
+
+    def asked(run: Run) -> QuestionRecord:
+        until(lambda: run.questions() or run.ended, patience=120)
+        if run.ended:
+            run.result()
+        (question,) = run.questions()
+        return question
+
+    return asked
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory where no run was before."""
+    return tmp_path_factory.mktemp("imaging")
+
+
+@pytest.fixture
+def place(workshop: Path, shared_sites: dict[str, Site]) -> Iterator[Path]:
+    """The directory in which the test works; what one test has calibrated, those after it find."""
+    directory = workshop
+    settings.launcher.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        patch.setattr(settings._chosen, "settings", settings.Settings())
+        sites = settings.launcher.project()._sites
+        sites.update(shared_sites)
+        yield directory
+        sites.clear()
+        settings.launcher.close()

@@ -1,0 +1,1 @@
+"""State that the stages of a run share."""

@@ -1,0 +1,78 @@
+"""Says that a run lives, and hears what other processes say to it: cancel, pause, go on."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from operator import methodcaller
+from typing import Protocol
+
+from daskflow.errors import DaskflowError
+from daskflow.execution.project import Project
+from daskflow.model.states import RunState
+
+BEAT = 1.0
+"""How often a run says that it lives, and looks whether it was cancelled from elsewhere [s]."""
+
+
+class Steered(Protocol):
+    """What can be told to a run."""
+
+    id: str
+
+    def cancel(self) -> None:
+        """Stop."""
+
+    def pause(self) -> None:
+        """Start nothing new."""
+
+    def resume(self) -> None:
+        """Go on."""
+
+
+class Heartbeat:
+    """Beats while a run is performed, in a thread of its own.
+
+    Parameters
+    ----------
+    project
+        Where the run is recorded.
+    run
+        Is told what other processes said.
+    note_running
+        Called at each beat: brings the states of jobs up to date.
+    """
+
+    def __init__(self, project: Project, run: Steered, note_running: Callable[[], None]) -> None:
+        self._project = project
+        self._run = run
+        self._note_running = note_running
+        self._in_main = threading.current_thread() is threading.main_thread()
+        self._stop = threading.Event()
+        threading.Thread(target=self._serve, name=f"daskflow-beat-{run.id}", daemon=True).start()
+
+    def stop(self) -> None:
+        """The run has ended."""
+        self._stop.set()
+
+    def _serve(self) -> None:
+        while not self._stop.wait(BEAT):
+            try:
+                self._project.writer.call(methodcaller("heartbeat", self._run.id, time.time()))
+                self._note_running()
+                state = self._project.journal.run(self._run.id).state
+                if state is RunState.cancelled:
+                    self._run.cancel()
+                    self._wake()
+                    return
+                # Another process said so.
+                (self._run.pause if state is RunState.paused else self._run.resume)()
+            except DaskflowError:  # a store that does not answer: the writer will say so
+                continue
+
+    def _wake(self) -> None:
+        """Reach a body that does not wait for jobs: it sleeps or computes, or performs a job on a synchronous site."""
+        if self._in_main and not self._stop.wait(2 * BEAT):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)

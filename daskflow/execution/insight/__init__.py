@@ -1,0 +1,1 @@
+"""What is recorded, and what would be done, made ready for people."""

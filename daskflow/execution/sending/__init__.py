@@ -1,0 +1,1 @@
+"""What goes to sites: bundles, packages, and what is on its way."""

@@ -1,0 +1,1 @@
+"""Brings files and packages to where they are needed."""

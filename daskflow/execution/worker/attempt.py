@@ -1,0 +1,223 @@
+"""What is being done here: what `current()` gives in tasks and in bodies of flows, and the reports made there."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from daskflow.errors import NotInTask
+from daskflow.execution.worker.live import Teller, checked_kind, event_text
+from daskflow.graph.host import CURRENT_HOST
+from daskflow.model.outcome import ReportItem
+from daskflow.sites.channel import CURRENT_CHANNEL
+
+_PNG = b"\x89PNG\r\n"
+_ROWS = 1000
+"""A table keeps at most that many rows."""
+
+
+class Reporter:
+    """Makes reports: something for a person to look at, kept with the result of the job, or with the run of the flow.
+
+    A job that is taken from memory still has the reports that it made.
+
+    Raises
+    ------
+    NotInTask
+        Neither a task nor the body of a flow is being executed here.
+    """
+
+    def markdown(self, text: str, *, title: str = "") -> None:
+        """A text in Markdown."""
+        self._add("markdown", title, {"text": str(text)})
+
+    def table(self, rows: Any, *, title: str = "") -> None:
+        """A table: a list of mappings, a mapping of columns, or a pandas DataFrame; its first 1,000 rows are kept."""
+        columns, cells = _table(rows)
+        self._add("table", title, {"columns": columns, "rows": cells[:_ROWS], "total": len(cells)})
+
+    def image(self, image: Any, *, title: str = "") -> None:
+        """A picture: PNG bytes, the path of a PNG file, or an array `(row, column)` or `(row, column, colour)`."""
+        self._add("image", title, {}, _png(image))
+
+    def figure(self, figure: Any, *, title: str = "") -> None:
+        """A matplotlib figure, or anything else that has its `savefig`."""
+        content = io.BytesIO()
+        figure.savefig(content, format="png", dpi=100, bbox_inches="tight")
+        self._add("image", title, {}, content.getvalue())
+
+    def metric(self, name: str, value: float, *, unit: str = "") -> None:
+        """A number with a name. The run sees it at once, but of many in a second only some."""
+        number = float(value)
+        item = self._add("metric", name, {"value": number if math.isfinite(number) else repr(number), "unit": unit})
+        current().teller.metric(name, item.data)
+
+    def link(self, url: str, *, title: str = "") -> None:
+        """A link to a page or to a local file."""
+        self._add("link", title or str(url), {"url": str(url)})
+
+    def _add(self, kind: str, title: str, data: dict[str, Any], content: bytes | None = None) -> ReportItem:
+        item = ReportItem(kind, title, json.dumps(data, default=_plain), content)
+        current().add(item)
+        return item
+
+
+class Attempt:
+    """The attempt at a job that is being made here."""
+
+    __slots__ = ("_deadline", "_teller", "key", "number", "reports", "run")
+
+    report = Reporter()
+    """Makes reports; the same as `daskflow.report`."""
+
+    def __init__(self, key: str, number: int, run: str, timeout: float | None) -> None:
+        self.key = key
+        """The key of the job; empty in the body of a flow."""
+        self.number = number
+        """Which attempt this is; counts from 1."""
+        self.run = run
+        """The id of the run."""
+        self.reports: list[ReportItem] = []
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._teller: Teller | None = None
+
+    def add(self, item: ReportItem) -> None:
+        """Keep a report, until the attempt ends."""
+        self.reports.append(item)
+
+    def emit(self, kind: str, /, **data: Any) -> None:
+        """Make an event of the run, which everybody who follows the run sees at once.
+
+        Parameters
+        ----------
+        kind
+            Dotted: `qa.import.low`.
+        **data
+            What belongs to it: numbers, texts, lists and dictionaries.
+
+        Raises
+        ------
+        UsageError
+            The kind is not dotted, or is one of daskflow's own; or a value has no JSON.
+        """
+        self.teller.event(kind, data)
+
+    @property
+    def teller(self) -> Teller:
+        """Tells the driver what the attempt emits and measures."""
+        if self._teller is None:
+            self._teller = Teller(self.key, CURRENT_CHANNEL.get())
+        return self._teller
+
+    def begin_apart(self) -> None:
+        """Go on in a process of its own: only what is reported from now on goes back."""
+        self.reports = []
+        self._teller = None
+
+    def close(self) -> None:
+        """Tell nothing more."""
+        if self._teller is not None:
+            self._teller.close()
+
+    def time_left(self) -> float:
+        """How long the attempt may still take [s]; infinite where nothing limits it."""
+        return math.inf if self._deadline is None else self._deadline - time.monotonic()
+
+
+CURRENT_ATTEMPT: ContextVar[Attempt | None] = ContextVar("daskflow_attempt", default=None)
+
+
+class Body(Attempt):
+    """The body of a flow that is being executed here: what it emits and reports belongs to the run.
+
+    Parameters
+    ----------
+    run
+        Id of the run.
+    tell
+        Takes kind and JSON text of each event.
+    record
+        Takes each report, with its number.
+    """
+
+    __slots__ = ("_record", "_tell")
+
+    def __init__(
+        self, run: str, tell: Callable[[str, str], object], record: Callable[[int, ReportItem], object]
+    ) -> None:
+        super().__init__("", 1, run, None)
+        # Nobody waits for the metrics of a body.
+        self._teller = Teller("", None)
+        self._tell = tell
+        self._record = record
+
+    def emit(self, kind: str, /, **data: Any) -> None:
+        """Make an event of the run."""
+        self._tell(checked_kind(kind), event_text(data))
+
+    def add(self, item: ReportItem) -> None:
+        """Record a report at once: a body may take days, and wait for people."""
+        super().add(item)
+        self._record(len(self.reports) - 1, item)
+
+
+def _nobody(*_: object) -> None:
+    """Take what nobody wants."""
+
+
+def current() -> Attempt:
+    """The attempt that is being made here, in a task; in the body of a flow what stands for it there.
+
+    Raises
+    ------
+    NotInTask
+        Neither a task nor the body of a flow is being executed here.
+    """
+    attempt = CURRENT_ATTEMPT.get()
+    if attempt is not None:
+        return attempt
+    host = CURRENT_HOST.get()
+    if host is None:
+        raise NotInTask(
+            "This works only in a task that a run performs, and in the body of a flow. Call it from a function that is "
+            "declared with `@task` or `@flow`, in the thread that executes it."
+        )
+    # A flow that is only planned has none: nobody hears what it says.
+    return getattr(host, "body", None) or Body(host.id, _nobody, _nobody)
+
+
+def _table(rows: Any) -> tuple[list[str], list[list[Any]]]:
+    if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
+        rows = rows.reset_index().to_dict("records") if rows.index.name else rows.to_dict("records")
+    if isinstance(rows, Mapping):
+        names = [str(name) for name in rows]
+        return names, [list(row) for row in zip(*[list(column) for column in rows.values()], strict=True)]
+    items: Sequence[Mapping[str, Any]] = list(rows)
+    columns = list(dict.fromkeys(str(name) for row in items for name in row))
+    return columns, [[row.get(name) for name in columns] for row in items]
+
+
+def _plain(value: Any) -> Any:
+    item = getattr(value, "item", None)
+    return item() if callable(item) and getattr(value, "ndim", 0) == 0 else str(value)
+
+
+def _png(image: Any) -> bytes:
+    if isinstance(image, (str, Path)):
+        image = Path(image).read_bytes()
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        content = bytes(image)
+        if not content.startswith(_PNG):
+            raise ValueError("report.image() takes a PNG; these bytes are no PNG. Convert the picture first.")
+        return content
+    from matplotlib.image import imsave
+
+    made = io.BytesIO()
+    imsave(made, image, format="png")
+    return made.getvalue()

@@ -1,0 +1,232 @@
+"""Makes attempts in processes of their own, which are killed when they take too long, use too much, or have to end."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from daskflow.errors import JobTimeout, MemoryExceeded
+from daskflow.execution.worker.attempt import CURRENT_ATTEMPT
+from daskflow.execution.worker.capture import CURRENT_LOG
+from daskflow.execution.worker.child import GRACE, Child, Message
+from daskflow.execution.worker.package import Attempts
+from daskflow.execution.worker.usage import Usage
+from daskflow.model.outcome import Failure
+from daskflow.model.quantities import as_bytes
+from daskflow.sites.channel import CURRENT_CHANNEL
+from daskflow.sites.grip import CURRENT_GRIP, Grip
+from daskflow.sites.processes import ProcessTree, own_memory
+
+TAIL = "\nIts log ended with:\n"
+"""Begins the part of a message that repeats the log."""
+_LINES = 20
+_WATCH = 0.1
+"""How often the memory of a process is looked at [s]."""
+
+
+class FailedInChild(Exception):
+    """What a task raised in its child process."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.error = failure.error or RuntimeError(failure.message)
+        """The error itself, or what stands for it where it does not pickle."""
+
+
+def call_apart(task: Any, arguments: list[Any], limits: Attempts, usage: Usage | None = None) -> Any:
+    """Call a task in a process of its own, and kill that with all its descendants when a limit is passed.
+
+    Parameters
+    ----------
+    usage
+        Gets what the process used.
+
+    Raises
+    ------
+    JobTimeout
+        The call took longer than it may; nothing of it is alive any more.
+    MemoryExceeded
+        The process and its descendants used more memory than they may; nothing of them is alive any more.
+    FailedInChild
+        The task raised.
+    ChildProcessError
+        The process ended by itself, or was killed by somebody else.
+    Killed
+        The node was killed; nothing of it is alive any more.
+
+    Notes
+    -----
+    What the task prints goes to the log of the attempt, its reports come back with the result, what it emits at once.
+    Processes that it leaves behind are killed.
+    """
+    log = CURRENT_LOG.get()
+    if log is not None:
+        log.share()
+    try:
+        message = _exchange(task, arguments, limits, usage)
+    except (JobTimeout, MemoryExceeded) as error:
+        tail = log.tail(_LINES) if log is not None else ""
+        raise type(error)(f"{error}{TAIL}{tail}" if tail else str(error)) from None
+    attempt = CURRENT_ATTEMPT.get()
+    if attempt is not None:
+        attempt.reports.extend(message.reports)
+    if message.good:
+        return message.payload
+    raise FailedInChild(message.payload)
+
+
+def _exchange(task: Any, arguments: list[Any], limits: Attempts, usage: Usage | None) -> Message:
+    log = CURRENT_LOG.get()
+    grip = CURRENT_GRIP.get() or Grip("")
+    grip.check()
+    memory = _Memory(limits.memory)
+    child = Child(task, arguments)
+    last: Message | None = None
+    try:
+        with _bell(grip) as bell:
+            last = _Conversation(child, grip, limits.timeout, memory).last(bell)
+        return last
+    finally:
+        child.receiver.close()
+        if last is not None and not last.kin:
+            child.finish()
+        else:
+            child.kill()
+        if log is not None:
+            log.catch_up()
+        if usage is not None:
+            usage.add(child.cpu, max(child.memory, memory.peak))
+
+
+class _Conversation:
+    """Hears what a child says, and looks whether it keeps to its limits."""
+
+    def __init__(self, child: Child, grip: Grip, timeout: float | None, memory: _Memory) -> None:
+        self._child = child
+        self._grip = grip
+        self._timeout = timeout
+        self._memory = memory
+        self._deadline = math.inf if timeout is None else time.monotonic() + timeout
+
+    def last(self, bell: int) -> Message:
+        """The message that ends the attempt; what comes before is sent on."""
+        from multiprocessing.connection import wait
+
+        receiver = self._child.receiver
+        tree = ProcessTree(self._child.pid) if self._memory.limit is not None else None
+        with _end_of(self._child.pid) as end:
+            while True:
+                ready = wait([receiver, bell, *end], self._pause())
+                self._grip.check()
+                if receiver in ready or set(end) & set(ready):
+                    message = self._heard()
+                    if message.good is not None:
+                        return message
+                    _pass_on(message.payload)
+                if time.monotonic() > self._deadline:
+                    raise JobTimeout(f"{_key()} took longer than its timeout of {self._timeout:g} s and was killed.")
+                if tree is not None:
+                    self._memory.look(tree)
+
+    def _pause(self) -> float | None:
+        pause = min(self._deadline - time.monotonic(), self._memory.pause)
+        return None if pause == math.inf else max(0.0, pause)
+
+    def _heard(self) -> Message:
+        try:
+            # Once it ended nothing more is waited for, though a process that it left behind may hold the pipe open.
+            if self._child.receiver.poll():
+                return self._child.take(self._child.receiver.recv_bytes())
+        except (EOFError, OSError):
+            pass
+        self._child.await_end(GRACE)
+        raise ChildProcessError(f"the process of {_key()} ended without a result ({self._child.end})")
+
+
+class _Memory:
+    """Looks how much memory a child and its descendants use.
+
+    Notes
+    -----
+    The pages that a fork shares with its worker are the worker's: how much these are is looked at before the fork.
+    Looking takes longer on a machine with many processes, and is done the less often.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        self.limit = limit
+        """[bytes]"""
+        self.peak = 0
+        """[bytes]"""
+        self.pause = math.inf
+        """How long to wait before the next look [s]."""
+        if limit is not None:
+            from psutil import Process
+
+            self.pause = 0.0
+            self._due = 0.0
+            self._inherited = own_memory(Process())
+
+    def look(self, tree: ProcessTree) -> None:
+        """Look, if it is time to.
+
+        Raises
+        ------
+        MemoryExceeded
+            They use too much.
+        """
+        start = time.monotonic()
+        if self.limit is None or start < self._due:
+            return
+        used = tree.memory() - self._inherited
+        if used > self.limit:
+            used = tree.memory(precise=True) - self._inherited
+        self.peak = max(self.peak, used)
+        if used > self.limit:
+            raise MemoryExceeded(
+                f"{_key()} used {as_bytes(used)} of memory where it may use {as_bytes(self.limit)}, and was killed. "
+                "Give it more by Resources(memory=...)."
+            )
+        self.pause = max(_WATCH, 20 * (time.monotonic() - start))
+        self._due = time.monotonic() + self.pause
+
+
+@contextlib.contextmanager
+def _bell(grip: Grip) -> Iterator[int]:
+    """What can be read from when the node is killed."""
+    reader, writer = os.pipe()
+    try:
+        with grip.alarm(lambda: os.write(writer, b"!")):
+            yield reader
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+@contextlib.contextmanager
+def _end_of(pid: int) -> Iterator[list[int]]:
+    """What can be read from when a process has ended; nothing on systems that have no such thing."""
+    try:
+        found = [os.pidfd_open(pid)]
+    except (AttributeError, OSError):
+        found = []
+    try:
+        yield found
+    finally:
+        for descriptor in found:
+            os.close(descriptor)
+
+
+def _pass_on(record: bytes) -> None:
+    channel = CURRENT_CHANNEL.get()
+    if channel is not None:
+        channel(record)
+
+
+def _key() -> str:
+    attempt = CURRENT_ATTEMPT.get()
+    return attempt.key if attempt is not None else "the job"

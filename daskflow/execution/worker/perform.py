@@ -1,0 +1,294 @@
+"""Performs packages of jobs, on a worker: call, watch, retry, store the result, and record what happened."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from daskflow.errors import CodeMismatch, NotSerialisable
+from daskflow.execution.worker.attempt import CURRENT_ATTEMPT, Attempt
+from daskflow.execution.worker.capture import CURRENT_LOG, HOST, Log, capturing
+from daskflow.execution.worker.failures import describe
+from daskflow.execution.worker.imports import parts_at
+from daskflow.execution.worker.inputs import check_unchanged
+from daskflow.execution.worker.isolation import TAIL, FailedInChild, call_apart
+from daskflow.execution.worker.package import Assignment, Attempts, Bench, Package, Shipped
+from daskflow.execution.worker.result import LEFT, Missing, Result
+from daskflow.execution.worker.retry import jittered
+from daskflow.execution.worker.usage import Usage
+from daskflow.execution.worker.versions import differences, version_of
+from daskflow.graph.encoding import digest
+from daskflow.graph.host import CURRENT_HOST
+from daskflow.graph.sequel import Sequel, sequel_of
+from daskflow.graph.structure import fill, snapshot
+from daskflow.model.outcome import Outcome, Stored
+from daskflow.sites.blackbox import black_box
+from daskflow.sites.grip import CURRENT_GRIP, Grip, Killed
+
+_PID = os.getpid()
+_REMEMBERED = 500
+_tasks: dict[bytes, Any] = {}
+_benches: dict[bytes, Bench] = {}
+
+
+def perform(package: bytes, *values: Any) -> tuple[Any, bytes, bytes]:
+    """Perform one package.
+
+    Parameters
+    ----------
+    package
+        A pickled `Package`.
+    *values
+        The results that its assignments refer to by position.
+
+    Returns
+    -------
+    tuple
+        The result of the only assignment, or the wanted results by key; the pickled outcomes; and the pickled result,
+        in which values that lie in the artifact store stand by their digest.
+
+    Notes
+    -----
+    Errors of the user's code never leave this function: they are outcomes. So is everything that goes wrong with one
+    assignment; the others of the package are performed all the same. Where the node is killed, nothing is recorded of
+    the assignment that was being performed, nor of those after it.
+    """
+    todo: Package = pickle.loads(package)
+    with capturing():
+        worker = _Worker(_bench(todo.bench), todo.tasks, values)
+        box = black_box(worker.bench.boxes)
+        try:
+            for assignment in todo.assignments:
+                box.note(todo.node, assignment.key)
+                worker.perform(assignment)
+        except Killed:
+            worker.give_up(todo.assignments)
+        box.clear()
+    wanted = {key: worker.results[key] for key in todo.wanted}
+    value = wanted if todo.bundle else worker.results[todo.assignments[0].key]
+    return value, pickle.dumps(worker.outcomes, protocol=5), pickle.dumps(value, protocol=5)
+
+
+def load_again(left: bytes) -> Any:
+    """The result of a package that was performed before."""
+    return pickle.loads(left)
+
+
+class _Worker:
+    """Performs the assignments of one package, one after the other."""
+
+    def __init__(self, bench: Bench, tasks: Sequence[bytes], values: Sequence[Any]) -> None:
+        self.bench = bench
+        self.results: dict[str, Result | Missing] = {}
+        self.outcomes: list[Outcome] = []
+        self._tasks = tasks
+        self._given = values
+        self._usage = Usage()
+        self._grip = CURRENT_GRIP.get() or Grip("")
+
+    def give_up(self, assignments: Sequence[Assignment]) -> None:
+        """Perform nothing more: the node was killed."""
+        for assignment in assignments:
+            self.results.setdefault(assignment.key, Missing(assignment.key, "cancelled"))
+
+    def perform(self, assignment: Assignment) -> None:
+        """Perform one assignment, or say why not."""
+        self._grip.check()
+        try:
+            sources = [self._source(source) for source in assignment.sources]
+        except Exception as error:  # the value of a dask collection that does not serialise
+            self._refuse(assignment, error)
+            return
+        missing = next((source for source in sources if type(source) is Missing), None)
+        if missing is not None:
+            self._skip(assignment.key, missing)
+            return
+        inputs = digest(",".join([source.stored.digest for source in sources])) if sources else None
+        for known, stored in assignment.priors:
+            if known == inputs:
+                self._reuse(assignment.key, stored, inputs)
+                return
+        self._attempt(assignment, sources, inputs)
+
+    def _source(self, source: Any) -> Any:
+        kind = type(source)
+        if kind is int:
+            return self._wrapped(self._given[source])
+        if kind is str:
+            return self.results[source]
+        if kind is Stored:
+            return Result(source, self.bench.values)
+        return self._given[source[0]][source[1]]
+
+    def _wrapped(self, value: Any) -> Any:
+        if type(value) is Result or type(value) is Missing:
+            return value
+        # The value of a dask collection comes as it is; its digest serves early cutoff.
+        return Result(self.bench.values.dump(value), self.bench.values, value)
+
+    def _skip(self, key: str, missing: Missing) -> None:
+        now = time.time()
+        self.results[key] = missing
+        if missing.why == LEFT:
+            self.outcomes.append(Outcome(key, "waiting", 1, now, now, final=False))
+            return
+        self.outcomes.append(Outcome(key, "skipped", 1, now, now, reason=f"{missing.key} {missing.why}"))
+
+    def _refuse(self, assignment: Assignment, error: Exception) -> None:
+        now = time.time()
+        self.results[assignment.key] = Missing(assignment.key, "failed")
+        failure = describe(error)
+        self.outcomes.append(
+            Outcome(assignment.key, "failed", assignment.first, now, now, host=HOST, pid=_PID, failure=failure)
+        )
+
+    def _reuse(self, key: str, stored: Stored, inputs: str | None) -> None:
+        now = time.time()
+        self.results[key] = Result(stored, self.bench.values)
+        reason = "its upstream jobs gave the same results as before"
+        self.outcomes.append(Outcome(key, "cached", 1, now, now, value=stored, inputs=inputs, reason=reason))
+
+    def _attempt(self, assignment: Assignment, sources: list[Any], inputs: str | None) -> None:
+        policy = assignment.attempts
+        last = assignment.first + policy.retries
+        for number in range(assignment.first, last + 1):
+            # Another attempt is not to get arguments that this one has changed.
+            own = assignment._replace(arguments=snapshot(assignment.arguments)) if number < last else assignment
+            outcome, result, error = self._once(own, sources, number, inputs)
+            again, reason = False, ""
+            if error is not None and number < last:
+                again, reason = _again(policy, error, number - assignment.first + 1)
+            self.outcomes.append(outcome._replace(final=not again and outcome.state != "waiting", reason=reason))
+            self.results[assignment.key] = result
+            if not again:
+                return
+            self._grip.pause(jittered(policy.pauses[number - assignment.first], policy.jitter))
+
+    def _once(
+        self, assignment: Assignment, sources: list[Any], number: int, inputs: str | None
+    ) -> tuple[Outcome, Result | Missing, BaseException | None]:
+        key, limits = assignment.key, assignment.attempts
+        log = Log(self.bench.logs)
+        attempt = Attempt(key, number, self.bench.run, limits.timeout)
+        # A synchronous site performs where the flow's body is executed: a task called here belongs to no run.
+        tokens = CURRENT_LOG.set(log), CURRENT_ATTEMPT.set(attempt), CURRENT_HOST.set(None)
+        stored = failure = error = None
+        value, left = None, False
+        start = time.time()
+        self._usage.begin()
+        try:
+            task = _task(self._tasks[assignment.task])
+            values = [source.value for source in sources]
+            arguments = [fill(argument, values) for argument in assignment.arguments]
+            if limits.apart:
+                value = call_apart(task, arguments, limits, self._usage)
+            else:
+                value = self._grip.call(task.call, arguments)
+            if assignment.files:
+                check_unchanged(assignment.files)
+            stored, left = self._stored(value)
+        except FailedInChild as caught:
+            error, failure = caught.error, caught.failure
+        except BaseException as caught:
+            if isinstance(caught, Killed) or (isinstance(caught, KeyboardInterrupt) and _in_main()):
+                raise  # the node was killed, or Ctrl-C was pressed on a synchronous site
+            error, failure = caught, describe(caught)
+        finally:
+            if failure is not None:
+                with contextlib.suppress(OSError):  # the traceback is in the record too
+                    log.write(failure.traceback.partition(TAIL)[0])
+            attempt.close()
+            CURRENT_LOG.reset(tokens[0])
+            CURRENT_ATTEMPT.reset(tokens[1])
+            CURRENT_HOST.reset(tokens[2])
+            cpu, memory = self._usage.end()
+        outcome = Outcome(
+            key,
+            "failed" if stored is None else "waiting" if left else "succeeded",
+            number,
+            start,
+            time.time(),
+            cpu,
+            memory,
+            HOST,
+            _PID,
+            stored,
+            failure,
+            "",
+            log.slice(),
+            inputs,
+            tuple(attempt.reports),
+        )
+        if left:
+            return outcome, Missing(key, LEFT), None
+        if stored is None:
+            return outcome, Missing(key, "failed"), error
+        return outcome, Result(stored, self.bench.values, value), None
+
+    def _stored(self, value: Any) -> tuple[Stored, bool]:
+        """A value at rest, and whether it holds jobs or flows that the driver has to make first."""
+        if type(value) is Sequel:
+            return self.bench.values.dump(value), True
+        try:
+            return self.bench.values.dump(value), False
+        except NotSerialisable:
+            left = sequel_of(value)
+            if left is None:
+                raise
+        return self.bench.values.dump(left), True
+
+
+def _again(policy: Attempts, error: BaseException, made: int) -> tuple[bool, str]:
+    """Whether another attempt follows, and what is to be said to that."""
+    if policy.retry is None:
+        return isinstance(error, Exception), ""
+    try:
+        return policy.retry.worth(error, made), ""
+    except Exception as second:  # the function is the user's: that it fails does not hide why the job did
+        return False, f"not tried again, since retry_on raised {describe(second).type}: {second}"
+
+
+def _in_main() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _task(packed: bytes) -> Any:
+    found = _tasks.get(packed)
+    if found is None:
+        if len(_tasks) > _REMEMBERED:
+            _tasks.clear()
+        shipped: Shipped = pickle.loads(packed)
+        _check(shipped)
+        found = _tasks[packed] = shipped.task
+    return found
+
+
+def _check(shipped: Shipped) -> None:
+    """Refuse to perform other code than that which the key describes."""
+    if not shipped.parts:
+        return
+    own = parts_at(shipped.places) if shipped.places else shipped.task.fingerprint().parts
+    differing = differences(own, shipped.parts)
+    if differing:
+        package = shipped.package
+        versions = f"It belongs to {version_of(shipped.task.__module__)} here, to {package} in the driver. "
+        raise CodeMismatch(
+            f"{shipped.task.policy.name} is not the same here as in the driver; these differ: {', '.join(differing)}. "
+            f"{versions if package else ''}"
+            "If a file was changed meanwhile, run the flow again: the workers import it anew; a package that was "
+            "brought to the site by `install` has to be brought again. If a global value is another in each process, "
+            "such as a time or the name of a host, pass it as an argument."
+        )
+
+
+def _bench(packed: bytes) -> Bench:
+    found = _benches.get(packed)
+    if found is None:
+        _benches.clear()
+        found = _benches[packed] = pickle.loads(packed)
+    return found

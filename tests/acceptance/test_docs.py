@@ -1,0 +1,25 @@
+"""The examples of a page go on from each other: together they are a script, which is run as a user would."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.shell import environment
+
+DOCS = Path(__file__).parents[2] / "docs"
+_BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", ["steering.md"])
+def test_the_examples_run(page: str, tmp_path: Path) -> None:
+    blocks = _BLOCK.findall((DOCS / page).read_text("utf-8"))
+    assert blocks
+    (tmp_path / "page.py").write_text("\n\n".join(blocks))
+    command = [sys.executable, "-W", "error", "page.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
