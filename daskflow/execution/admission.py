@@ -106,10 +106,14 @@ class Admission:
             if isinstance(fact, (JobFact, MetricFact)):
                 # An equal call outside of any flow made a job of its own, of which the run knows nothing.
                 fact.job = self._own(fact.job, job)
+                if isinstance(fact, MetricFact):
+                    self._host.watch(fact)
             elif isinstance(fact, RunFact):
                 fact.run.tell(self._host.nudge)
         if isinstance(job.task, Gatekeeper):
             job.arguments[0].run.tell(self._host.nudge)
+        if isinstance(job.task, Racer) and isinstance(job.arguments[0].where, MetricFact):
+            self._host.meter([up for up in job.upstream if isinstance(up, Job)])
         if isinstance(job.task, Racer):
             # A member may have to be killed without its neighbours.
             with self._lock:

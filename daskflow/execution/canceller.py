@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from daskflow.execution.referee import Referee
 from daskflow.execution.roster import Roster
+from daskflow.graph.gate import Gatekeeper
 from daskflow.graph.job import Job, above
 from daskflow.graph.race import Racer
 from daskflow.model.states import JobState
@@ -51,15 +53,33 @@ class Canceller:
         """
         with self._lock:
             doomed = [own for job in jobs if not (own := self._roster.jobs[job.key]).state.final]
-            made = [other for job in doomed for other in self._roster.sequels.made_by(job)]
-            doomed += self._expendable([*_members(doomed), *made], doomed)
+            doomed += self._expendable([other for job in doomed for other in self._parts(job)], doomed)
+            runs = self._runs_of(doomed)
             nodes = self._roster.withdraw(doomed)
+        for run in runs:
+            run.cancel()
         alive = {key for site, keys in nodes.items() for key in set(keys) - site.kill(keys)}
         with self._lock:
             self._roster.cancel(doomed, f"{reason}; what it does could not be stopped" if alive else reason)
             self._lock.notify_all()
-        self._referee.forget({job.key for job in doomed})
-        self._on_end()
+        try:
+            self._referee.forget({job.key for job in doomed})
+        finally:
+            self._on_end()
+
+    def _parts(self, job: Job) -> list[Job]:
+        """What goes on only for a job: the members of a race, and what its task returned."""
+        members = [up for up in job.upstream if isinstance(up, Job)] if isinstance(job.task, Racer) else []
+        return [*members, *self._roster.sequels.made_by(job)]
+
+    def _runs_of(self, doomed: Sequence[Job]) -> list[Any]:
+        """The runs for which only these jobs stand."""
+        keys = {job.key for job in doomed}
+        runs = {job.arguments[0].run.id: job.arguments[0].run for job in doomed if isinstance(job.task, Gatekeeper)}
+        for job in self._roster.jobs.values() if runs else ():
+            if isinstance(job.task, Gatekeeper) and job.key not in keys and not job.state.final:
+                runs.pop(job.arguments[0].run.id, None)
+        return list(runs.values())
 
     def drop(self, losers: Sequence[Job], race: Job | None) -> None:
         """Cancel the losers of a race that nobody else needs, in the background: the others go on meanwhile."""
@@ -73,17 +93,28 @@ class Canceller:
 
     def _expendable(self, losers: Sequence[Job], gone: Sequence[Job]) -> list[Job]:
         """Those jobs, and the members of races among them, that nobody needs but what is gone."""
-        left = [job for job in _with_members(losers) if not job.state.final and not self.awaited.get(job.key)]
+        left = [job for job in self._with_parts(losers) if not job.state.final and not self.awaited.get(job.key)]
         doomed = {job.key: job for job in left}
         needed: set[str] = set(doomed)
         past = {job.key for job in gone}
         while doomed and needed:
             others = [job for job in self._roster.jobs.values() if job.key not in past and not job.state.final]
             users = [job for job in others if job.key not in doomed]
-            needed = {up.key for job in users for up in above(job)} & doomed.keys()
+            needed = {up.key for job in users for up in [*above(job), *self._roster.sequels.made_by(job)]}
+            needed &= doomed.keys()
             for key in needed:
                 del doomed[key]
         return list(doomed.values())
+
+    def _with_parts(self, jobs: Sequence[Job]) -> list[Job]:
+        found: dict[str, Job] = {}
+        stack = list(jobs)
+        while stack:
+            job = stack.pop()
+            if job.key not in found:
+                found[job.key] = job
+                stack += self._parts(job)
+        return list(found.values())
 
     def stop(self, state: JobState | None) -> None:
         """Kill everything that is not final; jobs get the given state, or stay as they are to be resumed."""
@@ -94,25 +125,10 @@ class Canceller:
         with self._lock:
             self._roster.stop(state)
             self._lock.notify_all()
+        if state is JobState.cancelled:
+            self._referee.forget()
 
     def join(self) -> None:
         """Wait for what is being killed."""
         for killer in self._killers:
             killer.join()
-
-
-def _with_members(jobs: Sequence[Job]) -> list[Job]:
-    """Jobs, and where races are among them those that run in these."""
-    found: dict[str, Job] = {}
-    stack = list(jobs)
-    while stack:
-        job = stack.pop()
-        if job.key not in found:
-            found[job.key] = job
-            stack += _members([job])
-    return list(found.values())
-
-
-def _members(jobs: Sequence[Job]) -> list[Job]:
-    races = [job for job in jobs if isinstance(job.task, Racer)]
-    return [up for race in races for up in race.upstream if isinstance(up, Job)]

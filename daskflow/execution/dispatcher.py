@@ -77,7 +77,8 @@ class Dispatcher:
         self._listener = listener
         self._may_go = may_go
         self._busy = threading.Lock()
-        self._paused = False
+        self.paused = False
+        """Whether nothing is submitted at the moment."""
         self.due = False
         """Whether something may be submitted that was not looked at yet."""
 
@@ -96,7 +97,7 @@ class Dispatcher:
     def _dispatch(self) -> None:
         try:
             with self._lock:
-                shipments = self._roster.pack() if self._may_go() and not self._paused else []
+                shipments = self._roster.pack() if self._may_go() and not self.paused else []
                 self._lock.notify_all()
             for site, shipment in shipments:
                 site.submit(shipment.nodes, shipment.kept, self._listener, shipment.foreign)
@@ -120,7 +121,7 @@ class Dispatcher:
 
     def pause(self) -> None:
         """Submit nothing more, and take back what does not run yet."""
-        self._paused = True
+        self.paused = True
         with self._lock:
             nodes = self._roster.flights.by_site()
         back = [key for site, keys in nodes.items() for key in site.recall(keys)]
@@ -129,5 +130,5 @@ class Dispatcher:
 
     def resume(self) -> None:
         """Go on."""
-        self._paused = False
+        self.paused = False
         self.due = True

@@ -49,9 +49,10 @@ def value_of(body: Callable[[], Any], engine: Engine, run: str) -> Any:
         if isinstance(error, RunError) and failed:
             raise jobs_failed(run, failed, jobs) from error
         raise
+    returned = jobs_in(value)
+    engine.expect(job.key for job in returned)
     engine.wait_all()
     _await(engine.children)
-    returned = jobs_in(value)
     for job in returned:
         if not job.state.good:
             engine.wait(job)

@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from daskflow.errors import RunInterrupted
+from daskflow.errors import RunInterrupted, UsageError
 from daskflow.execution.admission import Admission
 from daskflow.execution.book import Book
 from daskflow.execution.canceller import Canceller
+from daskflow.execution.clerk import Clerk
 from daskflow.execution.dispatcher import Dispatcher, Places
+from daskflow.execution.family import Family
 from daskflow.execution.observer import Observer
 from daskflow.execution.planner import Batch, Planner
 from daskflow.execution.project import BOXES, Project
@@ -24,6 +26,7 @@ from daskflow.execution.unfolding import Unfolder
 from daskflow.execution.worker.package import Bench
 from daskflow.graph.job import Job
 from daskflow.model.outcome import Live, Outcome, ReportItem
+from daskflow.model.records import RunRecord
 from daskflow.model.states import JobState
 
 FLUSH_AT = 5000
@@ -61,7 +64,8 @@ class Engine:
         self.launcher = launcher
         self.site = site
         """Name of the default site."""
-        self.children: list[Any] = []
+        self._family = Family(self, project.journal.children(run))
+        self.children = self._family.children
         """The runs that the flow started beside this one."""
         self.body: Any = None
         """What `current()` gives in the body of the flow."""
@@ -75,20 +79,20 @@ class Engine:
         self.jobs = self._roster.jobs
         self._changed = threading.Condition(threading.RLock())
         self._results = Results(project, self._roster.stored, self._changed)
-        self._referee = Referee(project.journal, run, self._roster.races, self._results)
-        self._planner = Planner(project, self._roster, self._results, lock=self._changed, site=site)
+        self._referee = Referee(project.journal, run, self._roster.races, self._results, self._changed)
+        self._observer = Observer(project, self._roster, self._changed)
+        self._planner = Planner(
+            project, self._roster, self._results, observer=self._observer, lock=self._changed, site=site
+        )
         self._canceller = Canceller(self._roster, self._referee, self._changed, on_end=self.nudge)
         self._dispatcher = Dispatcher(
             self._roster, self.places, self._changed, listener=self, may_go=lambda: self.failure is None
         )
         self._flushing = threading.RLock()
         self._admission = Admission(self, self._book, self._roster.waiting, self._changed)
-        self._observer = Observer(project, self._roster)
         self._unfolder = Unfolder(self, launcher, self._roster, self._results, lock=self._changed)
-        self._inbox: list[Callable[[], None]] = []
-        self._stopping = False
-        self._thread = threading.Thread(target=self._serve, name=f"daskflow-{run}", daemon=True)
-        self._thread.start()
+        self._clerk = Clerk(f"daskflow-{run}", self._changed, self)
+        self._clerk.start()
         project.watch(self)
 
     # What jobs ask of their run.
@@ -114,18 +118,21 @@ class Engine:
         """The how-manieth equal call this is, for tasks that are never remembered."""
         return self._admission.occasion(recipe)
 
+    def meter(self, jobs: Iterable[Job]) -> None:
+        """Somebody asks for metrics of these jobs."""
+        self._observer.meter(jobs)
+
     def watch(self, fact: Any) -> None:
         """Tell a fact what is known of it already, and what becomes known."""
         self._observer.watch(fact)
 
     def start(self, flow: Any, arguments: Mapping[str, Any], launcher: Any) -> Any:
         """Start a run of another flow beside this one; returns it."""
-        with self._changed:
-            if self.failure is not None:
-                raise self.failure
-            child = launcher.start_below(self, flow, arguments, len(self.children))
-            self.children.append(child)
-        return child
+        return self._family.start(flow, arguments, launcher)
+
+    def former(self, flow: str, payload: bytes | None) -> RunRecord | None:
+        """The run of this flow, with these arguments, that was started here before the run was resumed."""
+        return self._family.former(flow, payload)
 
     def wait(self, job: Job, timeout: float | None = None) -> None:
         """Flush, then block until the job is final.
@@ -136,6 +143,8 @@ class Engine:
             It was not final in time.
         """
         own = self.jobs[job.key]
+        if self._clerk.here and not own.state.final:
+            raise UsageError(f"The rule of a race cannot wait for {job.key}: it gets the result that it judges.")
         if self.failure is None or not own.state.final:
             self._canceller.awaited[job.key] += 1
             try:
@@ -149,6 +158,11 @@ class Engine:
             job.state, job.reason, job.record = own.state, own.reason, own.record
         if not job.state.good:
             self.handled.add(job.key)
+
+    def expect(self, keys: Iterable[str]) -> None:
+        """The results of these jobs are wanted at the end: no race may have them killed."""
+        with self._changed:
+            self._canceller.awaited.update(keys)
 
     def wait_all(self) -> None:
         """Flush, then block until everything that was submitted is final."""
@@ -165,6 +179,11 @@ class Engine:
     def value(self, job: Job) -> Any:
         """The result of a job that succeeded; a new object at each call."""
         return self._results.value(job)
+
+    @property
+    def lasting(self) -> bool:
+        """Whether other runs would get the same: nothing is made of a failure, or was asked, or is never remembered."""
+        return not self._roster.taints.keys and self._family.lasting
 
     def gather(self, jobs: Iterable[Job]) -> dict[str, Any]:
         """The results of jobs that succeeded, by key."""
@@ -200,7 +219,7 @@ class Engine:
                 self._plan(Batch([*again, *new], asked))
             if self._dispatcher.due:
                 self._dispatcher.dispatch()
-        if len(self._roster.waiting) or self._roster.sequels.changed:
+        if len(self._roster.waiting) or self._roster.sequels.changed or self._unfolder.asks or self._admission.count:
             self.nudge()  # while this was going on, the engine's own thread could not plan what waits no more
 
     def _plan(self, batch: Batch) -> None:
@@ -217,7 +236,10 @@ class Engine:
             raise self.failure from error
 
     def _begin(self, jobs: list[Job]) -> None:
-        for record in self._referee.begin(jobs):
+        asked = self._referee.begin(jobs)
+        for job in jobs:
+            self._observer.replay(job)
+        for record in asked:
             with self._changed:
                 data = {"id": record.id, "prompt": record.prompt}
                 self._book.event("question.asked", **data)
@@ -226,11 +248,11 @@ class Engine:
 
     def performed(self, records: Sequence[bytes]) -> None:
         """Take records of what was performed; returns at once."""
-        self._post(lambda: self._take(records))
+        self._clerk.post(lambda: self._take(records))
 
     def lost(self, key: str, reason: str, culprit: str) -> None:
         """Take note that a node will not be performed; returns at once."""
-        self._post(lambda: self._lose(key, reason, culprit))
+        self._clerk.post(lambda: self._lose(key, reason, culprit))
 
     def fail(self, error: Exception) -> None:
         """Stop: the run cannot go on."""
@@ -238,34 +260,18 @@ class Engine:
             self.failure = self.failure or error
             self._changed.notify_all()
 
-    def _post(self, action: Callable[[], None]) -> None:
-        with self._changed:
-            self._inbox.append(action)
-            self._changed.notify_all()
-
-    def _serve(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(self._has_work, self._patience())
-                if not self._inbox and self._stopping:
-                    return
-            try:
-                self._handle_inbox()
-                self._settle()
-                if self._roster.held:
-                    self._dispatcher.dispatch()
-                if self._referee.releasing:
-                    self._dispatcher.rest()
-            except Exception as error:  # whatever it is, those who wait must hear of it
-                self.fail(error)
-
-    def _has_work(self) -> bool:
-        return bool(self._inbox) or self._stopping
-
-    def _patience(self) -> float | None:
-        """How long the thread may sleep [s]."""
+    def patience(self) -> float | None:
+        """How long the engine's thread may sleep [s]."""
         times = [time for time in (self._roster.waiting.patience, self._referee.patience) if time is not None]
         return min(times) if times and self.failure is None else None
+
+    def settle(self) -> None:
+        """Go on with what has changed."""
+        self._settle()
+        if self._roster.held:
+            self._dispatcher.dispatch()
+        if self._referee.releasing:
+            self._dispatcher.rest()
 
     def _settle(self) -> None:
         """Decide what can be decided, and plan what waits no more."""
@@ -298,18 +304,14 @@ class Engine:
                 self._changed.notify_all()
         self._canceller.drop(ruling.losers, ruling.race)
 
-    def _handle_inbox(self) -> None:
-        with self._changed:
-            actions, self._inbox = self._inbox, []
-        for action in actions:
-            action()
-
     def _take(self, records: Sequence[bytes]) -> None:
         items = [item for record in records for item in pickle.loads(record)]
         with self._changed:
             for item in items:
                 if type(item) is Live:
                     self._observer.hear(item, self._book)
+                else:
+                    self._observer.take(item)
             self._roster.take([item for item in items if type(item) is Outcome])
             self._changed.notify_all()
 
@@ -322,7 +324,7 @@ class Engine:
 
     def nudge(self) -> None:
         """Something outside that jobs may wait for has changed."""
-        self._post(lambda: None)
+        self._clerk.post(lambda: None)
 
     def tell(self, kind: str, data: str = "{}") -> None:
         """Something happened to the run, or in its flow; `data` is the JSON text of an object."""
@@ -343,6 +345,11 @@ class Engine:
     def cancel(self, jobs: Sequence[Job], reason: str) -> None:
         """Stop jobs; returns when nothing of them is alive any more. Those that are final stay as they are."""
         self._canceller.cancel(jobs, reason)
+
+    @property
+    def paused(self) -> bool:
+        """Whether no job starts at the moment."""
+        return self._dispatcher.paused
 
     def pause(self) -> None:
         """No new job starts; those that run go on to their ends."""
@@ -380,11 +387,9 @@ class Engine:
             Not everything could be written.
         """
         with self._changed:
-            self._stopping = True
             self.failure = self.failure or RunInterrupted(f"The run {self.id} has ended: it takes no jobs any more.")
             self._changed.notify_all()
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
+        self._clerk.stop()
         self._canceller.join()
         for site in self.places.all():
             site.leave(self)

@@ -51,6 +51,7 @@ class Heartbeat:
         self._note_running = note_running
         self._in_main = threading.current_thread() is threading.main_thread()
         self._stop = threading.Event()
+        self._said = RunState.running
         threading.Thread(target=self._serve, name=f"daskflow-beat-{run.id}", daemon=True).start()
 
     def stop(self) -> None:
@@ -63,12 +64,13 @@ class Heartbeat:
                 self._project.writer.call(methodcaller("heartbeat", self._run.id, time.time()))
                 self._note_running()
                 state = self._project.journal.run(self._run.id).state
+                before, self._said = self._said, state
                 if state is RunState.cancelled:
                     self._run.cancel()
                     self._wake()
                     return
-                # Another process said so.
-                (self._run.pause if state is RunState.paused else self._run.resume)()
+                if state is not before:  # another process said so, or this one did a moment ago
+                    (self._run.pause if state is RunState.paused else self._run.resume)()
             except DaskflowError:  # a store that does not answer: the writer will say so
                 continue
 

@@ -142,8 +142,8 @@ class Launcher:
         project = self.project()
         site = project.site(CURRENT_SITE.get() or flow.site or parent.site).name
         payload = _payload(arguments)
-        known = project.journal.child(parent.id, flow.name, ordinal)
-        if known is not None and known.payload == payload:
+        known = parent.former(flow.name, payload)
+        if known is not None:
             return self.resume(flow, known, arguments, background=True)
         record = _record(flow.name, target_of(flow), arguments, payload, site)
         record = record.model_copy(update={"parent": parent.id, "ordinal": ordinal})
@@ -218,8 +218,10 @@ class Launcher:
                 record = _record("session", "", {}, None, project.default_site)
                 project.journal.add_run(record)
                 self._session = Engine(project, record.id, record.site, self)
-            self._session.admit(job)
-            return self._session
+            session = self._session
+        # Without the lock: who starts a run holds that of the session first.
+        session.admit(job)
+        return session
 
     def close(self) -> None:
         """End the session's run, close all sites and the store."""

@@ -6,11 +6,14 @@ import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from daskflow.execution.observer import Observer
 from daskflow.execution.plan import Needs, Planned, plan, priors, recalled, remembered
 from daskflow.execution.project import Project
 from daskflow.execution.results import Results
 from daskflow.execution.roster import Roster
-from daskflow.graph.job import Job
+from daskflow.graph.job import PLAIN, Job
+from daskflow.graph.race import Racer
+from daskflow.model.states import JobState
 
 
 class Batch(NamedTuple):
@@ -35,6 +38,8 @@ class Planner:
         Keeps the jobs.
     results
         Gives the values that the queued ones need.
+    observer
+        Learns what cached jobs reported when they were performed.
     lock
         Guards the roster.
     site
@@ -46,8 +51,16 @@ class Planner:
     """
 
     def __init__(
-        self, project: Project, roster: Roster, results: Results, *, lock: threading.Condition, site: str
+        self,
+        project: Project,
+        roster: Roster,
+        results: Results,
+        *,
+        observer: Observer,
+        lock: threading.Condition,
+        site: str,
     ) -> None:
+        self._observer = observer
         self._journal = project.journal
         self._project = project
         self._roster = roster
@@ -66,9 +79,16 @@ class Planner:
         with self._lock:
             going = [job for job in batch.jobs if not job.state.final]
             free, doubtful = (going, []) if batch.freed else self._roster.doubt(going)
+            for job in free:
+                if job.terms is not PLAIN or self._roster.taints.keys:
+                    self._roster.taints.inherit(job)
         unknown = self._unknown(doubtful)
-        planned = plan(free, self._journal, self._project.present, self._needs(batch.asked, doubtful, unknown))
-        return self._queue(batch, planned, unknown)
+        needs = self._needs(batch, free, doubtful, unknown)
+        planned = plan(free, self._journal, self._project.present, needs)
+        # Those that nobody needed when they were planned, and somebody waits for now.
+        named = [self._roster.jobs[key] for key in needs.asked if key in self._roster.jobs]
+        spared = [job for job in named if job.state is JobState.created and job not in going]
+        return self._queue(batch, planned, unknown, spared)
 
     def next(self) -> Batch:
         """The jobs that wait no more."""
@@ -85,8 +105,8 @@ class Planner:
         known, _ = remembered(doubtful, self._journal, self._project.present)
         return [job for job in doubtful if job.key not in known]
 
-    def _needs(self, asked: Sequence[str], doubtful: list[Job], unknown: list[Job]) -> Needs:
-        wanted = set(asked)
+    def _needs(self, batch: Batch, free: list[Job], doubtful: list[Job], unknown: list[Job]) -> Needs:
+        wanted = set(batch.asked)
         for job in doubtful:
             condition = job.terms.condition
             wanted.update(told.key for told in condition.jobs()) if condition is not None else None
@@ -95,13 +115,17 @@ class Planner:
         spare = {up.key for job in doubtful for up in job.upstream if isinstance(up, Job)} - wanted
         with self._lock:
             self.ask(list(wanted))
-        return Needs(wanted, spare, self._roster.taints.keys)
+        # A race whose members were in doubt may have another winner today.
+        races = {job.key for job in free if isinstance(job.task, Racer)} if batch.freed else set()
+        return Needs(wanted, spare, self._roster.taints.keys | races)
 
-    def _queue(self, batch: Batch, planned: Planned, unknown: list[Job]) -> list[Job]:
+    def _queue(self, batch: Batch, planned: Planned, unknown: list[Job], spared: list[Job]) -> list[Job]:
+        self._observer.learn([job for job, _ in planned.cached])
         with self._lock:
             self._roster.cached(planned.cached)
             self._roster.replace(planned.gone)
-        both = {job.key: job for job in [*planned.needed, *recalled([*planned.needed, *unknown])]}
+        needed = [*planned.needed, *spared]
+        both = {job.key: job for job in [*needed, *recalled([*needed, *unknown])]}
         needed = sorted(both.values(), key=lambda job: job.number)
         found = priors(needed, self._journal, self._project.file_digest)
         self._results.fetch_upstream(needed)

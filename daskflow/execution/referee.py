@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -51,6 +52,8 @@ class Referee:
         The races; told of ends and metrics by the roster, under its lock.
     results
         Gives values, and stores those that are made here.
+    lock
+        Guards the races.
 
     Notes
     -----
@@ -58,7 +61,10 @@ class Referee:
     code.
     """
 
-    def __init__(self, journal: Journal, run: str, races: Races, results: Results) -> None:
+    def __init__(
+        self, journal: Journal, run: str, races: Races, results: Results, lock: threading.Condition | None = None
+    ) -> None:
+        self._lock = lock or threading.Condition(threading.RLock())
         self._questions = Questions(journal, run)
         self._races = races
         self._results = results
@@ -71,9 +77,11 @@ class Referee:
             if isinstance(job.task, Asker):
                 asked.append(self._questions.ask(job))
             elif isinstance(job.task, Racer):
-                self._races.begin(job)
+                with self._lock:
+                    self._races.begin(job)
             elif isinstance(job.task, Gatekeeper):
-                self._awaited.append((job, job.arguments[0]))
+                with self._lock:
+                    self._awaited.append((job, job.arguments[0]))
         return asked
 
     def check_answer(self, question: str, answer: str) -> None:
@@ -98,8 +106,10 @@ class Referee:
 
     def work(self) -> list[Ruling]:
         """Look at everything that may have been decided."""
-        found = [Ruling(None, finish.race, finish.losers) for finish in self._races.decided_early()]
-        for race, member in self._races.untested():
+        with self._lock:
+            found = [Ruling(None, finish.race, finish.losers) for finish in self._races.decided_early()]
+            untested = self._races.untested()
+        for race, member in untested:
             found += [self._ruling(finish) for finish in self._judge(race, member) if finish is not None]
         if len(self._questions):
             found += [self._answer(answered) for answered in self._questions.look()]
@@ -110,9 +120,10 @@ class Referee:
             return []
         try:
             good = good_enough(race.rule, member, self._results.value, member in race.ahead)
-        except Exception as error:  # the rule is the user's: it may raise whatever it likes
+        except BaseException as error:  # the rule is the user's: it may raise whatever it likes
             return [self._races.failed(race, error)]
-        return [self._races.judged(race, member, good)]
+        with self._lock:
+            return [self._races.judged(race, member, good)]
 
     def _ruling(self, finish: Finish) -> Ruling:
         rule: Rule = finish.race.arguments[0]
@@ -142,9 +153,11 @@ class Referee:
         return Ruling(outcome, event=answered.event, told=answered.told)
 
     def _ended_runs(self) -> list[Ruling]:
-        ended = [(job, awaited) for job, awaited in self._awaited if awaited.run.ended]
-        self._awaited = [pair for pair in self._awaited if not pair[1].run.ended]
-        return [Ruling(self._value_of(job, awaited.run)) for job, awaited in ended]
+        with self._lock:
+            # Each is asked once: a run that ends between two looks would be in neither list.
+            looked = [(job, awaited.run, awaited.run.ended, awaited) for job, awaited in self._awaited]
+            self._awaited = [(job, awaited) for job, _, ended, awaited in looked if not ended]
+        return [Ruling(self._value_of(job, run)) for job, run, ended, _ in looked if ended]
 
     def _value_of(self, job: Job, run: Any) -> Outcome:
         try:

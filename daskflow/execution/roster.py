@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -76,6 +75,8 @@ class Roster:
     def cached(self, found: Iterable[tuple[Job, Known]]) -> None:
         """Jobs whose results are known."""
         for job, known in found:
+            if job.state.final:  # cancelled while it was looked up
+                continue
             job.state, job.reason, job.record = JobState.cached, f"known since run {known.run}", known
             self.stored[job.key] = known.stored
             self._note(job)
@@ -161,7 +162,10 @@ class Roster:
 
     def end(self, outcome: Outcome) -> None:
         """The run has performed a job itself."""
-        if not self.jobs[outcome.key].state.final:
+        job = self.jobs[outcome.key]
+        if not job.state.final:
+            if any(up.key in self.taints.keys for up in job.upstream if isinstance(up, Job)):
+                self.taints.spread(job)
             self._settle(outcome)
         self._book.write(self._priors)
 
@@ -274,10 +278,6 @@ class Roster:
         for outcome in outcomes:
             job = self.jobs.get(outcome.key)
             if job is not None and not job.state.final:
-                # What was told last may not have been heard before.
-                for item in outcome.reports:
-                    if item.kind == "metric":
-                        self.observe(outcome.key, item.title, float(json.loads(item.data)["value"]))
                 ended = _numbered(job, outcome)
                 self._defer(job, ended) if ended.state == JobState.waiting else self._settle(ended)
         self._book.write(self._priors)

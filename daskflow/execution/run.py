@@ -96,6 +96,16 @@ class Run:
         return self._done.is_set()
 
     @property
+    def ordinal(self) -> int:
+        """Number among the runs that its parent started."""
+        return self._record.ordinal
+
+    @property
+    def lasting(self) -> bool:
+        """Whether another run of the same would give the same, as far as daskflow knows."""
+        return self._engine.lasting
+
+    @property
     def error(self) -> BaseException | None:
         """Why it did not end well."""
         return self._error
@@ -179,25 +189,26 @@ class Run:
 
     def pause(self) -> None:
         """Start no new job, here and in the runs that its flow started; those that run go on to their ends."""
-        self._turn(RunState.paused)
-        for child in self.children:
-            child.pause()
+        if self._turn(RunState.paused):
+            for child in self.children:
+                child.pause()
 
     def resume(self) -> None:
         """Go on after a pause. A run that has ended is resumed by `daskflow resume RUN`, or by its flow."""
-        self._turn(RunState.running)
-        for child in self.children:
-            child.resume()
+        if self._turn(RunState.running):
+            for child in self.children:
+                child.resume()
 
-    def _turn(self, state: RunState) -> None:
+    def _turn(self, state: RunState) -> bool:
         with self._turning:
             # The beat that says so may come while the run already ends.
             if self._stop.is_set() or {self._state, state} != {RunState.running, RunState.paused}:
-                return
+                return False
             self._state = state
             self._project.journal.update_run(self.id, state=state)
             (self._engine.pause if state is RunState.paused else self._engine.resume)()
             self._engine.tell(f"run.{'paused' if state is RunState.paused else 'resumed'}")
+            return True
 
     def questions(self) -> Asked:
         """The open questions of the run, and of those that its flow started: a list, in a notebook a form for each."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from daskflow.errors import DaskflowError, JobFailed
+from daskflow.errors import JobFailed
 from daskflow.execution.holding.sequels import Left
 from daskflow.execution.referee import Ruling
 from daskflow.execution.results import Results, failure_of
 from daskflow.execution.roster import Roster
 from daskflow.execution.worker.failures import describe
+from daskflow.graph.gate import Gatekeeper
 from daskflow.graph.host import CURRENT_HOST, CURRENT_SITE
 from daskflow.graph.job import Job
 from daskflow.graph.lenient import Lenient
@@ -66,6 +67,8 @@ class Unfolder:
         return [*refused, *[Ruling(self._ended(left)) for left in ready if not left.job.state.final]]
 
     def _begin(self, left: Left) -> Ruling | None:
+        if left.job.state.final:  # it was cancelled
+            return None
         tokens = CURRENT_HOST.set(self._host), CURRENT_SITE.set(left.job.site)
         try:
             assert left.outcome.value is not None
@@ -93,13 +96,19 @@ class Unfolder:
             text = f"{left.job.key} returned {bad.key}, which is {bad.state}: {_why(bad)}"
             return _failed(left, JobFailed(text))
         with self._lock:
-            if any(job.key in self._roster.taints.keys or not job.state.good for job in jobs):
+            if any(self._passing(job) for job in jobs):
                 self._roster.taints.spread(left.job)
         try:
             stored = self._results.dump(complete(left.content, self._results.value, failure_of))
-        except (DaskflowError, OSError) as error:
+        except Exception as error:  # a part that is not there, a class that does not load
             return _failed(left, error)
         return left.outcome._replace(state="succeeded", value=stored, final=True)
+
+    def _passing(self, job: Job) -> bool:
+        """Whether a result is not for other runs: it is made of a failure, was answered, or is never remembered."""
+        if isinstance(job.task, Gatekeeper):
+            return not job.state.good or not job.arguments[0].run.lasting
+        return job.key in self._roster.taints.keys or not job.state.good or job.task.policy.cache is not True
 
 
 def _lenient(content: Any) -> set[str]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Any, Literal
 
-from daskflow.errors import ConditionMisused, RunInterrupted
+from daskflow.errors import ConditionMisused
 from daskflow.graph.conditions import Condition, Fact, short
 from daskflow.graph.host import CURRENT_HOST, Host
 from daskflow.model.policy import Resources
@@ -62,7 +62,10 @@ class JobFact(Fact):
 
 
 class RunFact(Fact):
-    """How a run ended: `run.succeeded`, `run.failed`, `run.finished`. One that was interrupted has no end yet."""
+    """How a run ended: `run.succeeded`, `run.failed`, `run.finished`.
+
+    One that was interrupted ends only when its parent, or it alone, is resumed: until then none of these holds.
+    """
 
     __slots__ = ("run", "wanted")
 
@@ -77,20 +80,16 @@ class RunFact(Fact):
 
     def truth(self) -> bool | None:
         """Whether the run ended like this; None while it has no end."""
-        return _reached(self.run.state, self.wanted)
+        return False if self._interrupted else _reached(self.run.state, self.wanted)
+
+    @property
+    def _interrupted(self) -> bool:
+        return bool(self.run.ended) and not self.run.state.final
 
     def settle(self, timeout: float | None) -> None:
-        """Block until the run has ended.
-
-        Raises
-        ------
-        RunInterrupted
-            It was stopped before its end: only when it is resumed it gets one.
-        """
+        """Block until the run has ended."""
         if not self.run.wait(timeout):
             raise TimeoutError(f"{self.text()} was not decided within {timeout:g} s.")
-        if self.truth() is None:
-            raise RunInterrupted(f"{self.text()} is not decided: the run was stopped before its end. Resume it first.")
 
     def told(self) -> str:
         """What became of the run."""

@@ -69,7 +69,7 @@ class MetricFact(ToldFact):
 
     def ask(self) -> None:
         """Have the run of the job tell what it has heard so far, and what it will hear."""
-        if self._job().host is not None and self.truth() is None:
+        if self._job().host is not None and not self._held.is_set():
             self.job.host.watch(self)
 
     def begin(self) -> None:

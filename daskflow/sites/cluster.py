@@ -13,7 +13,7 @@ from daskflow.model.outcome import Failure, Outcome
 from daskflow.sites.clusters import Connect, close_all, mend
 from daskflow.sites.endings import nanny_plugin
 from daskflow.sites.grip import condemn, doomed
-from daskflow.sites.killing import forget, kill_nodes, recall_nodes
+from daskflow.sites.killing import forget, keep_upstream, kill_nodes, recall_nodes
 from daskflow.sites.packages import Package, Packages, register
 from daskflow.sites.relay import LOST, STRUCK, TOPICS, plugin, ride, worker_plugin
 from daskflow.sites.site import DEAD_UPSTREAM, Listener, Node, Perform
@@ -109,8 +109,14 @@ class ClusterSite:
         for node in nodes:
             references = [TaskRef(key) for key in node.upstream]
             graph[node.key] = Task(node.key, ride, self._perform, topic, node.package, *references)
-        keys = list(kept)
+        wanted = list(kept)
         with self._lock:
+            # What they depend on was killed since they were sent off: dask would cancel a graph with an unknown key.
+            lost = _fed_by_dead(nodes)
+            if lost:
+                wanted += [up for node in nodes if node.key in lost for up in node.upstream if up in graph]
+                graph = {key: task for key, task in graph.items() if key not in lost}
+            keys = [key for key in dict.fromkeys(wanted) if key not in lost]
             # Without a token dask would hash the whole graph to name it.
             expression = LLGExpr(graph, _determ_token=uuid.uuid4().hex)
             self._futures.update(zip(keys, client.get(expression, keys, sync=False), strict=True))
@@ -118,6 +124,9 @@ class ClusterSite:
         killed = [node.key for node in nodes if doomed(node.key)]
         if killed:  # before they were here
             self.kill(killed)
+        for key in lost:
+            self._on_lost((0.0, (key, DEAD_UPSTREAM, "")))
+            self.release([key])
 
     def _topic_of(self, listener: Listener) -> str:
         with self._lock:
@@ -165,6 +174,7 @@ class ClusterSite:
             return asked
         try:
             back = asked - recall_nodes(client, asked)
+            self._adopt(client, client.run_on_scheduler(keep_upstream, back, client.id))
         except Exception:  # dask raises whatever it likes when the connection breaks
             return set()
         self.release(back)
@@ -275,6 +285,15 @@ class ClusterSite:
         self._listeners.clear()
         self._topics.clear()
         return [client, *closing] if client is not None else []
+
+
+def _fed_by_dead(nodes: Sequence[Node]) -> set[str]:
+    """Keys of those nodes, which come upstream first, that depend on killed ones."""
+    found: set[str] = set()
+    for node in nodes:
+        if any(up in found or doomed(up) for up in node.upstream):
+            found.add(node.key)
+    return found
 
 
 def _innermost(error: BaseException) -> str:

@@ -224,6 +224,13 @@ def condemn(keys: Collection[str]) -> list[Grip]:
         return [_grips[key] for key in keys if key in _grips]
 
 
+def pardon(keys: Collection[str]) -> None:
+    """Nodes that were condemned may begin after all."""
+    with _lock:
+        for key in keys:
+            _doomed.pop(key, None)
+
+
 def doomed(key: str) -> bool:
     """Whether this process heard that a node is killed, perhaps before it began."""
     return key in _doomed

@@ -6,9 +6,10 @@ import asyncio
 import time
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from daskflow.sites.grip import PATIENCE, condemn, kill_here
+from daskflow.sites.grip import PATIENCE, condemn, kill_here, pardon
 from daskflow.sites.processes import ProcessTree
 from daskflow.sites.relay import NAME
 
@@ -81,6 +82,21 @@ def processing(dask_scheduler: Any) -> dict[str, list[str]]:
     return {address: [str(task.key) for task in ws.processing] for address, ws in dask_scheduler.workers.items()}
 
 
+def keep_upstream(keys: Collection[str], client: str, dask_scheduler: Any) -> list[str]:
+    """What nodes that are to be released depend on, and nobody else wants: it goes on. Runs on the scheduler.
+
+    Parameters
+    ----------
+    client
+        Id of the client that sent them; it goes on wanting what they depend on.
+    """
+    released = [dask_scheduler.tasks[key] for key in keys if key in dask_scheduler.tasks]
+    upstream = {up for task in released for up in task.dependencies if str(up.key) not in keys}
+    needed = [str(up.key) for up in upstream if up.state not in ("memory", "erred") and not up.who_wants]
+    dask_scheduler.client_desires_keys(needed, client)
+    return needed
+
+
 _AHEAD = ("waiting", "ready", "constrained", "fetch", "flight", "missing", "released", "forgotten")
 """States of a worker's dask tasks that are not performed yet; they leave these only in the worker's own event loop."""
 
@@ -99,8 +115,11 @@ def recall_nodes(client: Any, keys: Collection[str]) -> set[str]:
     if not places:
         return set()
     with ThreadPoolExecutor(len(places), thread_name_prefix="daskflow-recall") as pool:
-        begun = pool.map(lambda place: _recall_at(client, place[0], place[1], list(keys)), places.items())
-        return set().union(*begun)
+        found = pool.map(lambda place: _recall_at(client, place[0], place[1], list(keys)), places.items())
+        begun: set[str] = set().union(*found)
+        # What has begun at one of them may have to be performed by another, when its worker is lost.
+        list(pool.map(lambda address: _pardon_at(client, address, begun), places if begun else ()))
+    return begun
 
 
 def _recall_at(client: Any, address: str, all_there: list[str], keys: list[str]) -> set[str]:
@@ -111,6 +130,16 @@ def _recall_at(client: Any, address: str, all_there: list[str], keys: list[str])
         begun = None
     # A worker that does not answer performs something, and nobody can say what.
     return begun if isinstance(begun, set) else set(all_there)
+
+
+def pardon_at_worker(keys: set[str]) -> None:
+    """Nodes may begin here after all. Runs on the worker."""
+    pardon(keys)
+
+
+def _pardon_at(client: Any, address: str, keys: set[str]) -> None:
+    with suppress(TimeoutError):
+        client.run(pardon_at_worker, keys, workers=[address], on_error="return", callback_timeout=_ASK)
 
 
 async def kill_at_worker(keys: list[str]) -> set[str]:

@@ -199,6 +199,11 @@ FROM (
 JOIN reports r ON r.key = j.key AND r.time >= j.since
 ORDER BY j.number, r.ordinal;
 
+-- metrics: The numbers that jobs of these keys reported.
+SELECT r.key, r.title, r.data
+FROM {keys} wanted CROSS JOIN reports r WHERE r.key = wanted.value AND r.kind = 'metric'
+ORDER BY r.key, r.ordinal;
+
 -- add_events: Record events.
 INSERT INTO events (run, kind, time, key, data) VALUES (:run, :kind, :time, :key, :data);
 

@@ -30,6 +30,10 @@ class Reports(Chapter):
         """The reports of all jobs of a run, in the order of the jobs, each once."""
         return [_report(row) for row in self.database.rows("reports", run=run)]
 
+    def metrics(self, keys: Iterable[str]) -> list[tuple[str, str, str]]:
+        """Key, title and JSON data of the metrics that jobs of these keys reported."""
+        return [(key, title, data) for key, title, data in self.database.rows("metrics", keys=sorted(keys))]
+
 
 class Events(Chapter):
     """What happened in each run."""

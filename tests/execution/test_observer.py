@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import pytest
 
 from daskflow.execution.observer import Observer
 from daskflow.graph.facts import available
-from daskflow.graph.metrics import MetricFact
+from daskflow.graph.metrics import MetricFact, metric
+from daskflow.graph.race import Racer
 from daskflow.model.outcome import Live
 from daskflow.model.policy import Resources
+from daskflow.model.states import JobState
 from tests.execution.handmade import PaperSite, job
+from tests.graph.projects import FakeLauncher
 
 
 class Watched:
@@ -23,6 +27,7 @@ class Watched:
         self.waiting = self
         self.flights = self
         self.sent = 0
+        self.recorded: list[tuple[str, str, str]] = []
 
     def observe(self, *told: Any) -> None:
         self.told.append(told)
@@ -36,6 +41,13 @@ class Watched:
     def sites(self) -> list[Any]:
         return self.facts
 
+    @property
+    def journal(self) -> Watched:
+        return self
+
+    def metrics(self, keys: list[str]) -> list[tuple[str, str, str]]:
+        return [row for row in self.recorded if row[0] in keys]
+
     def count(self, site: PaperSite) -> int:
         return self.sent
 
@@ -47,7 +59,7 @@ def watched() -> Watched:
 
 @pytest.fixture
 def observer(watched: Watched) -> Observer:
-    return Observer(watched, watched)  # type: ignore[arg-type]
+    return Observer(watched, watched, threading.Condition(threading.RLock()))  # type: ignore[arg-type]
 
 
 def test_numbers_go_to_those_who_wait_and_events_to_the_book(observer: Observer, watched: Watched) -> None:
@@ -90,3 +102,27 @@ def test_a_site_has_room_where_enough_of_it_is_idle(observer: Observer, watched:
     watched.sent = 1
     observer.ask_sites()
     assert watched.facts[0].truth() is True
+
+
+def test_what_a_cached_job_reported_when_it_was_performed_counts(observer: Observer, watched: Watched) -> None:
+    watched.recorded = [("fit-1", "chisq", '{"value": 1.0}'), ("fit-2", "chisq", '{"value": 1.0}')]
+    fit, other = job("fit-1"), job("fit-2")
+    fact = MetricFact(fit, "chisq", "<", 1.1)
+    observer.watch(fact)
+    observer.learn([fit, other])
+    assert fact.truth() is True
+    assert watched.told == [("fit-1", "chisq", 1.0)], "nobody asks for those of the other"
+    fit.state = JobState.cached
+    late = MetricFact(fit, "chisq", "<", 1.1)
+    observer.watch(late)
+    assert late.truth() is True
+
+
+def test_a_race_hears_what_its_members_told_before(observer: Observer, watched: Watched) -> None:
+    fit = job("fit-1")
+    race = Racer(FakeLauncher())([fit], where=metric("chisq") < 1.1)
+    observer.observe("fit-1", "chisq", 1.0)
+    observer.observe("else", "chisq", 1.0)
+    watched.told.clear()
+    observer.replay(race)
+    assert watched.told == [("fit-1", "chisq", 1.0)] * 2, "the smallest and the largest"

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from daskflow.execution.observer import Observer
 from daskflow.execution.planner import Batch, Planner
 from daskflow.execution.results import Results
 from daskflow.graph.job import Job
@@ -21,7 +22,8 @@ class Office:
         self.roster = Desk().roster
         lock = threading.Condition()
         results = Results(lab.project, self.roster.stored, lock)
-        self.planner = Planner(lab.project, self.roster, results, lock=lock, site="here")
+        observer = Observer(lab.project, self.roster, lock)
+        self.planner = Planner(lab.project, self.roster, results, observer=observer, lock=lock, site="here")
 
     def know(self, *keys: str) -> None:
         found = stored()

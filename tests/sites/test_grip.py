@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from daskflow.sites import grip as module
-from daskflow.sites.grip import CURRENT_GRIP, Grip, Killed, condemn, doomed, gripped, gripping, kill_here
+from daskflow.sites.grip import CURRENT_GRIP, Grip, Killed, condemn, doomed, gripped, gripping, kill_here, pardon
 from daskflow.sites.processes import BOOTTIME
 from tests.execution.patience import alive, until
 
@@ -172,3 +172,11 @@ def test_programs_of_a_killed_node_are_swept_where_the_process_is_the_sites_own(
     for program in (older, *programs):
         program.kill()
         program.wait()
+
+
+def test_what_was_pardoned_begins() -> None:
+    condemn(["pardoned", "not"])
+    pardon(["pardoned", "unknown"])
+    assert (doomed("pardoned"), doomed("not")) == (False, True)
+    with gripping("pardoned", lambda record: None) as grip:
+        grip.check()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -71,6 +73,34 @@ def test_what_has_not_begun_is_taken_back(opened: Opener, make: Deeds, tmp_path:
     gate.touch()
     goes_on(site, make, ear)
     assert ear.states == {"held": "succeeded", "next": "succeeded"}
+
+
+def test_what_had_begun_when_others_were_taken_back_may_be_performed_anew(
+    opened: Opener, make: Deeds, tmp_path: Path
+) -> None:
+    site, ear, gate, began = opened(workers=2), Ear(), tmp_path / "gate", tmp_path / "began"
+    site.submit(
+        [make.node("held", deeds.wait_for, str(gate), str(began)), make.after("last", "held")], ["last"], ear, {}
+    )
+    until(partial(noted, began))
+    assert site.recall(["held", "last"]) == {"last"}
+    (pid,) = noted(began)
+    os.kill(pid, signal.SIGKILL)
+    until(partial(_many, began, 2))
+    gate.touch()
+    until(lambda: ear.states.get("held") == "succeeded")
+    assert "last" not in ear.states
+
+
+def test_of_a_graph_only_what_depends_on_killed_nodes_is_lost(opened: Opener, make: Deeds) -> None:
+    site, ear = opened(), Ear()
+    submit(site, ear, make.node("first", abs, -1))
+    until(lambda: ear.states.get("first") == "succeeded")
+    assert site.kill(["first"]) == {"first"}
+    submit(site, ear, make.after("second", "first"), make.node("third", abs, -3), make.after("fourth", "second"))
+    until(lambda: len(ear.losses) == 2 and "third" in ear.states)
+    assert set(ear.losses) == {"second", "fourth"}
+    assert ear.states["third"] == "succeeded"
 
 
 @pytest.mark.parametrize(

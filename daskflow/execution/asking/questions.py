@@ -66,7 +66,7 @@ class Questions:
         now = time.time()
         found = self._journal.add_question(
             QuestionRecord(
-                id=f"q-{hashlib.sha256(f'{self._run} {job.key}'.encode()).hexdigest()[:8]}",
+                id=f"q-{hashlib.sha256(f'{self._run} {job.key}'.encode()).hexdigest()[:12]}",
                 run=self._run,
                 key=job.key,
                 prompt=inquiry.prompt,

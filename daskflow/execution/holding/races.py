@@ -18,7 +18,7 @@ class Finish(NamedTuple):
     """In the order in which they came; fewer than the rule asks for when the race was lost."""
     losers: list[Job]
     """Those that were not final; where nobody else needs them, they are to be killed."""
-    error: Exception | None = None
+    error: BaseException | None = None
     """What the rule of the race raised."""
 
 
@@ -100,6 +100,8 @@ class Races:
 
     def judged(self, race: _Race, member: Job, good: bool) -> Finish | None:
         """Take note of whether a member is good enough; gives how the race ended, if it did by that."""
+        if member.key in race.seen or race.over:
+            return None
         race.seen.add(member.key)
         if good:
             race.winners.append(member)
@@ -107,7 +109,7 @@ class Races:
             return self._end(race)
         return None
 
-    def failed(self, race: _Race, error: Exception) -> Finish:
+    def failed(self, race: _Race, error: BaseException) -> Finish:
         """The rule of a race raised: nobody can win any more."""
         return self._end(race)._replace(winners=[], error=error)
 
