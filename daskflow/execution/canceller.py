@@ -39,6 +39,8 @@ class Canceller:
     ) -> None:
         self.awaited: Counter[str] = Counter()
         """How many threads wait for each job, by key."""
+        self.expected: Sequence[Job] = ()
+        """The jobs whose results the run gives in the end."""
         self._roster = roster
         self._referee = referee
         self._lock = lock
@@ -93,7 +95,8 @@ class Canceller:
 
     def _expendable(self, losers: Sequence[Job], gone: Sequence[Job]) -> list[Job]:
         """Those jobs, and the members of races among them, that nobody needs but what is gone."""
-        left = [job for job in self._with_parts(losers) if not job.state.final and not self.awaited.get(job.key)]
+        wanted = {key for key, threads in self.awaited.items() if threads}.union([job.key for job in self.expected])
+        left = [job for job in self._with_parts(losers) if not job.state.final and job.key not in wanted]
         doomed = {job.key: job for job in left}
         needed: set[str] = set(doomed)
         past = {job.key for job in gone}

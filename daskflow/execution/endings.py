@@ -50,7 +50,7 @@ def value_of(body: Callable[[], Any], engine: Engine, run: str) -> Any:
             raise jobs_failed(run, failed, jobs) from error
         raise
     returned = jobs_in(value)
-    engine.expect(job.key for job in returned)
+    engine.expect(returned)
     engine.wait_all()
     _await(engine.children)
     for job in returned:

@@ -64,7 +64,7 @@ class Engine:
         self.launcher = launcher
         self.site = site
         """Name of the default site."""
-        self._family = Family(self, project.journal.children(run))
+        self._family = Family(self, lambda: project.journal.children(run))
         self.children = self._family.children
         """The runs that the flow started beside this one."""
         self.body: Any = None
@@ -159,10 +159,9 @@ class Engine:
         if not job.state.good:
             self.handled.add(job.key)
 
-    def expect(self, keys: Iterable[str]) -> None:
+    def expect(self, jobs: Sequence[Job]) -> None:
         """The results of these jobs are wanted at the end: no race may have them killed."""
-        with self._changed:
-            self._canceller.awaited.update(keys)
+        self._canceller.expected = jobs
 
     def wait_all(self) -> None:
         """Flush, then block until everything that was submitted is final."""
@@ -214,7 +213,9 @@ class Engine:
                 new = self._admission.taken()
                 again = [self.jobs[key] for key in asked if self.jobs[key].state is JobState.created]
                 self._planner.ask(asked)
-            again = [job for job in again if job.key not in {n.key for n in new}] if again else []
+            if again:
+                fresh = {job.key for job in new}
+                again = [job for job in again if job.key not in fresh]
             if new or again:
                 self._plan(Batch([*again, *new], asked))
             if self._dispatcher.due:
@@ -320,7 +321,7 @@ class Engine:
             self._roster.lose(key, reason, culprit)
             self._changed.notify_all()
 
-    # Steering.
+    # What people and other runs tell it.
 
     def nudge(self) -> None:
         """Something outside that jobs may wait for has changed."""

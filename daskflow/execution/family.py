@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from daskflow.graph.gate import Gatekeeper
@@ -30,19 +30,20 @@ class Family:
     parent
         The engine of the run.
     former
-        The runs that it started before it was resumed, in the order of the calls.
+        Gives the runs that it started before it was resumed, in the order of the calls; asked at the first one.
 
     Notes
     -----
     Safe for threads. No lock is held while a run starts: it needs those of its launcher and of the store.
     """
 
-    def __init__(self, parent: Parent, former: Sequence[RunRecord] = ()) -> None:
+    def __init__(self, parent: Parent, former: Callable[[], Sequence[RunRecord]]) -> None:
         self.children: list[Any] = []
         """In the order of the calls."""
         self._parent = parent
         self._begun = 0
-        self._former = list(former)
+        self._ask_former = former
+        self._former: list[RunRecord] | None = None
         self._lock = threading.Lock()
 
     def start(self, flow: Any, arguments: Mapping[str, Any], launcher: Any) -> Any:
@@ -67,6 +68,8 @@ class Family:
     def former(self, flow: str, payload: bytes | None) -> RunRecord | None:
         """The first run of this flow, with these arguments, that was not gone on with yet."""
         with self._lock:
+            if self._former is None:
+                self._former = list(self._ask_former())
             # The calls may come in another order than before: what tasks return comes when they end.
             found = next((run for run in self._former if (run.flow, run.payload) == (flow, payload)), None)
             if found is not None:

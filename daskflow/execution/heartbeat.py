@@ -17,7 +17,7 @@ BEAT = 1.0
 """How often a run says that it lives, and looks whether it was cancelled from elsewhere [s]."""
 
 
-class Steered(Protocol):
+class Driven(Protocol):
     """What can be told to a run."""
 
     id: str
@@ -45,7 +45,7 @@ class Heartbeat:
         Called at each beat: brings the states of jobs up to date.
     """
 
-    def __init__(self, project: Project, run: Steered, note_running: Callable[[], None]) -> None:
+    def __init__(self, project: Project, run: Driven, note_running: Callable[[], None]) -> None:
         self._project = project
         self._run = run
         self._note_running = note_running

@@ -37,9 +37,11 @@ class Observer:
         self._lock = lock
         self._project = project
         self._roster = roster
-        self._watched: weakref.WeakSet[MetricFact] = weakref.WeakSet()
-        self._heard: dict[tuple[str, str], list[float]] = {}
-        """Of each metric that a job told the smallest and the largest value: these decide any comparison."""
+        self._watched: dict[str, weakref.WeakSet[MetricFact]] = {}
+        """By the key of the job."""
+        self._heard: dict[str, dict[str, list[float]]] = {}
+        """Of each metric that a job told the smallest and the largest value, by key and name: these decide any
+        comparison."""
         self._metered: set[str] = set()
         """Keys of jobs whose metrics somebody asks for."""
 
@@ -61,11 +63,11 @@ class Observer:
         value = float(told)
         if math.isnan(value):
             return
-        seen = self._heard.setdefault((key, name), [value, value])
+        seen = self._heard.setdefault(key, {}).setdefault(name, [value, value])
         seen[:] = [min(seen[0], value), max(seen[1], value)]
         self._roster.observe(key, name, value)
-        for fact in list(self._watched):
-            if fact.job.key == key and fact.name == name:
+        for fact in list(self._watched.get(key, ())):
+            if fact.name == name:
                 fact.observe(value)
 
     def meter(self, jobs: Iterable[Job]) -> None:
@@ -85,12 +87,11 @@ class Observer:
         """A race begins: what its members told before counts; to be called without the lock."""
         if not isinstance(race.task, Racer):
             return
-        members = {up.key for up in race.upstream if isinstance(up, Job)}
         with self._lock:
-            for (key, name), values in list(self._heard.items()):
-                if key in members:
+            for member in [up for up in race.upstream if isinstance(up, Job)]:
+                for name, values in self._heard.get(member.key, {}).items():
                     for value in values:
-                        self._roster.observe(key, name, value)
+                        self._roster.observe(member.key, name, value)
 
     def watch(self, fact: Any) -> None:
         """Tell a fact what is known of it already, and what becomes known; to be called without the lock."""
@@ -99,8 +100,8 @@ class Observer:
         elif isinstance(fact, MetricFact):
             self.meter([fact.job])
             with self._lock:
-                self._watched.add(fact)
-                for value in self._heard.get((fact.job.key, fact.name), ()):
+                self._watched.setdefault(fact.job.key, weakref.WeakSet()).add(fact)
+                for value in self._heard.get(fact.job.key, {}).get(fact.name, ()):
                     fact.observe(value)
 
     def ask_sites(self) -> None:

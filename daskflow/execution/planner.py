@@ -86,8 +86,9 @@ class Planner:
         needs = self._needs(batch, free, doubtful, unknown)
         planned = plan(free, self._journal, self._project.present, needs)
         # Those that nobody needed when they were planned, and somebody waits for now.
-        named = [self._roster.jobs[key] for key in needs.asked if key in self._roster.jobs]
-        spared = [job for job in named if job.state is JobState.created and job not in going]
+        now = {job.key for job in going} if needs.asked else set()
+        named = [self._roster.jobs[key] for key in needs.asked if key in self._roster.jobs and key not in now]
+        spared = [job for job in named if job.state is JobState.created]
         return self._queue(batch, planned, unknown, spared)
 
     def next(self) -> Batch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -17,7 +18,7 @@ _SHOWN_DIGITS = 4
 _SHOWN_NAME = 40
 
 
-class Condition:
+class Condition(ABC):
     """Something that holds, does not hold, or is not decided yet; combined by `&`, `|`, `~` and `any_of`.
 
     `fit(data, when=a.succeeded & ~b.failed)` starts when its condition holds, and is skipped as soon as it can never
@@ -34,9 +35,9 @@ class Condition:
     parts: tuple[Condition, ...] = ()
     """The conditions that it is made of."""
 
+    @abstractmethod
     def truth(self) -> bool | None:
         """Whether the condition holds; None where that is not decided yet."""
-        raise NotImplementedError
 
     def is_met(self) -> bool:
         """Whether the condition holds now; what is not decided yet does not."""
@@ -149,9 +150,9 @@ class Condition:
         """The sign that holds the text together; a condition with none never stands in parentheses."""
         return ""
 
+    @abstractmethod
     def spelled(self) -> list[Condition | str]:
         """The text in pieces; those of the parts are put in by `text`."""
-        raise NotImplementedError
 
     def __repr__(self) -> str:
         return self.text()
@@ -223,6 +224,7 @@ class Fact(Condition):
     def begin(self) -> None:
         """See to it that the fact will be decided; somebody is about to wait for it."""
 
+    @abstractmethod
     def settle(self, timeout: float | None) -> None:
         """Block until the fact is decided.
 
@@ -236,11 +238,10 @@ class Fact(Condition):
         TimeoutError
             It was not decided in time.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def told(self) -> str:
         """What has happened, in words, once the fact is decided: `fit-3fa2… failed`."""
-        raise NotImplementedError
 
 
 def any_of(k: int, /, *conditions: Condition | Iterable[Condition]) -> Gate:

@@ -134,6 +134,7 @@ class Metric:
         raise self._misused("is not compared by `==` and `!=`, which a measured number never fits")
 
     __ne__ = __eq__
+    # What is not compared stands in no set; that None says so, the types do not know.
     __hash__ = None  # type: ignore[assignment]
 
     def __bool__(self) -> bool:

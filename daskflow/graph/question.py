@@ -104,7 +104,7 @@ class Asker(Verdict):
         """
         return self.job(prompt, **about).result()
 
-    def job(  # noqa: PLR0913
+    def job(  # noqa: PLR0913, each says something else of one question
         self,
         prompt: str,
         /,

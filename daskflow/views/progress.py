@@ -97,11 +97,11 @@ class Progress:
 
     def _display(self) -> Display:
         if self._quiet:
-            return _Steering(error=self._error)
+            return _Asking(error=self._error)
         return _Live() if sys.stdout.isatty() else _Lines()
 
 
-class _Steering:
+class _Asking:
     """Lines about what a person may do: what the run asks, and that it is paused."""
 
     def __init__(self, *, error: bool = False) -> None:
@@ -146,14 +146,14 @@ class _Lines:
         self._last = ""
         self._due = _FIRST_LINE
         self._shown: set[str] = set()
-        self._steering = _Steering()
+        self._asking = _Asking()
 
     def draw(self, run: Run, seconds: float) -> None:
         for name, address in run.dashboards().items():
             if name not in self._shown:
                 self._shown.add(name)
                 say(f"Dashboard of {name}: {address}")
-        self._steering.draw(run, seconds)
+        self._asking.draw(run, seconds)
         if seconds < self._due:
             return
         total = summed(counted(run))

@@ -65,7 +65,7 @@ def _tell(run: Run, event: EventRecord) -> None:
 def _display(*things: Any, **how: Any) -> None:
     from IPython.display import display
 
-    display(*things, **how)  # type: ignore[no-untyped-call]
+    display(*things, **how)  # type: ignore[no-untyped-call]  # IPython has no types for it
 
 
 class Form:

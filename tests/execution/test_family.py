@@ -49,7 +49,7 @@ class Starter:
 
 
 def test_children_stand_in_the_order_of_the_calls() -> None:
-    family, starter = Family(Parent()), Starter()
+    family, starter = Family(Parent(), list), Starter()
     assert [family.start("flow", {}, starter).ordinal for _ in range(3)] == [0, 1, 2]
     assert family.children == starter.started
 
@@ -57,7 +57,7 @@ def test_children_stand_in_the_order_of_the_calls() -> None:
 def test_a_child_of_a_paused_run_is_paused() -> None:
     parent, starter = Parent(), Starter()
     parent.paused = True
-    assert Family(parent).start("flow", {}, starter).told == ["pause"]
+    assert Family(parent, list).start("flow", {}, starter).told == ["pause"]
 
 
 def test_a_run_that_was_stopped_starts_none() -> None:
@@ -65,7 +65,7 @@ def test_a_run_that_was_stopped_starts_none() -> None:
         parent.failure = JobCancelled()
 
     parent, starter = Parent(), Starter(stop)
-    family = Family(parent)
+    family = Family(parent, list)
     for _ in range(2):
         with pytest.raises(JobCancelled):
             family.start("flow", {}, starter)
@@ -76,7 +76,7 @@ def test_runs_from_before_are_found_by_flow_and_arguments() -> None:
     def record(ident: str, payload: bytes | None) -> RunRecord:
         return RunRecord(id=ident, flow="study", target="", state=RunState.interrupted, site="", payload=payload)
 
-    family = Family(Parent(), [record("a", b"1"), record("b", b"2"), record("c", b"1")])
+    family = Family(Parent(), lambda: [record("a", b"1"), record("b", b"2"), record("c", b"1")])
     found = [family.former("study", payload) for payload in (b"2", b"1", b"1", b"1", b"3")]
     assert [run.id if run is not None else None for run in found] == ["b", "a", "c", None, None]
     assert family.former("other", b"1") is None
@@ -87,7 +87,7 @@ def test_what_others_would_get_as_well_is_lasting() -> None:
         return x
 
     parent, starter = Parent(), Starter()
-    family = Family(parent)
+    family = Family(parent, list)
     child = family.start("flow", {}, starter)
     gate = Gatekeeper(FakeLauncher())(Awaited(SimpleNamespace(id="below"), "text"))
     parent.jobs = {"1": task(work)(1), "2": gate}

@@ -13,6 +13,7 @@ import xarray as xr
 from daskflow import Context, flow, report, task
 from daskflow.examples.imaging import charts, qa
 from daskflow.examples.imaging.continuum import subtract_continuum
+from daskflow.examples.imaging.dialogue import CleanOptions, guide
 from daskflow.examples.imaging.exports import PRODUCTS, deposit, packed
 from daskflow.examples.imaging.findcont import by_window, findcont_stage
 from daskflow.examples.imaging.gridding import Grid
@@ -24,7 +25,6 @@ from daskflow.examples.imaging.spectral import (
     peak_left,
     restored_cube,
 )
-from daskflow.examples.imaging.steering import CleanOptions, steer
 
 DOOMED = 1
 """The spectral window whose continuum cannot be subtracted where failures are injected."""
@@ -173,7 +173,7 @@ def cube_stage(  # noqa: PLR0913, each is a --set of the command line
     cubes = []
     for spw, parts in good.items():
         first = options.model_copy(update={"threshold": nsigma * noise[spw].result()})
-        cleaned = steer(dirty[spw], first, _cycle_of(parts), name=f"the cube of spectral window {spw}")
+        cleaned = guide(dirty[spw], first, _cycle_of(parts), name=f"the cube of spectral window {spw}")
         cubes.append(cube_restored(cleaned, first.threshold))
     files = {f"cube-spw{spw}.fits": packed(cube, windows[spw][0]) for spw, cube in zip(good, cubes, strict=True)}
     line, score = strongest_line(cubes), inspect_cubes(cubes, failed)

@@ -11,10 +11,10 @@ from daskflow import Context, flow, report, task
 from daskflow.examples.imaging import pictures, qa
 from daskflow.examples.imaging.clean import clean_stage, major, residual, restored, robust_noise
 from daskflow.examples.imaging.deconvolution import minor_cycle
+from daskflow.examples.imaging.dialogue import CleanOptions, guide
 from daskflow.examples.imaging.exports import PRODUCTS, deposit, packed
 from daskflow.examples.imaging.findcont import by_window, findcont_stage
 from daskflow.examples.imaging.image import SKY, continuum, dirty
-from daskflow.examples.imaging.steering import CleanOptions, steer
 
 
 class Window(BaseModel):
@@ -104,7 +104,7 @@ def perspw_stage(
     """
     visibilities = findcont_stage()["continuum"] if calibrated is None else calibrated
     windows = by_window(visibilities)
-    clean = _steered if interactive else _cleaned
+    clean = _guided if interactive else _cleaned
     images = [clean(parts, cell, niter, spw) for spw, parts in enumerate(windows)]
     files = {f"continuum-spw{spw}.fits": packed(image, windows[spw][0]) for spw, image in enumerate(images)}
     found, score = measured_windows(images), inspect_windows(images)
@@ -117,14 +117,14 @@ def _cleaned(parts: Sequence[Any], cell: float, niter: int, _: int) -> Any:
     return clean_stage(parts, pixels=128, cell=cell, niter=niter)["data"]
 
 
-def _steered(parts: Sequence[Any], cell: float, niter: int, spw: int) -> Any:
+def _guided(parts: Sequence[Any], cell: float, niter: int, spw: int) -> Any:
     def cycle(image: Any, options: CleanOptions) -> Any:
         cleaned = to_threshold(image, options.niter, options.threshold)
         return major(cleaned, [residual(one, cleaned) for one in parts], options.niter, 5.0)
 
     first = continuum([dirty(one, 128, cell) for one in parts])
     options = CleanOptions(niter=niter, threshold=5 * image_noise(first).result())
-    return restored(steer(first, options, cycle, name=f"the continuum of spectral window {spw}"))
+    return restored(guide(first, options, cycle, name=f"the continuum of spectral window {spw}"))
 
 
 if __name__ == "__main__":

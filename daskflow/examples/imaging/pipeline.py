@@ -30,6 +30,7 @@ from daskflow.examples.imaging.calibrators import calibrators_stage
 from daskflow.examples.imaging.calimages import calimages_stage
 from daskflow.examples.imaging.clean import beam_of, clean_stage
 from daskflow.examples.imaging.cube import cube_stage, describe
+from daskflow.examples.imaging.dialogue import gate
 from daskflow.examples.imaging.exports import PRODUCTS
 from daskflow.examples.imaging.findcont import findcont_stage
 from daskflow.examples.imaging.flag import flag_stage
@@ -39,7 +40,6 @@ from daskflow.examples.imaging.ingest import OBSERVATION, ingest_stage
 from daskflow.examples.imaging.line import Line
 from daskflow.examples.imaging.perspw import Window, perspw_stage
 from daskflow.examples.imaging.selfcal import selfcal_stage
-from daskflow.examples.imaging.steering import gate
 from daskflow.examples.imaging.target import target_stage
 from daskflow.examples.imaging.timegain import timegain_stage
 

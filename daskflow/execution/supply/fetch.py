@@ -76,7 +76,7 @@ class Fetch:
         self._launcher = launcher
         self._silent: dict[str, float] = {}
 
-    def __call__(  # noqa: PLR0913
+    def __call__(  # noqa: PLR0913, each says something else of one file
         self,
         url: str | os.PathLike[str] | Job | Part,
         auth: Credentials | None = None,

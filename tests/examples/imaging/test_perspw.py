@@ -1,4 +1,4 @@
-"""Continuum images of spectral windows: the steps that a person steers."""
+"""Continuum images of spectral windows: the steps that a person guides."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +9,9 @@ import xarray as xr
 
 from daskflow import Run
 from daskflow.examples.imaging.clean import restored
+from daskflow.examples.imaging.dialogue import CleanOptions
 from daskflow.examples.imaging.image import continuum, dirty
 from daskflow.examples.imaging.perspw import image_noise, measured, perspw_stage, to_threshold
-from daskflow.examples.imaging.steering import CleanOptions
 from daskflow.model.records import QuestionRecord
 
 Observe = Callable[..., xr.Dataset]
@@ -37,7 +37,7 @@ def test_the_noise_is_that_of_the_visibilities(observe: Observe) -> None:
 
 
 @pytest.mark.acceptance
-def test_a_person_steers_each_window(place: Path, asked: Callable[[Run], QuestionRecord]) -> None:
+def test_a_person_guides_each_window(place: Path, asked: Callable[[Run], QuestionRecord]) -> None:
     run = perspw_stage.submit(interactive=True)
     for answer in (CleanOptions(threshold=0.1, interactive=False), CleanOptions(threshold=0.1, stop=True)):
         run.answer(asked(run).id, value=answer)

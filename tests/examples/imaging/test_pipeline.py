@@ -103,7 +103,7 @@ def assert_is_the_line(line: Line | None, beam: float) -> None:
     assert line.flux == pytest.approx(GAUSSIAN_AREA * LINE.line * LINE.width * per_channel, rel=0.07)
 
 
-def test_a_person_steers_from_another_process(place: Path, asked: Callable[[Run], QuestionRecord]) -> None:
+def test_a_person_guides_from_another_process(place: Path, asked: Callable[[Run], QuestionRecord]) -> None:
     run: Run = pipeline.submit("cube", interactive=True)
     first = asked(run)
     assert "Cycle 1 of the cube of spectral window 0" in first.prompt

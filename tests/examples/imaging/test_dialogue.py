@@ -1,4 +1,4 @@
-"""Cleaning that a person steers, by the engine: the questions, and what the answers do."""
+"""Cleaning that a person guides, by the engine: the questions, and what the answers do."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +9,8 @@ import xarray as xr
 
 from daskflow import flow, task
 from daskflow.errors import AnswerRefused
+from daskflow.examples.imaging.dialogue import CleanOptions, StoppedByPerson, gate, guide
 from daskflow.examples.imaging.qa import Score, judge
-from daskflow.examples.imaging.steering import CleanOptions, StoppedByPerson, gate, steer
 from tests.execution.patience import until
 
 pytestmark = pytest.mark.usefixtures("place")
@@ -35,7 +35,7 @@ def judged(value: float) -> Score:
 @flow(site="synchronous")
 def clean(peak: float, interactive: bool) -> Any:
     options = CleanOptions(niter=10, threshold=0.3, interactive=interactive)
-    return steer(image(peak), options, lambda before, options: halved(before, options.niter), name="a test")
+    return guide(image(peak), options, lambda before, options: halved(before, options.niter), name="a test")
 
 
 @flow(site="synchronous")

@@ -1,4 +1,4 @@
-"""Cleaning in cycles that a person may steer, and stages whose quality a person may judge."""
+"""Cleaning in cycles that a person may guide, and stages whose quality a person may judge."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -46,7 +46,7 @@ def progress(image: xr.Dataset) -> dict[str, float]:
     return found
 
 
-def steer(image: Any, options: CleanOptions, cycle: Callable[[Any, CleanOptions], Any], *, name: str) -> Any:
+def guide(image: Any, options: CleanOptions, cycle: Callable[[Any, CleanOptions], Any], *, name: str) -> Any:
     """Clean in cycles until the residual is below the threshold, or a person says that it is enough.
 
     Parameters
