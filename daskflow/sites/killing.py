@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +43,8 @@ async def forget(keys: Collection[str], client: str, graphs: int, dask_scheduler
     graphs
         How many graphs it has sent: what is still on its way could not be forgotten.
     """
+    import asyncio
+
     relay, deadline = dask_scheduler.plugins[NAME], time.monotonic() + _ARRIVAL
     while relay.graphs[client] < graphs and time.monotonic() < deadline:
         await asyncio.sleep(0.005)
@@ -144,11 +145,15 @@ def _pardon_at(client: Any, address: str, keys: set[str]) -> None:
 
 async def kill_at_worker(keys: list[str]) -> set[str]:
     """Kill nodes that a worker performs; those that are alive all the same. Runs on the worker."""
+    import asyncio
+
     return await asyncio.get_running_loop().run_in_executor(None, kill_here, keys)
 
 
 async def kill_worker(dask_worker: Any) -> bool:
     """Kill the process of a worker with all its descendants; returns whether all are gone. Runs on its nanny."""
+    import asyncio
+
     pid = dask_worker.pid
     if pid is None:
         return True
