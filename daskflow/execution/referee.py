@@ -61,10 +61,8 @@ class Referee:
     code.
     """
 
-    def __init__(
-        self, journal: Journal, run: str, races: Races, results: Results, lock: threading.Condition | None = None
-    ) -> None:
-        self._lock = lock or threading.Condition(threading.RLock())
+    def __init__(self, journal: Journal, run: str, races: Races, results: Results, lock: threading.Condition) -> None:
+        self._lock = lock
         self._questions = Questions(journal, run)
         self._races = races
         self._results = results

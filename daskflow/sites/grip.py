@@ -236,12 +236,6 @@ def doomed(key: str) -> bool:
     return key in _doomed
 
 
-def gripped() -> list[Grip]:
-    """The grips of all that this process performs now."""
-    with _lock:
-        return list(_grips.values())
-
-
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:
     """Raise an error in a thread at its next line of Python; None takes back one that was not raised yet."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error) if error else None)

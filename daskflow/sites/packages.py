@@ -145,12 +145,6 @@ def put_in_front(package: Package) -> None:
             del sys.modules[name]
 
 
-def version_in_front(package: str) -> str:
-    """Which state of a package this process was told to import; empty where none."""
-    path = _paths.get(package, "")
-    return os.path.basename(path)
-
-
 def versions_here(names: Iterable[str]) -> list[str]:
     """Versions of a distribution that this process could import, the one that it does first.
 

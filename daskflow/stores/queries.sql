@@ -41,11 +41,6 @@ SELECT id, flow, target, arguments, state, site, created, started, stopped, hear
        host, pid, error, payload, parent, ordinal
 FROM runs WHERE parent = :run ORDER BY ordinal, created, id;
 
--- child: One of the runs that a run started.
-SELECT id, flow, target, arguments, state, site, created, started, stopped, heartbeat,
-       host, pid, error, payload, parent, ordinal
-FROM runs WHERE parent = :run AND ordinal = :ordinal AND flow = :flow ORDER BY created LIMIT 1;
-
 -- trees: These runs, those that they started, and so on down.
 WITH RECURSIVE tree (id) AS (
     SELECT r.id FROM {runs} top CROSS JOIN runs r WHERE r.id = top.value

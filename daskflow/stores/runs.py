@@ -122,11 +122,6 @@ class Runs(Chapter):
         """The runs that the flow of a run started, in the order of the calls."""
         return [_seen(_record(row)) for row in self.database.rows("children", run=run)]
 
-    def child(self, parent: str, flow: str, ordinal: int) -> RunRecord | None:
-        """The run of this flow that a flow started at this place among its calls; None where it has not yet."""
-        rows = self.database.rows("child", run=parent, flow=flow, ordinal=ordinal)
-        return _seen(_record(rows[0])) if rows else None
-
     def trees(self, runs: Iterable[str]) -> list[RunRecord]:
         """These runs and all below them, oldest first; a run never stands before its parent."""
         return [_seen(_record(row)) for row in self.database.rows("trees", runs=list(runs))]

@@ -30,7 +30,9 @@ class Court:
         self.lab = lab
         self.races = Races()
         self.results = Results(lab.project, {}, threading.Condition())
-        self.referee = Referee(lab.project.journal, "a-run", self.races, self.results)
+        self.referee = Referee(
+            lab.project.journal, "a-run", self.races, self.results, threading.Condition(threading.RLock())
+        )
 
     def end(self, member: Job, value: Any = None, *, good: bool = True) -> None:
         member.state = JobState.succeeded if good else JobState.failed

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from daskflow.sites import grip as module
-from daskflow.sites.grip import CURRENT_GRIP, Grip, Killed, condemn, doomed, gripped, gripping, kill_here, pardon
+from daskflow.sites.grip import CURRENT_GRIP, Grip, Killed, condemn, doomed, gripping, kill_here, pardon
 from daskflow.sites.processes import BOOTTIME
 from tests.execution.patience import alive, until
 
@@ -47,7 +47,7 @@ def spin() -> None:
 
 def test_nothing_is_held_where_nothing_is_performed() -> None:
     assert CURRENT_GRIP.get() is None
-    assert gripped() == []
+    assert module._grips == {}
     assert kill_here(["unheard-of"]) == set()
 
 
@@ -63,7 +63,7 @@ def test_python_code_ends_at_its_next_line() -> None:
     performer = Performer("node", lambda grip: grip.call(spin))
     assert kill_here(["node"]) == set()
     assert isinstance(performer.ended(), Killed)
-    assert gripped() == []
+    assert module._grips == {}
 
 
 def test_code_that_catches_everything_is_killed_again() -> None:
@@ -81,7 +81,7 @@ def test_code_that_catches_everything_is_killed_again() -> None:
 def test_a_value_that_comes_after_the_kill_does_not_count() -> None:
     gate = threading.Event()
     performer = Performer("node", lambda grip: grip.call(gate.wait))
-    until(lambda: [grip for grip in gripped() if grip.exposed])
+    until(lambda: [grip for grip in list(module._grips.values()) if grip.exposed])
     assert kill_here(["node"]) == {"node"}, "what waits in compiled code does not listen"
     gate.set()
     assert isinstance(performer.ended(), Killed)

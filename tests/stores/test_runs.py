@@ -148,12 +148,6 @@ def test_runs_form_a_tree(family: Journal) -> None:
         family.root("nobody")
 
 
-def test_a_child_is_found_by_flow_and_place(family: Journal) -> None:
-    assert family.child("a", "study", 1) == family.run("c")
-    assert family.child("a", "study", 2) is None
-    assert family.child("a", "melt", 1) is None
-
-
 def test_only_the_top_of_each_tree(family: Journal) -> None:
     assert [record.id for record in family.runs(top=True)] == ["z", "a"]
     assert len(family.runs()) == 5
