@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from daskflow.artifacts.digests import DIGITS, blocks, checked, digest_buffers, digest_bytes, digest_file
-from daskflow.artifacts.directory import Directory
-from daskflow.artifacts.frames import Buffer
-from daskflow.artifacts.memory import Memory
+from daskflow.artifacts.contents.digests import DIGITS, blocks, checked, digest_buffers, digest_bytes, digest_file
+from daskflow.artifacts.contents.frames import Buffer
+from daskflow.artifacts.places.directory import Directory
+from daskflow.artifacts.places.memory import Memory
 from daskflow.errors import ArtifactDamaged, ArtifactError, ArtifactMissing, SettingsInvalid
 
 _DIGITS = frozenset("0123456789abcdef")

@@ -11,9 +11,9 @@ from typing import Any, cast
 
 from blake3 import blake3
 
-from daskflow.artifacts.digests import DIGITS, digest_buffers, digest_file
-from daskflow.artifacts.formats import FORMATS, BufferFormat, FileFormat, Format, format_named, writes_file
-from daskflow.artifacts.frames import Buffer
+from daskflow.artifacts.contents.digests import DIGITS, digest_buffers, digest_file
+from daskflow.artifacts.contents.frames import Buffer
+from daskflow.artifacts.forms.formats import FORMATS, BufferFormat, FileFormat, Format, format_named, writes_file
 from daskflow.artifacts.store import ObjectStore
 from daskflow.errors import ArtifactError, ArtifactMissing, DaskflowError
 from daskflow.model.outcome import Stored

@@ -18,7 +18,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
-from daskflow.artifacts.digests import seal_path
+from daskflow.artifacts.contents.digests import seal_path
 from daskflow.errors import NotInTask, StoreError
 from daskflow.execution.engine import Engine
 from daskflow.execution.insight.preview import Preview, preview

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from daskflow.artifacts.digests import FileDigests
+from daskflow.artifacts.contents.digests import FileDigests
 from daskflow.artifacts.values import Values
 from daskflow.errors import DaskflowError, RunInterrupted, SiteUnknown, StoreError
 from daskflow.execution.credentials import revealed

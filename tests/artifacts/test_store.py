@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daskflow.artifacts.digests import digest_bytes
+from daskflow.artifacts.contents.digests import digest_bytes
 from daskflow.artifacts.store import ObjectStore
 from daskflow.errors import ArtifactDamaged, ArtifactError, ArtifactMissing, FileMissing, SettingsInvalid
 

@@ -17,7 +17,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daskflow.artifacts.digests import digest_bytes
+from daskflow.artifacts.contents.digests import digest_bytes
 from daskflow.artifacts.store import ObjectStore
 from daskflow.artifacts.values import INLINE_LIMIT, Values
 from daskflow.errors import ArtifactDamaged, ArtifactError, ArtifactMissing, NotSerialisable

@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from daskflow.artifacts.checksums import normal_checksum
-from daskflow.artifacts.downloads import Shelf, named
-from daskflow.artifacts.sources import Broken, normal_url, path_of, shown
+from daskflow.artifacts.contents.checksums import normal_checksum
+from daskflow.artifacts.fetching.downloads import Shelf, named
+from daskflow.artifacts.fetching.sources import Broken, normal_url, path_of, shown
+from daskflow.artifacts.fetching.transfer import CONTENT, Wanted, bring, source_of
 from daskflow.artifacts.store import ObjectStore
-from daskflow.artifacts.transfer import CONTENT, Wanted, bring, source_of
 from daskflow.errors import ArgumentsInvalid, FetchFailed, FileMissing, WorkerLost
 from daskflow.execution.credentials import Credentials
 from daskflow.execution.launcher import Launcher

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from daskflow.artifacts.digests import digest_path, seal_path
+from daskflow.artifacts.contents.digests import digest_path, seal_path
 from daskflow.errors import DaskflowError, InputChanged
 from daskflow.model.outcome import InputFile
 

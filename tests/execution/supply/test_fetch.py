@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from daskflow.artifacts.digests import digest_bytes
+from daskflow.artifacts.contents.digests import digest_bytes
 from daskflow.errors import ArgumentsInvalid, JobFailed
 from daskflow.execution.credentials import Credentials
 from daskflow.execution.supply import fetch as fetching

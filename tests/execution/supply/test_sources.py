@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daskflow.artifacts.digests import digest_file
+from daskflow.artifacts.contents.digests import digest_file
 from daskflow.errors import ArgumentsInvalid, InstallFailed
 from daskflow.execution.supply import sources
 from daskflow.execution.supply.sources import local_package

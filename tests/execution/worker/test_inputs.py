@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from daskflow.artifacts.digests import digest_path, seal_path
+from daskflow.artifacts.contents.digests import digest_path, seal_path
 from daskflow.errors import InputChanged
 from daskflow.execution.worker.inputs import check_unchanged
 from daskflow.model.outcome import InputFile

@@ -1,0 +1,1 @@
+"""What bytes are: digests, checksums, frames of buffers."""

@@ -1,0 +1,1 @@
+"""Files from URLs: sources, transfers that go on where they broke."""

@@ -1,0 +1,1 @@
+"""Values as bytes: the table of formats, and each of them."""

@@ -1,0 +1,1 @@
+"""Where objects lie: a directory, the memory of this process, the buckets of a cloud."""
