@@ -27,11 +27,24 @@
     ├── ArtifactError               bytes cannot be stored or brought back
     │   ├── ArtifactMissing         the object is not in the store
     │   ├── ArtifactDamaged         the bytes are not those of the digest
+    │   ├── AccessRefused           the object store does not let us in
+    │   ├── StoreSilent             the object store does not answer (transient)
+    │   ├── CacheFull               no room is left on this node for a copy (transient)
+    │   ├── SignatureWrong          a stranger wrote what would run code
+    │   ├── NameRefused             a text is no name of an artifact or of a file
     │   ├── FetchFailed             a server does not give what its URL names (transient)
     │   └── NotSerialisable         a result has no format
     ├── SiteError                   a site does not compute (transient)
     │   ├── WorkerLost              the worker of a job went away (transient)
     │   └── InstallFailed           a package cannot be brought to a site's workers
+    ├── CommandError                a command job did not do what it should
+    │   ├── CommandFailed           a command ended with an exit code that is not 0
+    │   ├── CommandMissing          there is no such program
+    │   ├── OutputMissing           a command left no file of a name that was declared
+    │   ├── PathRefused             a path leads out of the scratch directory
+    │   ├── ArchiveRefused          an archive cannot be unpacked, or would write elsewhere
+    │   ├── ContainerError          an image cannot be had or started
+    │   └── ScratchFull             no room is left in the scratch directory (transient)
     └── RunError                    a run or job did not end well
         ├── JobFailed               a task raised
         ├── JobSkipped              an upstream job failed
@@ -161,6 +174,30 @@ class ArtifactDamaged(ArtifactError):
     """The bytes are not those that the digest names. Remove the object, then run the flow again."""
 
 
+class AccessRefused(ArtifactError):
+    """The object store does not let us in. Look at its credentials, and whether the bucket is there."""
+
+
+class StoreSilent(ArtifactError):
+    """The object store does not answer. Look whether it is up; what was stored is safe."""
+
+    transient = True
+
+
+class CacheFull(ArtifactError):
+    """No room is left on this node for a copy of an artifact. Free some space, or give the cache another place."""
+
+    transient = True
+
+
+class SignatureWrong(ArtifactError):
+    """A stored value that runs code when it is loaded was not written with your key. Run the flow again."""
+
+
+class NameRefused(ArtifactError):
+    """A text is no name of an artifact or of a file. Use plain words, with `/` between them."""
+
+
 class FetchFailed(ArtifactError):
     """A server does not give what its URL names. Look whether the address is right and the server up."""
 
@@ -185,6 +222,40 @@ class InstallFailed(SiteError):
     """A package cannot be brought to a site's workers. Look at what the build said, or at the site's configuration."""
 
     transient = False
+
+
+class CommandError(DaskflowError):
+    """A command job did not do what it should."""
+
+
+class CommandFailed(CommandError):
+    """A command ended with an exit code that is not 0. Its output tells why; `job.stderr()` has all of it."""
+
+
+class CommandMissing(CommandError):
+    """There is no such program where the job runs. Install it there, or name an image that has it."""
+
+
+class OutputMissing(CommandError):
+    """The commands left no file of a name that was declared as output. Look what they wrote, and where."""
+
+
+class PathRefused(CommandError):
+    """A path leads out of the scratch directory. Name files relative to it, without `..`."""
+
+
+class ArchiveRefused(CommandError):
+    """An archive cannot be unpacked, or would write outside of its directory. Pack it anew."""
+
+
+class ContainerError(CommandError):
+    """An image cannot be had or started. Look at its name, and at the container runtimes of the site."""
+
+
+class ScratchFull(CommandError):
+    """No room is left in the scratch directory. Free some space, or name another directory by `scratch`."""
+
+    transient = True
 
 
 class RunError(DaskflowError):
