@@ -14,7 +14,8 @@ from daskflow.execution.launcher import Launcher
 from daskflow.execution.project import Project
 from daskflow.graph import flow as flows
 from daskflow.graph import task as tasks
-from daskflow.settings import Settings, SiteSettings, open_project
+from daskflow.settings.options import Settings, SiteSettings
+from daskflow.settings.parts import open_project
 from daskflow.sites import Site
 
 _LOCAL = SiteSettings(workers=workers(), dashboard=DASHBOARD)

@@ -7,6 +7,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from daskflow.artifacts.artifact import Artifact as Artifact
+    from daskflow.artifacts.forms.formats import register_format as register_format
+    from daskflow.execution.commanding.job import CommandJob as CommandJob
     from daskflow.execution.credentials import credentials as credentials
     from daskflow.execution.run import Run as Run
     from daskflow.execution.worker.attempt import current as current
@@ -15,21 +18,27 @@ if TYPE_CHECKING:
     from daskflow.graph.facts import available as available
     from daskflow.graph.lenient import allow_failure as allow_failure
     from daskflow.graph.metrics import metric as metric
+    from daskflow.model.command import Command as Command
+    from daskflow.model.command import InputFile as InputFile
     from daskflow.model.outcome import Failure as Failure
     from daskflow.model.policy import Resources as Resources
-    from daskflow.settings import Context as Context
-    from daskflow.settings import ask as ask
-    from daskflow.settings import fetch as fetch
-    from daskflow.settings import first as first
-    from daskflow.settings import flow as flow
-    from daskflow.settings import install as install
-    from daskflow.settings import report as report
-    from daskflow.settings import site as site
-    from daskflow.settings import task as task
+    from daskflow.settings.front import Context as Context
+    from daskflow.settings.front import ask as ask
+    from daskflow.settings.front import fetch as fetch
+    from daskflow.settings.front import first as first
+    from daskflow.settings.front import flow as flow
+    from daskflow.settings.front import install as install
+    from daskflow.settings.front import report as report
+    from daskflow.settings.front import site as site
+    from daskflow.settings.front import task as task
 
 __all__ = [
+    "Artifact",
+    "Command",
+    "CommandJob",
     "Context",
     "Failure",
+    "InputFile",
     "Resources",
     "Run",
     "allow_failure",
@@ -44,6 +53,7 @@ __all__ = [
     "flow",
     "install",
     "metric",
+    "register_format",
     "report",
     "site",
     "task",
@@ -51,25 +61,30 @@ __all__ = [
 
 # Each name is imported when it is first asked for (PEP 562): who needs one room does not pay for all.
 _HOMES = {
-    "Context": "daskflow.settings",
+    "Artifact": "daskflow.settings.files",
+    "Command": "daskflow.model.command",
+    "CommandJob": "daskflow.settings.files",
+    "Context": "daskflow.settings.front",
     "Failure": "daskflow.model.outcome",
+    "InputFile": "daskflow.model.command",
     "Resources": "daskflow.model.policy",
     "Run": "daskflow.execution.run",
     "allow_failure": "daskflow.graph.lenient",
     "any_of": "daskflow.graph.conditions",
-    "ask": "daskflow.settings",
+    "ask": "daskflow.settings.front",
     "at": "daskflow.graph.facts",
     "available": "daskflow.graph.facts",
     "credentials": "daskflow.execution.credentials",
     "current": "daskflow.execution.worker.attempt",
-    "fetch": "daskflow.settings",
-    "first": "daskflow.settings",
-    "flow": "daskflow.settings",
-    "install": "daskflow.settings",
+    "fetch": "daskflow.settings.front",
+    "first": "daskflow.settings.front",
+    "flow": "daskflow.settings.front",
+    "install": "daskflow.settings.front",
     "metric": "daskflow.graph.metrics",
-    "report": "daskflow.settings",
-    "site": "daskflow.settings",
-    "task": "daskflow.settings",
+    "register_format": "daskflow.artifacts.forms.formats",
+    "report": "daskflow.settings.front",
+    "site": "daskflow.settings.front",
+    "task": "daskflow.settings.front",
 }
 
 

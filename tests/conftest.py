@@ -9,12 +9,20 @@ from typing import Any
 
 import pytest
 
+from daskflow.artifacts.artifact import Artifact
+from daskflow.artifacts.uploading import Upload
+from daskflow.execution.commanding.job import CommandJob
 from daskflow.execution.launcher import Launcher
 from daskflow.execution.project import Project
 from daskflow.graph import flow as flows
 from daskflow.graph import task as tasks
-from daskflow.settings import Settings, SiteSettings, make_site, open_project
+from daskflow.settings.options import Settings, SiteSettings
+from daskflow.settings.parts import make_site, open_project
 from daskflow.sites import Site
+from tests.services.fixtures import counting, prefix, s3
+
+__all__ = ["counting", "prefix", "s3"]
+"""Fixtures that come from elsewhere."""
 
 
 class Lab:
@@ -39,6 +47,19 @@ class Lab:
 
     def flow(self, function: Callable[..., Any] | None = None, *, site: str | None = None) -> Any:
         return flows.declare(function, self.launcher, None, site)
+
+    def command(self, commands: Any, **options: Any) -> CommandJob:
+        kind = type(
+            "CommandJob",
+            (CommandJob,),
+            {"__slots__": (), "__module__": CommandJob.__module__, "launcher": self.launcher},
+        )
+        made: CommandJob = kind(commands, **options)
+        return made
+
+    def artifact(self, name: str, content: Any) -> Artifact:
+        store = self.launcher.store()
+        return Artifact.of(Upload(store, None, False)(content, name), store)
 
     def again(self) -> Lab:
         """The same store, as a new process would open it."""
@@ -81,6 +102,8 @@ def settings_in(directory: Path, **changes: Any) -> Settings:
         "artifacts": str(directory / "artifacts"),
         "logs": directory / "logs",
         "site": "synchronous",
+        "cache": directory / "cache",
+        "scratch": str(directory / "scratch"),
     }
     return Settings.model_validate({**given, **changes})
 

@@ -9,6 +9,7 @@ from typing import Any
 from daskflow.errors import ForeignJob, JobCycle
 from daskflow.execution.book import Book
 from daskflow.execution.holding.waiting import Waiting
+from daskflow.graph.drafts import Drafts
 from daskflow.graph.facts import JobFact, RunFact
 from daskflow.graph.gate import Gatekeeper
 from daskflow.graph.job import PLAIN, Job, above, lineage
@@ -44,6 +45,8 @@ class Admission:
         self._attempts: dict[int, int] = host.project.journal.attempts_made(host.id)
         self._occasions: dict[str, itertools.count[int]] = {}
         self._new: list[Job] = []
+        self.drafts = Drafts()
+        """What becomes jobs when the run needs them."""
 
     @property
     def count(self) -> int:

@@ -116,6 +116,8 @@ class Book:
             self._results.append((job, outcome, outcome.stop - outcome.start if performed else usual))
             if job.key in self.replaced:
                 self._add("forgotten", (job.key,))
+            for held in outcome.value.holds:
+                self._add("holdings", (outcome.value.digest, held))
         if outcome.final:
             self._add("states", (self._run, job.number, outcome.state, outcome.reason))
         # Those of an attempt that is followed by another would stand among the reports of that one.

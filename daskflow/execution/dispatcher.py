@@ -40,6 +40,10 @@ class Places:
             site = self._sites[name] = self._project.site(name)
         return site
 
+    def claim(self) -> None:
+        """Note in the artifact store that results of the project are about to come."""
+        self._project.claim()
+
     def all(self) -> list[Site]:
         """Those that jobs of the run were meant for so far."""
         return list(self._sites.values())
@@ -99,6 +103,8 @@ class Dispatcher:
             with self._lock:
                 shipments = self._roster.pack() if self._may_go() and not self.paused else []
                 self._lock.notify_all()
+            if shipments:
+                self._places.claim()
             for site, shipment in shipments:
                 site.submit(shipment.nodes, shipment.kept, self._listener, shipment.foreign)
         except Exception as error:  # whatever it is, those who wait must hear of it

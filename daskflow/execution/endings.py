@@ -7,8 +7,9 @@ from typing import Any
 
 from daskflow.errors import DaskflowError, RunError, RunFailed
 from daskflow.execution.engine import Engine
+from daskflow.graph.drafts import Draft
 from daskflow.graph.facts import JobFact, RunFact
-from daskflow.graph.job import PLAIN, Job
+from daskflow.graph.job import PLAIN, Job, job_of_draft
 from daskflow.graph.part import Part, job_of, part_of
 from daskflow.graph.structure import transform
 from daskflow.model.states import JobState, RunState
@@ -25,8 +26,8 @@ def jobs_failed(run: str, failed: Sequence[Job], jobs: Sequence[Job]) -> RunFail
         lines.append(f"  and {len(failed) - _LISTED} more: `daskflow show {run}` lists them all")
     first = failed[0].outcome
     failure = None if first is None else first.failure
-    # Where there is no more than the error itself, that stands above.
-    if failure is not None and failure.traceback.rstrip() != f"{failure.type}: {failure.message}":
+    # Where there is no more than the first line of the error itself, that stands above.
+    if failure is not None and failure.traceback.rstrip() != f"{failure.type}: {failure.message.partition(chr(10))[0]}":
         lines.append(f"{failed[0].key} raised:\n{failure.traceback}")
     return RunFailed("\n".join(lines))
 
@@ -118,8 +119,8 @@ def jobs_in(value: Any) -> list[Job]:
     found: list[Job] = []
 
     def leaf(item: Any) -> Any:
-        if isinstance(item, Job):
-            found.append(item)
+        if isinstance(item, (Job, Draft)):
+            found.append(job_of_draft(item))
         elif isinstance(item, Part):
             found.append(job_of(item))
         return item
@@ -134,8 +135,8 @@ def with_results(value: Any, results: Mapping[str, Any]) -> Any:
 
 
 def _result_of(leaf: Any, results: Mapping[str, Any]) -> Any:
-    if isinstance(leaf, Job):
-        return results[leaf.key]
+    if isinstance(leaf, (Job, Draft)):
+        return results[job_of_draft(leaf).key]
     return part_of(leaf, results[job_of(leaf).key]) if isinstance(leaf, Part) else leaf
 
 

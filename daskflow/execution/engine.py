@@ -17,13 +17,12 @@ from daskflow.execution.dispatcher import Dispatcher, Places
 from daskflow.execution.family import Family
 from daskflow.execution.observer import Observer
 from daskflow.execution.planner import Batch, Planner
-from daskflow.execution.project import BOXES, Project
+from daskflow.execution.project import Project
 from daskflow.execution.referee import Referee, Ruling
 from daskflow.execution.results import Results
 from daskflow.execution.roster import Roster
 from daskflow.execution.sending.dispatch import Packer
 from daskflow.execution.unfolding import Unfolder
-from daskflow.execution.worker.package import Bench
 from daskflow.graph.job import Job
 from daskflow.model.outcome import Live, Outcome, ReportItem
 from daskflow.model.records import RunRecord
@@ -72,10 +71,8 @@ class Engine:
         # Not that of the project: it takes a new one after a failure, and what this one could not write is missing.
         self._writer = project.writer
         self._book = Book(self._writer, run, project.journal.numbers(run), hub=project.hub)
-        bench = Bench(run, project.values, str(project.logs / run), str(project.logs / BOXES))
-        packer = Packer(pickle.dumps(bench, protocol=5))
         self.places = Places(project, site)
-        self._roster = Roster(self._book, packer, self.places.of, bundling=project.bundling)
+        self._roster = Roster(self._book, Packer(project.bench(run)), self.places.of, bundling=project.bundling)
         self.jobs = self._roster.jobs
         self._changed = threading.Condition(threading.RLock())
         self._results = Results(project, self._roster.stored, self._changed)
@@ -114,6 +111,10 @@ class Engine:
             self.flush()
         return known
 
+    def draft(self, draft: Any) -> None:
+        """Take what becomes a job as soon as this thread waits for something, or the flow ends."""
+        self._admission.drafts.add(draft)
+
     def occasion(self, recipe: str) -> str:
         """The how-manieth equal call this is, for tasks that are never remembered."""
         return self._admission.occasion(recipe)
@@ -148,6 +149,7 @@ class Engine:
         if self.failure is None or not own.state.final:
             self._canceller.awaited[job.key] += 1
             try:
+                self._admission.drafts.seal()
                 self.flush([job.key])
                 self._wait_until(lambda: own.state.final, timeout, job.key)
             finally:
@@ -165,6 +167,7 @@ class Engine:
 
     def wait_all(self) -> None:
         """Flush, then block until everything that was submitted is final."""
+        self._admission.drafts.seal(all_threads=True)
         self.flush()
         self._wait_until(lambda: self._roster.open == 0, None, "the run")
 
@@ -194,6 +197,7 @@ class Engine:
 
     def log(self, job: Job) -> str:
         """What the job logged and printed, in this run."""
+        self._writer.flush()
         return self.project.log_of(self.id, job.number)
 
     # Flushing.
@@ -242,8 +246,7 @@ class Engine:
             self._observer.replay(job)
         for record in asked:
             with self._changed:
-                data = {"id": record.id, "prompt": record.prompt}
-                self._book.event("question.asked", **data)
+                self._book.event("question.asked", id=record.id, prompt=record.prompt)
 
     # What sites tell: the listener.
 

@@ -18,13 +18,15 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
-from daskflow.artifacts.contents.digests import seal_path
+from daskflow.artifacts.contents.digests import FileDigests, seal_path
+from daskflow.artifacts.store import ObjectStore
 from daskflow.errors import NotInTask, StoreError
 from daskflow.execution.engine import Engine
 from daskflow.execution.insight.preview import Preview, preview
 from daskflow.execution.project import Project
 from daskflow.execution.run import Run
 from daskflow.execution.worker.attempt import CURRENT_ATTEMPT
+from daskflow.execution.worker.perform import store_here
 from daskflow.graph.encoding import Encoder, digest
 from daskflow.graph.flow import Flow
 from daskflow.graph.gate import Awaited, Gatekeeper
@@ -94,6 +96,20 @@ class Launcher:
                 self._project = self._open_project()
                 atexit.register(self.close)
             return self._project
+
+    def store(self) -> ObjectStore:
+        """The store of files and large results; on a worker that of the run whose jobs it performs."""
+        performed = store_here()
+        if performed is not None and (self._project is None or CURRENT_ATTEMPT.get() is not None):
+            return performed
+        project = self.project()
+        assert project.values.store is not None
+        project.claim()
+        return project.values.store
+
+    def known_digests(self) -> FileDigests | None:
+        """Digests of files, of which the journal knows those that did not change; None in a task, which sees none."""
+        return None if CURRENT_ATTEMPT.get() is not None else self.project().file_digest
 
     def file_digest(self, path: pathlib.Path) -> str:
         """Digest of the content of a file or directory."""

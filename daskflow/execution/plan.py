@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 from daskflow.graph.encoding import Encoder
 from daskflow.graph.job import PLAIN, Job, above
@@ -12,6 +12,8 @@ from daskflow.graph.task import code_text
 from daskflow.model.outcome import Known, Stored
 from daskflow.model.states import JobState
 from daskflow.stores import Journal
+
+Lost: TypeAlias = Callable[[Mapping[str, Known]], set[str]]
 
 
 class Planned(NamedTuple):
@@ -50,7 +52,7 @@ class Needs(NamedTuple):
 NOTHING = Needs()
 
 
-def plan(jobs: Sequence[Job], journal: Journal, present: Callable[[Stored], bool], needs: Needs = NOTHING) -> Planned:
+def plan(jobs: Sequence[Job], journal: Journal, lost: Lost, needs: Needs = NOTHING) -> Planned:
     """Plan jobs that were made since the last time.
 
     Parameters
@@ -59,12 +61,12 @@ def plan(jobs: Sequence[Job], journal: Journal, present: Callable[[Stored], bool
         Upstream first; all in state `created`.
     journal
         Asked once, for all keys together.
-    present
-        Whether the artifact store still has the bytes of a value.
+    lost
+        Says of which of these results, by key, not all bytes are there still, or may be loaded.
     needs
         What else is known of what is needed.
     """
-    known, gone = remembered(jobs, journal, present, needs.fresh)
+    known, gone = remembered(jobs, journal, lost, needs.fresh)
     cached = [(job, known[job.key]) for job in jobs if job.key in known]
     missing = [job for job in jobs if job.key not in known]
     needed = _needed(jobs, missing, needs) if cached or needs.spare else missing
@@ -75,7 +77,7 @@ def plan(jobs: Sequence[Job], journal: Journal, present: Callable[[Stored], bool
 
 
 def remembered(
-    jobs: Iterable[Job], journal: Journal, present: Callable[[Stored], bool], fresh: Collection[str] = ()
+    jobs: Iterable[Job], journal: Journal, lost: Lost, fresh: Collection[str] = ()
 ) -> tuple[dict[str, Known], set[str]]:
     """The remembered results of jobs, by key, and the keys of those whose bytes are gone; one query for all.
 
@@ -85,7 +87,7 @@ def remembered(
     if fresh:
         keys = [key for key in keys if key not in fresh]
     known = journal.lookup(keys) if keys else {}
-    gone = {key for key, found in known.items() if found.apart and not present(found.stored)}
+    gone = lost(known) if known else set()
     if gone:
         known = {key: found for key, found in known.items() if key not in gone}
     return known, gone
@@ -119,9 +121,17 @@ def recalled(needed: Iterable[Job]) -> list[Job]:
     return sorted(found.values(), key=lambda job: job.number)
 
 
-def priors(jobs: Iterable[Job], journal: Journal, file_digest: Callable[[pathlib.Path], str]) -> dict[str, Prior]:
+def priors(
+    jobs: Iterable[Job],
+    journal: Journal,
+    file_digest: Callable[[pathlib.Path], str],
+    readable: Callable[[Stored], bool],
+) -> dict[str, Prior]:
     """What early cutoff knows of those jobs that depend on others, by key; one query for all."""
     encoder = Encoder(code_text, file_digest)
     forms = {job.key: job.form(encoder.encode) for job in jobs if job.upstream}
     found = journal.priors(forms.values()) if forms else {}
-    return {key: Prior(form, tuple(found.get(form, ()))) for key, form in forms.items()}
+    return {
+        key: Prior(form, tuple([prior for prior in found.get(form, ()) if readable(prior[1])]))
+        for key, form in forms.items()
+    }

@@ -84,7 +84,7 @@ class Planner:
                     self._roster.taints.inherit(job)
         unknown = self._unknown(doubtful)
         needs = self._needs(batch, free, doubtful, unknown)
-        planned = plan(free, self._journal, self._project.present, needs)
+        planned = plan(free, self._journal, self._project.lost, needs)
         # Those that nobody needed when they were planned, and somebody waits for now.
         now = {job.key for job in going} if needs.asked else set()
         named = [self._roster.jobs[key] for key in needs.asked if key in self._roster.jobs and key not in now]
@@ -103,7 +103,7 @@ class Planner:
         """Of the jobs in doubt those that will have to be performed, if they may start."""
         if not doubtful:
             return []
-        known, _ = remembered(doubtful, self._journal, self._project.present)
+        known, _ = remembered(doubtful, self._journal, self._project.lost)
         return [job for job in doubtful if job.key not in known]
 
     def _needs(self, batch: Batch, free: list[Job], doubtful: list[Job], unknown: list[Job]) -> Needs:
@@ -128,7 +128,7 @@ class Planner:
         needed = [*planned.needed, *spared]
         both = {job.key: job for job in [*needed, *recalled([*needed, *unknown])]}
         needed = sorted(both.values(), key=lambda job: job.number)
-        found = priors(needed, self._journal, self._project.file_digest)
+        found = priors(needed, self._journal, self._project.file_digest, self._project.values.readable)
         self._results.fetch_upstream(needed)
         unlearned = self._roster.pace.unknown(needed)
         seconds = self._journal.durations(unlearned) if unlearned else {}

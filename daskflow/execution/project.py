@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import pickle
 import threading
 import time
 import weakref
@@ -12,14 +13,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from daskflow.artifacts.contents.digests import FileDigests
+from daskflow.artifacts.owners import mark_owner
+from daskflow.artifacts.store import Wanted
 from daskflow.artifacts.values import Values
 from daskflow.errors import DaskflowError, RunInterrupted, SiteUnknown, StoreError
 from daskflow.execution.credentials import revealed
 from daskflow.execution.notices.events import EventHub
 from daskflow.execution.notices.notify import Notifier
 from daskflow.execution.notices.rules import Rule
+from daskflow.execution.sending.kits import kit_of
 from daskflow.execution.worker.capture import read_log
-from daskflow.model.outcome import Stored
+from daskflow.execution.worker.package import Bench
+from daskflow.model.outcome import Known
 from daskflow.sites import Site
 from daskflow.stores import Journal, JournalWriter
 
@@ -27,6 +32,10 @@ BOXES = "boxes"
 """Directory of the workers' black boxes, among the logs."""
 GRACE = 2.0
 """How long a closing project waits for subscribers, and then for notifications that are under way [s]."""
+
+
+def _no_station(site: str) -> Any:
+    raise SiteUnknown(f"Nothing is known of what the nodes of {site!r} offer to command jobs.")
 
 
 class Sufferer(Protocol):
@@ -68,6 +77,8 @@ class Project:
         self.logs = logs
         self.default_site = default_site
         self.bundling = bundling
+        self.station: Callable[[str], Any] = _no_station
+        """Gives what the nodes of a site, by its name, offer to command jobs."""
         self.hub = EventHub()
         """Tells subscribers of the events of all runs."""
         self.file_digest = FileDigests(journal.file_digest, self._remember_digest)
@@ -79,6 +90,7 @@ class Project:
         self._rules: tuple[Rule, ...] = ()
         self._notifier: Notifier | None = None
         self._flows: dict[str, str] = {}
+        self._claimed = False
 
     def _remember_digest(self, *row: Any) -> None:
         self.writer.put("file_digests", [row])
@@ -162,9 +174,42 @@ class Project:
         with self._lock:
             return list(self._sites.values())
 
-    def present(self, stored: Stored) -> bool:
-        """Whether the artifact store has the bytes of a result."""
-        return self.values.store is not None and self.values.store.exists(stored.digest, stored.size)
+    def bench(self, run: str) -> bytes:
+        """What workers need to perform the jobs of a run, pickled."""
+        bench = Bench(run, self.values, str(self.logs / run), str(self.logs / BOXES), kit_of(self.values))
+        return pickle.dumps(bench, protocol=5)
+
+    def claim(self) -> None:
+        """Note in the artifact store, once, that this project keeps results there: nobody else is to remove them.
+
+        Raises
+        ------
+        ArtifactError
+            The store cannot be written.
+        """
+        if not self._claimed and self.values.store is not None:
+            mark_owner(self.values.store, self.journal)
+            self._claimed = True
+
+    def lost(self, known: Mapping[str, Known]) -> set[str]:
+        """Of remembered results, by key, those that cannot be used any more.
+
+        Somebody else signed them; or their bytes, or those of an artifact that they mention, are not there.
+        """
+        found = {key for key, one in known.items() if not self.values.readable(one.stored)}
+        apart = {key: (one.stored.digest, one.stored.size) for key, one in known.items() if one.apart}
+        held = self.journal.holdings(one.stored.digest for one in known.values()) if self.journal.holds_any() else {}
+        objects = {(digest, None) for digests in held.values() for digest in digests}
+        if not apart and not objects:
+            return found
+        missing = self._missing({*apart.values(), *objects})
+        bad = {value for value, digests in held.items() if any((digest, None) in missing for digest in digests)}
+        found.update(key for key, one in apart.items() if one in missing)
+        found.update(key for key, one in known.items() if one.stored.digest in bad)
+        return found
+
+    def _missing(self, objects: set[Wanted]) -> set[Wanted]:
+        return objects if self.values.store is None else self.values.store.missing(objects)
 
     def log_of(self, run: str, number: int) -> str:
         """What one job logged and printed in a run, all attempts after each other."""

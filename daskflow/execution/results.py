@@ -58,7 +58,7 @@ class Results:
 
     def load(self, stored: Stored, job: Job | None = None) -> Any:
         """A stored value, which a job may have made; classes of scripts that are here already are not made anew."""
-        if stored.format == "cloudpickle":
+        if stored.format.startswith("cloudpickle"):
             identify_classes([job.task.__module__] if job is not None else [])
         return self._project.values.load(stored)
 

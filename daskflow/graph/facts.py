@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import math
 import threading
@@ -9,13 +10,14 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Any, Literal
 
-from daskflow.errors import ConditionMisused
+from daskflow.errors import ConditionMisused, DaskflowError
 from daskflow.graph.conditions import Condition, Fact, short
 from daskflow.graph.host import CURRENT_HOST, Host
 from daskflow.model.policy import Resources
 from daskflow.model.states import JobState, RunState
 
 Wanted = Literal["succeeded", "failed", "finished"]
+_LOOKED_EVERY = 2.0  # an object storage is asked, perhaps far away [s]
 _ASKED_EVERY = 0.5  # sites are asked, which costs more than a look at a job [s]
 _LONGEST_SLEEP = 3600.0
 
@@ -215,6 +217,40 @@ class AvailableFact(ToldFact):
         return [f"available({self.site!r}, Resources({', '.join(needs)}))"]
 
 
+class ExistsFact(AvailableFact):
+    """That something is there, such as an artifact; made by `available(...)`. True for good once it was so."""
+
+    __slots__ = ("_asked", "thing")
+
+    def __init__(self, thing: Any) -> None:
+        super().__init__("", Resources.model_construct())
+        self.thing = thing
+        """What says by `exists()` whether it is there."""
+        self._asked = -math.inf
+
+    def ask(self) -> None:
+        """Look whether it is there, unless that was just done; to be called without locks."""
+        now = time.monotonic()
+        if self._held.is_set() or now - self._asked < _LOOKED_EVERY:
+            return
+        self._asked = now
+        # A store that does not answer may do so the next time.
+        with contextlib.suppress(DaskflowError):
+            if self.thing.exists():
+                self.hold()
+
+    def begin(self) -> None:
+        """It can be asked anywhere."""
+
+    def told(self) -> str:
+        """That it was there."""
+        return f"{self.thing!r} was there"
+
+    def spelled(self) -> list[Condition | str]:
+        """The text in pieces."""
+        return [f"available({self.thing!r})"]
+
+
 def at(when: datetime.datetime | str) -> TimeFact:
     """The condition that a point in time has come.
 
@@ -236,18 +272,28 @@ def at(when: datetime.datetime | str) -> TimeFact:
         ) from None
 
 
-def available(site: str, resources: Resources | None = None) -> AvailableFact:
-    """The condition that a site has had room for what a job needs; None: for one core.
+def available(site: Any, resources: Resources | None = None) -> AvailableFact:
+    """The condition that a site has had room for what a job needs, or that an artifact was there.
+
+    Parameters
+    ----------
+    site
+        Name of a site; or an `Artifact`, which somebody else may upload meanwhile.
+    resources
+        What the site has to have room for; None: for one core.
 
     Raises
     ------
     ConditionMisused
-        It is not asked of a site's name, or not for `Resources`.
+        It is neither a site's name nor an artifact, or not asked for `Resources`.
     """
+    if resources is None and callable(getattr(site, "exists", None)):
+        return ExistsFact(site)
     wanted = Resources() if resources is None else resources
     if not isinstance(site, str) or not isinstance(wanted, Resources):
         raise ConditionMisused(
-            f"available({site!r:.100}, {resources!r:.100}): give a site's name and `Resources(cores=4)`."
+            f"available({site!r:.100}, {resources!r:.100}): give a site's name and `Resources(cores=4)`, or an "
+            "artifact."
         )
     return AvailableFact(site, wanted)
 

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from daskflow.errors import ArgumentsInvalid, NotInTask
 from daskflow.graph.binding import Binder
+from daskflow.graph.drafts import Draft
 from daskflow.graph.host import CURRENT_HOST, CURRENT_SITE, Launcher
 from daskflow.graph.job import Job
 from daskflow.graph.part import Part
@@ -157,7 +158,7 @@ def _rebuilt(function: Callable[..., Any], name: str, site: str | None) -> Flow[
 def holds_job(value: Any) -> bool:
     """Whether a nested structure holds a job."""
     found: list[Any] = []
-    transform(value, lambda leaf: found.append(leaf) if isinstance(leaf, (Job, Part)) else leaf)
+    transform(value, lambda leaf: found.append(leaf) if isinstance(leaf, (Job, Part, Draft)) else leaf)
     return bool(found)
 
 

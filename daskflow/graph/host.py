@@ -25,6 +25,9 @@ class Host(Protocol):
     def admit(self, job: Any) -> Any:
         """Take a new job; where the run has one of that key already, this one is returned."""
 
+    def draft(self, draft: Any) -> None:
+        """Take what becomes a job as soon as the run needs it."""
+
     def occasion(self, recipe: str) -> str:
         """Text that makes the key of a job unlike that of an equal call: for tasks that are never remembered."""
 
@@ -54,6 +57,10 @@ class Callee(Protocol):
     """A task, as its jobs see it."""
 
     policy: Policy
+
+    @property
+    def keeps_limits(self) -> bool:
+        """Whether it sees itself to its limits, and to its end when it is killed."""
 
     def call(self, values: list[Any]) -> Any:
         """Call the function with one value for each parameter."""

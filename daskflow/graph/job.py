@@ -281,6 +281,11 @@ class Job:
         return Delayed(self.key, self.__dask_graph__())
 
 
+def job_of_draft(value: Any) -> Any:
+    """The job that a value stands for, such as a command job or a run; other values as they are."""
+    return value.as_job() if hasattr(type(value), "as_job") else value
+
+
 def above(job: Job) -> list[Job]:
     """The jobs whose results, or whose ends, a job waits for."""
     found = [up for up in job.upstream if isinstance(up, Job)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, overload
 
 from daskflow.errors import ArgumentsInvalid
-from daskflow.graph.job import Job
+from daskflow.graph.job import Job, job_of_draft
 
 
 class Lenient:
@@ -25,9 +25,9 @@ class Lenient:
 
 
 @overload
-def allow_failure(job: Job, /) -> Lenient: ...
+def allow_failure(job: list[Any], /) -> list[Lenient]: ...
 @overload
-def allow_failure(job: list[Job], /) -> list[Lenient]: ...
+def allow_failure(job: Any, /) -> Lenient: ...
 def allow_failure(job: Any, /) -> Any:
     """Pass a job, or a list of jobs, as an argument although it may fail.
 
@@ -45,6 +45,7 @@ def allow_failure(job: Any, /) -> Any:
     """
     if isinstance(job, (list, tuple)):
         return [allow_failure(item) for item in job]
+    job = job_of_draft(job)
     if not isinstance(job, Job):
         raise ArgumentsInvalid(
             f"allow_failure() takes a job, or a list of jobs, not a {type(job).__qualname__}. Of a part of a result, "

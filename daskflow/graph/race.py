@@ -9,7 +9,7 @@ from daskflow.errors import ArgumentsInvalid, RaceLost
 from daskflow.graph.conditions import Condition
 from daskflow.graph.encoding import digest
 from daskflow.graph.host import Launcher
-from daskflow.graph.job import Job
+from daskflow.graph.job import Job, job_of_draft
 from daskflow.graph.lenient import Lenient
 from daskflow.graph.metrics import MetricFact
 from daskflow.graph.task import code_text
@@ -92,7 +92,7 @@ class Racer(Verdict):
         ArgumentsInvalid
             There are fewer jobs than have to win, one of them twice, or something that is no job.
         """
-        members = [item.as_job() if hasattr(type(item), "as_job") else item for item in jobs]
+        members = [job_of_draft(item) for item in jobs]
         strange = next((item for item in members if not isinstance(item, Job)), None)
         if strange is not None:
             raise ArgumentsInvalid(f"first() takes jobs, not {strange!r:.100}.")

@@ -76,6 +76,11 @@ class Task(Generic[P, R]):
             known = self._fingerprint = fingerprint(self.function, self.policy.version)
         return known
 
+    @property
+    def keeps_limits(self) -> bool:
+        """Whether the function sees itself to its limits, and to its end when its job is killed."""
+        return bool(getattr(self.function, "keeps_limits", False))
+
     def _file_digest(self, path: pathlib.Path) -> str:
         host = CURRENT_HOST.get()
         # A task that came by value has no launcher, but the run may have one.

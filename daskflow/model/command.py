@@ -33,7 +33,8 @@ class Command(BaseModel):
     -----
     `{name}` in a line, an argument, a value of `env`, `workdir` or `stdin` stands for the parameter of that name, and
     `{name:.3f}` for its text in that format; in lines the text is quoted, so that it is one word for the shell.
-    `{{` stands for `{`.
+    `{name[item]}` is an item of it. Only what looks like this is touched: `${name}`, `{print $1}` and `{a,b}` are left
+    as they are, and `{{name}}` gives `{name}`. Where the job has no parameters, all is left.
 
     Examples
     --------

@@ -21,6 +21,8 @@ class Stored(NamedTuple):
     """Name of the format that reads the bytes back."""
     inline: bytes | None = None
     """The bytes of a small value; None where they lie in the artifact store or were not asked for."""
+    holds: tuple[str, ...] = ()
+    """Digests of the artifacts that the value holds, in order."""
 
 
 class InputFile(NamedTuple):

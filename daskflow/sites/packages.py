@@ -9,12 +9,23 @@ import socket
 import sys
 import threading
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 _PREFIX = "daskflow-package-"
 _lock = threading.Lock()
 _paths: dict[str, str] = {}
 """What of each package this process has in its path."""
+
+
+class Shipment(Protocol):
+    """A built package on its way to nodes that do not see each other's directories."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is built."""
+
+    def unpack(self) -> str:
+        """Have it unpacked on this node, once; returns the directory."""
 
 
 class Package(NamedTuple):
@@ -30,6 +41,8 @@ class Package(NamedTuple):
     """Where in it modules are imported from; `.` for the directory itself."""
     home: tuple[str, int]
     """Host and process id of the driver, which imports the package from its sources."""
+    shipment: Shipment | None = None
+    """What brings it to each node; None where all of them see `folder`."""
 
     @property
     def path(self) -> str:
@@ -38,13 +51,17 @@ class Package(NamedTuple):
 
     @property
     def ready(self) -> bool:
-        """Whether it is unpacked."""
-        return os.path.isdir(self.folder)
+        """Whether it is unpacked, or can be."""
+        return os.path.isdir(self.folder) if self.shipment is None else self.shipment.ready
 
     @property
     def at_home(self) -> bool:
         """Whether this is the process of the driver."""
         return self.home == here()
+
+    def at_hand(self) -> Package:
+        """The same, unpacked in a directory that this node sees."""
+        return self if self.shipment is None else self._replace(folder=self.shipment.unpack(), shipment=None)
 
 
 class Packages:
@@ -132,8 +149,11 @@ def put_in_front(package: Package) -> None:
     Nothing happens in the driver's own process.
     """
     with _lock:
+        if package.at_home or not package.ready:
+            return
+        package = package.at_hand()
         before = _paths.get(package.name)
-        if package.at_home or not package.ready or before == package.path:
+        if before == package.path:
             return
         _paths[package.name] = package.path
         with contextlib.suppress(ValueError):

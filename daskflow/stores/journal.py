@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from daskflow.stores.contexts import Contexts
 from daskflow.stores.dialect import Row
 from daskflow.stores.fingerprints import FileDigests, Fingerprints
+from daskflow.stores.holdings import Holdings
 from daskflow.stores.jobs import Jobs
 from daskflow.stores.questions import Questions
 from daskflow.stores.reports import Events, Reports
@@ -14,7 +15,7 @@ from daskflow.stores.results import Results
 from daskflow.stores.runs import Runs
 
 
-class Journal(Runs, Jobs, Results, Fingerprints, FileDigests, Reports, Events, Questions, Contexts):
+class Journal(Runs, Jobs, Results, Fingerprints, FileDigests, Reports, Events, Questions, Contexts, Holdings):
     """The durable record of runs, jobs, attempts, results, reports, events, questions and contexts.
 
     Parameters
@@ -47,6 +48,7 @@ KINDS: dict[str, Callable[[Journal, Iterable[Row]], None]] = {
     "fingerprints": Journal.add_fingerprints,
     "forgotten": lambda journal, rows: journal.forget(key for (key,) in rows),
     "results": Journal.add_results,
+    "holdings": Journal.add_holdings,
     "attempts": Journal.put_attempts,
     "states": Journal.put_states,
     "reports": Journal.add_reports,

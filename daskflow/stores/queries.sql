@@ -294,3 +294,56 @@ ORDER BY c.turn;
 -- context_places: The names and stages of the values of one execution, in the order of their first changes.
 SELECT name, stage, MIN(turn) AS earliest
 FROM context WHERE run = :run AND epoch = :epoch GROUP BY name, stage ORDER BY earliest;
+
+-- add_holdings: Record that stored values mention objects.
+INSERT INTO holdings (value, object) VALUES (:value, :object) ON CONFLICT (value, object) DO NOTHING;
+
+-- holdings: The objects that these stored values mention.
+SELECT h.value, h.object FROM {digests} wanted CROSS JOIN holdings h WHERE h.value = wanted.value
+ORDER BY h.value, h.object;
+
+-- any_holding: Whether a stored value mentions an object.
+SELECT 1 FROM holdings LIMIT 1;
+
+-- needed_results: A page of the results whose bytes lie in the artifact store, in order.
+SELECT DISTINCT digest, format FROM results
+WHERE inline IS NULL AND (digest, format) > (:digest, :format)
+ORDER BY digest, format LIMIT :limit;
+
+-- needed_contexts: The values of contexts whose bytes lie in the artifact store.
+SELECT DISTINCT digest, format FROM context WHERE inline IS NULL AND format <> '';
+
+-- needed_holdings: A page of the objects that values mention which are remembered still, in order.
+SELECT DISTINCT object FROM holdings
+WHERE object > :object AND value IN (SELECT digest FROM results UNION SELECT digest FROM context)
+ORDER BY object LIMIT :limit;
+
+-- referring: The results that are an object, or that mention it; the newest first.
+SELECT run, key, task, created FROM results
+WHERE digest = :object OR digest IN (SELECT value FROM holdings WHERE object = :object)
+ORDER BY created DESC, key LIMIT :limit;
+
+-- referring_contexts: The values of contexts that are an object, or that mention it.
+SELECT DISTINCT run, name FROM context
+WHERE digest = :object OR digest IN (SELECT value FROM holdings WHERE object = :object)
+ORDER BY run, name;
+
+-- unfinished: The runs in none of these states, oldest first.
+SELECT id, flow, target, arguments, state, site, created, started, stopped, heartbeat,
+       host, pid, error, payload, parent, ordinal
+FROM runs WHERE state NOT IN {ends} ORDER BY created, id;
+
+-- payloads: The pickled arguments of the runs in none of these states.
+SELECT payload FROM runs WHERE state NOT IN {ends} AND payload IS NOT NULL;
+
+-- recipes: The arguments of the jobs of the runs in none of these states.
+SELECT DISTINCT j.recipe FROM runs r JOIN jobs j ON j.run = r.id WHERE r.state NOT IN {ends};
+
+-- fetched: What jobs of `fetch` gave.
+SELECT inline FROM results WHERE task = 'fetch' AND inline IS NOT NULL;
+
+-- add_meta: Note something about the journal itself; what stands already stays.
+INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING;
+
+-- meta: What is noted about the journal itself.
+SELECT value FROM meta WHERE name = :name;

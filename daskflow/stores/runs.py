@@ -18,6 +18,8 @@ _FIELDS = (
     "id", "flow", "target", "arguments", "state", "site", "created", "started", "stopped", "heartbeat",
     "host", "pid", "error", "payload", "parent", "ordinal",
 )  # fmt: skip
+ENDS = [state.value for state in RunState if state.final]
+"""The states, as they are stored, of runs that have ended."""
 
 
 class Runs(Chapter):
@@ -125,6 +127,16 @@ class Runs(Chapter):
     def trees(self, runs: Iterable[str]) -> list[RunRecord]:
         """These runs and all below them, oldest first; a run never stands before its parent."""
         return [_seen(_record(row)) for row in self.database.rows("trees", runs=list(runs))]
+
+    def unfinished(self) -> list[RunRecord]:
+        """The runs that have not ended, oldest first; among them those that were interrupted."""
+        return [_seen(_record(row)) for row in self.database.rows("unfinished", ends=ENDS)]
+
+    def oldest_performed(self) -> float | None:
+        """Since when the oldest run is performed whose driver lives; seconds since the epoch [s]; None without one."""
+        # One without a host waits in a queue, or died before it began.
+        going = [record for record in self.unfinished() if record.host and record.state is not RunState.interrupted]
+        return min((record.started or record.created for record in going), default=None)
 
     def root(self, run: str) -> str:
         """Id of the run at the top of the tree to which a run belongs.

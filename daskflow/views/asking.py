@@ -12,7 +12,7 @@ from daskflow.execution.insight.recorded import await_verdict
 from daskflow.execution.target import read_pairs
 from daskflow.model.records import QuestionRecord
 from daskflow.model.states import RunState
-from daskflow.settings import open_project
+from daskflow.settings.parts import open_project
 from daskflow.stores import Journal, this_host
 from daskflow.views.options import ConfigOption, JsonOption, configured, reading
 from daskflow.views.terminal import say, show_json, show_table

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from daskflow.errors import DaskflowError, StoreError, UsageError
+from daskflow.views.artifacts import app as artifact_app
 from daskflow.views.asking import answer_command, questions_command
 from daskflow.views.looking import logs_command, report_command, runs_command, show_command, why_command
 from daskflow.views.running import FAILED, INTERRUPTED, USAGE
@@ -45,6 +46,7 @@ app.command("pause")(pause_command)
 app.command("resume")(resume_command)
 app.command("report")(report_command)
 app.command("demo")(demo_command)
+app.add_typer(artifact_app, name="artifact")
 
 
 def _show_version(wanted: bool) -> None:

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from daskflow.execution.project import Project
-from daskflow.settings import Settings, load, open_project
+from daskflow.settings.options import Settings, load
+from daskflow.settings.parts import open_project
 
 TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help="path/to/file.py:flow or package.module:flow")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="An id, how only one id begins or ends, or `last`.")]

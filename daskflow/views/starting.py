@@ -14,7 +14,8 @@ from daskflow.execution.run import Run
 from daskflow.execution.target import load_flow, read_arguments
 from daskflow.model.records import RunRecord
 from daskflow.model.states import JobState
-from daskflow.settings import choose, launcher, open_project
+from daskflow.settings.front import choose, launcher
+from daskflow.settings.parts import open_project
 from daskflow.views.options import (
     ConfigOption,
     JsonOption,

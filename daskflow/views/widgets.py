@@ -13,7 +13,7 @@ from daskflow.execution.asking.asked import Answer, Asked
 from daskflow.execution.asking.forms import read_answer, resolved, takes
 from daskflow.execution.run import Run
 from daskflow.model.records import EventRecord, QuestionRecord
-from daskflow.settings import launcher
+from daskflow.settings.front import launcher
 
 _LABEL = {"description_width": "initial"}
 _WIDE = {"width": "40em"}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from daskflow.settings import SiteSettings, make_site
+from daskflow.settings.options import SiteSettings
+from daskflow.settings.parts import make_site
 from daskflow.sites import Site
 
 

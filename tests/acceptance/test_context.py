@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from daskflow.execution.context.context import Context
-from daskflow.settings import open_project
+from daskflow.settings.parts import open_project
 from tests.acceptance.shell import environment
 from tests.conftest import settings_in
 

@@ -15,7 +15,10 @@ DOCS = Path(__file__).parents[2] / "docs"
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", ["control.md"])
+PAGES = ["artifacts.md", "commands.md", "containers.md", "control.md", "formats.md", "reading-data.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_the_examples_run(page: str, tmp_path: Path) -> None:
     blocks = _BLOCK.findall((DOCS / page).read_text("utf-8"))
     assert blocks

@@ -16,7 +16,7 @@ from daskflow.errors import JobFailed
 from daskflow.execution.run import Run
 from daskflow.model.records import AttemptRecord
 from daskflow.model.states import JobState, RunState
-from daskflow.settings import SiteSettings
+from daskflow.settings.options import SiteSettings
 from tests.conftest import Lab, settings_in
 from tests.execution.patience import alive, until
 from tests.sites.deeds import loop, noted, program

@@ -12,7 +12,7 @@ import pytest
 
 from daskflow.execution.run import Run
 from daskflow.graph.race import Racer
-from daskflow.settings import SiteSettings
+from daskflow.settings.options import SiteSettings
 from tests.conftest import Lab, settings_in
 from tests.execution.patience import alive, until
 from tests.sites.deeds import loop, noted, program

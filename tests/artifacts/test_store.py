@@ -1,43 +1,30 @@
-"""The contract of the object store, on each kind of place."""
+"""What is peculiar to some stores, and what stores do with URLs; tests/contracts has what all of them do."""
 
 from __future__ import annotations
 
 import errno
 import os
 import pickle
-import threading
-import uuid
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daskflow.artifacts.cache import NodeCache
 from daskflow.artifacts.contents.digests import digest_bytes
-from daskflow.artifacts.store import ObjectStore
-from daskflow.errors import ArtifactDamaged, ArtifactError, ArtifactMissing, FileMissing, SettingsInvalid
+from daskflow.artifacts.store import ObjectStore, known
+from daskflow.errors import AccessRefused, ArtifactDamaged, ArtifactError, SettingsInvalid
+from tests.services.counting import Counting
+from tests.services.s3 import S3
 
-SIZES = [0, 1, 100, (1 << 20) - 1, 1 << 20, (1 << 20) + 1]
 ABSENT = "0" * 32
 
 
-@pytest.fixture(params=["directory", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    return ObjectStore(tmp_path / "a store" if request.param == "directory" else f"memory://{uuid.uuid4()}")
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_round_trip(store: ObjectStore, size: int) -> None:
-    data = os.urandom(size)
-    digest = store.put(data)
-    assert digest == digest_bytes(data)
-    assert store.get(digest) == data
-    assert store.get(digest, size) == data
-    assert store.size(digest) == size
-    assert store.exists(digest)
-    assert store.exists(digest, size)
-    assert not store.exists(digest, size + 1)
-    store.verify(digest)
+def damage(store: ObjectStore, digest: str, data: bytes) -> None:
+    path = store.local_path(digest)
+    path.chmod(0o644)
+    path.write_bytes(data)
 
 
 @given(st.lists(st.binary(max_size=100), max_size=5))
@@ -46,122 +33,62 @@ def test_buffers_count_as_joined(parts: list[bytes]) -> None:
     assert store.get(store.put([memoryview(part) for part in parts])) == b"".join(parts)
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_what_was_got_may_be_changed(store: ObjectStore, size: int) -> None:
-    digest = store.put(bytes(size))
-    data = store.get(digest)
-    data[:] = b"x" * size
-    assert bytes(store.get(digest)) == bytes(size)
-
-
 def test_known_object_is_not_written_again(tmp_path: Path) -> None:
     store = ObjectStore(tmp_path)
     path = store.local_path(store.put(b"data"))
-    assert path is not None
     before = path.stat().st_ino
     store.put(b"data")
     assert path.stat().st_ino == before
+
+
+def test_known_file_is_not_even_read(tmp_path: Path) -> None:
+    store = ObjectStore(tmp_path / "store")
+    digest = store.put(b"data")
+    (tmp_path / "file").write_bytes(b"tada")
+    assert store.put_file(tmp_path / "file", digest) == digest, "believed: it is there, and as long"
 
 
 def test_cut_object_is_written_again(tmp_path: Path) -> None:
     store = ObjectStore(tmp_path)
     digest = store.put(b"data")
     damage(store, digest, b"da")
-    with pytest.raises(ArtifactDamaged, match="has 2 bytes instead of 4"):
-        store.get(digest, 4)
-    with pytest.raises(ArtifactDamaged, match="has 2 bytes instead of 4"):
-        store.local_path(digest, 4)
+    for ask in (store.get, store.local_path):
+        with pytest.raises(ArtifactDamaged, match="has 2 bytes instead of 4"):
+            ask(digest, 4)
     store.put(b"data")
     assert bytes(store.get(digest, 4)) == b"data"
 
 
 def test_damage_is_found(tmp_path: Path) -> None:
-    store = ObjectStore(tmp_path)
+    store = ObjectStore(tmp_path / "store")
     digest = store.put(b"data")
     damage(store, digest, b"date")
     with pytest.raises(ArtifactDamaged, match=digest):
         store.verify(digest)
+    with pytest.raises(ArtifactDamaged, match="is damaged"):
+        store.download(digest, tmp_path / "new")
+    assert os.listdir(tmp_path) == ["store"]
 
 
-def test_missing_object_is_named(store: ObjectStore) -> None:
-    for ask in (store.get, store.size, store.verify):
-        with pytest.raises(ArtifactMissing, match=rf"{ABSENT} is not in the artifact store {store.url}"):
-            ask(ABSENT)
-    assert not store.exists(ABSENT)
+def test_files_are_used_in_place(tmp_path: Path) -> None:
+    store = ObjectStore(tmp_path, cache=NodeCache(tmp_path / "cache"))
+    digest = store.put(b"data")
+    assert store.local
+    assert store.local_path(digest, 4).is_relative_to(tmp_path / "objects")
+    assert not (tmp_path / "cache").exists()
 
 
-def test_missing_path(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactMissing, match=ABSENT):
-        ObjectStore(tmp_path).local_path(ABSENT)
-    assert ObjectStore("memory://").local_path(ABSENT) is None
-
-
-@pytest.mark.parametrize("digest", ["", "..", "../../../etc/passwd", "0" * 31, "G" * 32, "A" * 32])
-def test_what_is_no_digest_is_refused(store: ObjectStore, digest: str) -> None:
-    with pytest.raises(ArtifactError, match="is no digest"):
-        store.get(digest)
-
-
-def test_local_path_is_a_read_only_file(tmp_path: Path) -> None:
-    store = ObjectStore(tmp_path)
-    path = store.local_path(store.put(b"data"), 4)
-    assert path is not None
+def test_objects_of_a_cloud_become_files_once(s3: S3, prefix: str, tmp_path: Path) -> None:
+    store = ObjectStore(s3.url(prefix), s3.options, NodeCache(tmp_path / "cache"))
+    digest = store.put(b"data")
+    assert not store.local
+    with Counting(s3.endpoint) as counting:
+        far = ObjectStore(s3.url(prefix), s3.through(counting.endpoint).options, NodeCache(tmp_path / "cache"))
+        paths = {far.local_path(digest, 4) for _ in range(3)}
+        assert counting.count("GET", digest) == 1
+    [path] = paths
     assert path.read_bytes() == b"data"
-    assert path.stat().st_mode & 0o777 == 0o444
-
-
-def test_put_file(store: ObjectStore, tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(os.urandom(600_000))
-    digest = store.put_file(path)
-    assert store.get(digest) == path.read_bytes()
-    assert store.put_file(path, digest) == digest
-
-
-def test_file_that_changed_is_not_stored(store: ObjectStore, tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"new contents")
-    digest = digest_bytes(b"old contents")
-    with pytest.raises(ArtifactDamaged, match="changed while it was stored"):
-        store.put_file(path, digest)
-    assert not store.exists(digest)
-
-
-def test_put_of_missing_file(store: ObjectStore, tmp_path: Path) -> None:
-    with pytest.raises(FileMissing, match="nowhere"):
-        store.put_file(tmp_path / "nowhere")
-
-
-def test_take(store: ObjectStore) -> None:
-    with store.temporary() as path:
-        path.write_bytes(b"made here")
-        digest = store.take(path)
-    assert bytes(store.get(digest)) == b"made here"
-    assert not path.exists()
-
-
-def test_remove(store: ObjectStore) -> None:
-    digest = store.put(b"data")
-    store.remove(digest)
-    store.remove(digest)
-    assert not store.exists(digest)
-
-
-def test_pickles_as_url(store: ObjectStore) -> None:
-    digest = store.put(b"data")
-    data = pickle.dumps(store)
-    assert len(data) < 300
-    assert bytes(pickle.loads(data).get(digest)) == b"data"
-
-
-def test_threads_share_a_store(store: ObjectStore) -> None:
-    data = [bytes([i % 5]) * 10_000 for i in range(20)]
-    threads = [threading.Thread(target=store.put, args=(part,)) for part in data]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert all(store.get(digest_bytes(part)) == part for part in data)
+    assert path.is_relative_to(tmp_path / "cache")
 
 
 def test_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,32 +107,79 @@ def test_url_is_kept_when_the_working_directory_changes(tmp_path: Path, monkeypa
     assert store.url == (tmp_path / "store").as_uri()
 
 
-@pytest.mark.parametrize("url", ["s3://bucket", "https://x.org/a", "file://otherhost/dir", "file://"])
-def test_unknown_kind(url: str) -> None:
-    with pytest.raises(SettingsInvalid, match="of no known kind"):
-        ObjectStore(url)
+def test_the_one_made_last_is_known(tmp_path: Path) -> None:
+    assert known(str(tmp_path)) is None
+    ObjectStore(tmp_path)
+    last = ObjectStore(tmp_path)
+    assert known(last.url) is last
+    again = pickle.loads(pickle.dumps(last))
+    assert known(str(tmp_path)) is again
+
+
+def test_pickles_with_options_and_cache_but_shows_neither(tmp_path: Path) -> None:
+    store = ObjectStore("s3://bucket/a", {"secret_access_key": "hidden"}, NodeCache(tmp_path, 1000))
+    again = pickle.loads(pickle.dumps(store))
+    assert (again.url, again.options, again.cache.limit) == (store.url, store.options, 1000)
+    assert "hidden" not in repr(store)
+
+
+def test_environment_says_how_a_cloud_is_reached(s3: S3, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in s3.environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    store = ObjectStore(s3.url(prefix))
+    assert bytes(store.get(store.put(b"data"))) == b"data"
+
+
+def test_options_win_over_the_environment(s3: S3, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in s3.environ:
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    store = ObjectStore(s3.url(prefix), s3.options)
+    assert bytes(store.get(store.put(b"data"))) == b"data"
+
+
+def test_no_credentials_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    with pytest.raises(AccessRefused, match="Set AWS_ACCESS_KEY_ID"):
+        ObjectStore("s3://bucket", {"endpoint": "http://127.0.0.1:1"}).exists(ABSENT)
+
+
+def test_unknown_option() -> None:
+    with pytest.raises(SettingsInvalid, match="'colour' is not valid"):
+        ObjectStore("s3://bucket", {"colour": "red"}).exists(ABSENT)
 
 
 def test_nothing_is_made_before_the_first_put(tmp_path: Path) -> None:
     store = ObjectStore(tmp_path / "store")
     assert not store.exists(ABSENT)
     assert store.sweep() == 0
+    assert not list(store.notes())
+    assert not list(store.objects())
     assert not (tmp_path / "store").exists()
-
-
-def damage(store: ObjectStore, digest: str, data: bytes) -> None:
-    path = store.local_path(digest)
-    assert path is not None
-    path.chmod(0o644)
-    path.write_bytes(data)
 
 
 def test_a_directory_beside_the_objects(tmp_path: Path) -> None:
     made = ObjectStore(tmp_path / "store").folder("extra")
     assert made == tmp_path / "store" / "extra"
-    assert made.is_dir()
+
+
+def test_directories_of_two_clouds_are_two(tmp_path: Path) -> None:
+    cache = NodeCache(tmp_path)
+    found = {ObjectStore(url, cache=cache).folder("extra") for url in ("s3://a", "s3://b", "s3://b/")}
+    assert len(found) == 2
 
 
 def test_a_full_disk_says_what_to_do_where_files_are_written(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="Free some space"), ObjectStore(tmp_path).written():
         raise OSError(errno.ENOSPC, "no space")
+
+
+def test_urls_of_files(tmp_path: Path) -> None:
+    store = ObjectStore(tmp_path)
+    with pytest.raises(ArtifactError, match="have no URLs"):
+        store.url_of(store.put(b"data"), 60)
+
+
+def test_digest_that_is_given_is_believed(tmp_path: Path) -> None:
+    assert ObjectStore(tmp_path).put(b"data", digest_bytes(b"data")) == digest_bytes(b"data")

@@ -32,7 +32,7 @@ def job(key: str, *upstream: Job, name: str = "work", **policies: Any) -> Job:
 
 def stored(value: bytes = b"value") -> Stored:
     """A small result."""
-    return Stored(value.hex(), len(value), "pickle", value)
+    return Stored(value.hex(), len(value), "npy", value)
 
 
 def ended(of: Job, state: str = "succeeded", *, seconds: float = 1.0, **fields: Any) -> Outcome:

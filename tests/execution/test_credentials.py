@@ -14,7 +14,7 @@ from keyring.errors import KeyringLocked
 
 from daskflow.errors import CredentialsMissing, ExtraMissing, SettingsInvalid
 from daskflow.execution.credentials import Credentials, credentials, forwarding, is_reference, revealed
-from daskflow.settings import Settings, load
+from daskflow.settings.options import Settings, load
 from tests.conftest import Lab
 
 

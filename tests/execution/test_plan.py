@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ def know(journal: Journal, *keys: str, value: Stored | None = None, form: str | 
     )
 
 
-def present(found: Stored) -> bool:
-    return True
+def lost(found: Mapping[str, Known]) -> set[str]:
+    return set()
 
 
 def keys(jobs: list[Job]) -> list[str]:
@@ -47,13 +47,13 @@ def diamond() -> list[Job]:
 
 
 def test_of_nothing_known_everything_is_needed(journal: Journal) -> None:
-    planned = plan(diamond(), journal, present)
+    planned = plan(diamond(), journal, lost)
     assert (planned.cached, keys(planned.needed), planned.spared) == ([], ["top", "left", "right", "end"], [])
 
 
 def test_what_is_known_spares_what_it_depends_on(journal: Journal) -> None:
     know(journal, "end")
-    planned = plan(diamond(), journal, present)
+    planned = plan(diamond(), journal, lost)
     assert [one.key for one, _ in planned.cached] == ["end"]
     assert planned.cached[0][1] == Known(stored(), "before", 2.0)
     assert (planned.needed, keys(planned.spared)) == ([], ["top", "left", "right"])
@@ -61,22 +61,22 @@ def test_what_is_known_spares_what_it_depends_on(journal: Journal) -> None:
 
 def test_what_is_needed_needs_all_that_it_depends_on(journal: Journal) -> None:
     know(journal, "right")
-    planned = plan(diamond(), journal, present)
+    planned = plan(diamond(), journal, lost)
     assert keys(planned.needed) == ["top", "left", "end"]
     know(journal, "left")
-    planned = plan(diamond(), journal, present)
+    planned = plan(diamond(), journal, lost)
     assert (keys(planned.needed), keys(planned.spared)) == (["end"], ["top"])
 
 
 def test_what_somebody_waits_for_is_needed(journal: Journal) -> None:
     know(journal, "end")
-    planned = plan(diamond(), journal, present, Needs(asked=["left"]))
+    planned = plan(diamond(), journal, lost, Needs(asked=["left"]))
     assert (keys(planned.needed), keys(planned.spared)) == (["top", "left"], ["right"])
 
 
 def test_what_is_never_remembered_is_not_looked_up(journal: Journal) -> None:
     know(journal, "once")
-    planned = plan([job("once", cache=False)], journal, present)
+    planned = plan([job("once", cache=False)], journal, lost)
     assert (planned.cached, keys(planned.needed)) == ([], ["once"])
 
 
@@ -85,7 +85,9 @@ def test_results_whose_bytes_are_gone_are_to_be_replaced(journal: Journal) -> No
     know(journal, "top", value=there)
     know(journal, "left", value=gone)
     know(journal, "right")
-    planned = plan(diamond(), journal, lambda found: found == there)
+    planned = plan(
+        diamond(), journal, lambda found: {key for key, one in found.items() if one.stored.digest == gone.digest}
+    )
     assert [one.key for one, _ in planned.cached] == ["top", "right"]
     assert keys(planned.needed) == ["left", "end"]
     assert planned.gone == {"left"}
@@ -110,13 +112,14 @@ def test_priors_of_jobs_that_depend_on_others(journal: Journal) -> None:
     top = job("top")
     left, right = job("left", top), job("right", top)
     left.recipe, left.arguments = "x=1", [1]
-    found = priors([top, left, right], journal, digest_of)
+    found = priors([top, left, right], journal, digest_of, lambda stored: True)
     assert list(found) == ["left", "right"]
     assert found["left"].results == ()
     know(journal, "earlier", form=found["left"].form, inputs="inputs")
-    found = priors([left, right], journal, digest_of)
+    found = priors([left, right], journal, digest_of, lambda stored: True)
     assert found["left"].results == (("inputs", stored()),)
     assert found["right"].results == ()
+    assert priors([left], journal, digest_of, lambda stored: False)["left"].results == (), "somebody else signed it"
 
 
 @pytest.mark.parametrize("nested", [False, True])

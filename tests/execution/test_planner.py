@@ -28,7 +28,7 @@ class Office:
     def know(self, *keys: str) -> None:
         found = stored()
         self.lab.project.journal.add_results(
-            (key, "work", "code", None, "", found.digest, 5, "pickle", found.inline, "before", 1.0, 2.0, 3)
+            (key, "work", "code", None, "", found.digest, 5, found.format, found.inline, "before", 1.0, 2.0, 3)
             for key in keys
         )
 

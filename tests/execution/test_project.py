@@ -11,7 +11,7 @@ from daskflow.artifacts.values import Values
 from daskflow.errors import RunInterrupted, SiteUnknown, StoreFull
 from daskflow.execution.notices.rules import Rule
 from daskflow.execution.project import Project
-from daskflow.model.outcome import Stored
+from daskflow.model.outcome import Known
 from daskflow.model.records import EventRecord, RunRecord
 from daskflow.stores import Database, Journal
 from tests.execution.handmade import PaperSite
@@ -93,11 +93,23 @@ def test_after_a_full_disk_the_next_run_gets_a_new_writer(project: Project) -> N
     project.writer.flush()
 
 
-def test_whether_bytes_are_there(project: Project) -> None:
-    found = project.values.dump(b"x" * 1000)
-    assert project.present(found)
-    assert not project.present(found._replace(size=999))
-    assert not project.present(Stored("0" * 32, 1000, "pickle"))
+def test_results_whose_bytes_are_gone_are_lost(project: Project) -> None:
+    store = project.values.store
+    assert store is not None
+    apart, small = project.values.dump(b"x" * 1000), project.values.dump(5)
+    held, gone = store.put(b"held"), store.put(b"gone")
+    project.journal.add_holdings([(small.digest, held)])
+    known = {
+        "there": Known(apart, "run", 1.0, apart=True),
+        "shorter": Known(apart._replace(size=999), "run", 1.0, apart=True),
+        "nowhere": Known(apart._replace(digest="0" * 32), "run", 1.0, apart=True),
+        "small": Known(small, "run", 1.0),
+        "strange": Known(small._replace(format="pickle#00000000"), "run", 1.0),
+    }
+    assert project.lost(known) == {"shorter", "nowhere", "strange"}
+    project.journal.add_holdings([(small.digest, gone)])
+    store.remove(gone)
+    assert project.lost(known) == {"shorter", "nowhere", "strange", "small"}, "what it mentions is gone"
 
 
 def test_digests_of_files_are_remembered(project: Project, tmp_path: Path) -> None:

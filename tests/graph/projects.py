@@ -121,6 +121,9 @@ class FakeHost:
     def admit(self, job: Any) -> Any:
         return self.jobs.setdefault(job.key, job)
 
+    def draft(self, draft: Any) -> None:
+        return None
+
     def occasion(self, recipe: str) -> str:
         self._occasions += 1
         return str(self._occasions)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from daskflow.errors import ConditionMisused
+from daskflow.errors import ConditionMisused, StoreSilent
+from daskflow.graph import facts
 from daskflow.graph.facts import RunFact, Wanted, at, available
 from daskflow.graph.host import CURRENT_HOST
 from daskflow.model.policy import Resources
@@ -185,3 +186,36 @@ def test_waiting_for_a_site() -> None:
 def test_no_site_and_no_resources(site: Any, resources: Any) -> None:
     with pytest.raises(ConditionMisused, match=r"give a site's name and `Resources\(cores=4\)`"):
         available(site, resources)
+
+
+class Thing:
+    """Somebody uploads it after it was looked for a few times."""
+
+    def __init__(self, *answers: bool | Exception) -> None:
+        self.answers = list(answers)
+
+    def exists(self) -> bool:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def __repr__(self) -> str:
+        return "Thing"
+
+
+def test_something_is_there_once_and_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facts, "_LOOKED_EVERY", 0.0)
+    fact = available(Thing(False, StoreSilent(), True))
+    assert fact.text() == "available(Thing)"
+    assert [fact.is_met(), fact.is_met(), fact.is_met()] == [False, False, True]
+    assert fact.is_met(), "it is not looked for again"
+    assert fact.told() == "Thing was there"
+    waited = available(Thing(False, True))
+    assert waited.wait(30)
+
+
+def test_it_is_not_looked_for_all_the_time() -> None:
+    fact = available(Thing(False))
+    assert not fact.is_met()
+    assert not fact.is_met()

@@ -23,6 +23,7 @@ from daskflow.model.quantities import Bytes, Seconds, as_bytes, as_seconds, memo
         ("2 m", 120.0),
         ("2 H", 7200.0),
         ("1 d", 86400.0),
+        ("7 days", 604800.0),
         ("250 ms", 0.25),
         (".5 h", 1800.0),
         ("1e-3 s", 0.001),

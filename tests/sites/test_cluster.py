@@ -14,7 +14,8 @@ import pytest
 from distributed import LocalCluster
 
 from daskflow.errors import SiteError
-from daskflow.settings import SiteSettings, make_site
+from daskflow.settings.options import SiteSettings
+from daskflow.settings.parts import make_site
 from daskflow.sites import Node, Site
 from daskflow.sites.cluster import ClusterSite
 from daskflow.sites.clusters import local_cluster, running_cluster

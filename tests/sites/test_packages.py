@@ -59,6 +59,31 @@ def test_nothing_changes_in_the_driver_nor_before_all_is_there(tmp_path: Path, p
     assert path == before
 
 
+class Handmade:
+    """Makes the package when it is unpacked."""
+
+    ready = False
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def unpack(self) -> str:
+        return str(unpacked(self.folder, 3) if not self.folder.exists() else self.folder)
+
+
+def test_where_no_directory_is_shared_each_node_unpacks_its_own(tmp_path: Path, path: list[str]) -> None:
+    shipment = Handmade(tmp_path / "here")
+    sent = package(tmp_path / "far")._replace(shipment=shipment)
+    put_in_front(sent)
+    assert not shipment.folder.exists(), "it is not built yet"
+    shipment.ready = True
+    for _ in range(2):
+        put_in_front(sent)
+    assert imported() == 3
+    assert path.count(str(tmp_path / "here")) == 1
+    assert Packages().offer(sent) == [sent]
+
+
 def test_the_plugin_travels(tmp_path: Path, path: list[str]) -> None:
     made = pickle.loads(pickle.dumps(plugin(package(unpacked(tmp_path / "1", 1)))))
     made.setup(worker=None)

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pickle
 
 from daskflow.execution.engine import Engine
-from daskflow.settings import SiteSettings, make_site
+from daskflow.settings.options import SiteSettings
+from daskflow.settings.parts import make_site
 from daskflow.sites import Node, Site
 from daskflow.sites.site import Listener
 from tests.execution.handmade import PaperSite

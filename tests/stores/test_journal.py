@@ -16,6 +16,7 @@ BATCH: dict[str, list[Row]] = {
     "reports": [("key000", 0, "metric", "chisq", "{}", None, "fit", 1.0)],
     "events": [(RUN, "job.done", 1.0, "key000", "{}")],
     "fingerprints": [("f1", "fit", '{"a": "b"}')],
+    "holdings": [("digest-key000", "d2")],
     "file_digests": [("/data/a", 1, 1, 1, "d1")],
 }
 
@@ -29,6 +30,7 @@ def test_all_kinds_are_written_together(journal: Journal) -> None:
     assert journal.lookup(["key000"])
     assert journal.fingerprint("f1") == {"a": "b"}
     assert journal.file_digest("/data/a", 1, 1, 1) == "d1"
+    assert journal.holdings(["digest-key000"]) == {"digest-key000": ("d2",)}
 
 
 def test_a_bad_row_takes_all_with_it(journal: Journal) -> None:

@@ -191,3 +191,12 @@ def test_a_process_claims_a_run_that_it_performs_no_more(journal: Journal) -> No
         journal.claim_run(RUN, time=time.time(), host=this_host(), pid=os.getpid())
     record = journal.claim_run(RUN, time=time.time(), host=this_host(), pid=os.getpid(), idle=True)
     assert record.state is RunState.running
+
+
+def test_runs_that_have_not_ended(journal: Journal) -> None:
+    for number, state in enumerate(RunState):
+        journal.add_run(run_record(f"run-{number}", state=state, created=float(-number)))
+    journal.add_run(run_record("gone", state=RunState.running, host=this_host(), pid=2**22 + 1))
+    found = {record.id: record.state for record in journal.unfinished()}
+    assert list(found.values()) == [state for state in reversed(RunState) if not state.final] + [RunState.interrupted]
+    assert found["gone"] is RunState.interrupted

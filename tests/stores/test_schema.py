@@ -75,6 +75,8 @@ def test_a_store_of_the_first_version_is_brought_up_with_all_it_has(tmp_path: Pa
         journal.add_question(question("q"))
         assert journal.add_context([(0, change("a", 1))])
         assert [record.id for record in journal.children(RUN)] == ["child"]
+        journal.add_holdings([("value", "object")])
+        assert journal.holdings(["value"]) == {"value": ("object",)}
 
 
 def test_a_failed_migration_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

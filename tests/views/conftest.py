@@ -80,7 +80,7 @@ class Place:
         self.environment |= {
             "DASKFLOW_SITE": "synchronous",
             "PYTHONWARNINGS": "default",
-            "XDG_CONFIG_HOME": str(directory),
+            "XDG_CONFIG_HOME": str(directory.parent / "home"),
         }
         # Where the environment forbids to keep compiled modules, each of the many processes would compile them anew.
         if self.environment.pop("PYTHONDONTWRITEBYTECODE", ""):

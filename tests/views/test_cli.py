@@ -21,6 +21,7 @@ COMMANDS = (
     "resume",
     "report",
     "demo",
+    "artifact",
 )
 
 

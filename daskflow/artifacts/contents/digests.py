@@ -143,16 +143,17 @@ class FileDigests:
 
     def __call__(self, path: PathLike) -> str:
         """The digest of a file or directory; raises what `digest_file` and `digest_tree` do."""
-        return digest_path(path, self._file)
+        return digest_path(path, self.of)
 
-    def _file(self, path: str) -> str:
+    def of(self, path: PathLike, read: Callable[[str], str] | None = None) -> str:
+        """The digest of a file; `read` gives it where none is remembered, and may do more with the bytes it reads."""
         place = os.path.abspath(path)
         now = time.time_ns()
         before = _identity(place)
         known = self._recall(place, *before)
         if known is not None:
             return known
-        digest = digest_file(place)
+        digest = (read or digest_file)(place)
         # A file that changed while it was read has a digest that belongs to neither state.
         if now - before[2] >= _SETTLED and _identity(place) == before:
             self._remember(place, *before, digest)

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from daskflow.artifacts.contents.frames import Buffer
 from daskflow.artifacts.fetching.sources import Broken, Reading, Seen, shown
+from daskflow.artifacts.places.forks import load
 from daskflow.errors import FetchFailed
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class BucketSource:
             raise Broken(f"{shown(self._url)} broke off: {_first_line(error)}") from error
 
     def _store(self) -> S3Store:
+        load()
         from obstore.store import S3Store
 
         connect, whole = (f"{seconds:g}s" for seconds in self._timeouts)

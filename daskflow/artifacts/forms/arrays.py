@@ -24,7 +24,7 @@ class Npy:
     def matches(self, value: Any) -> bool:
         """Whether it is just an array, of a dtype that npy keeps."""
         kind = type(value)
-        return kind.__module__ == "numpy" and kind.__name__ == "ndarray" and _kept(value.dtype)
+        return kind.__module__ == "numpy" and kind.__name__ == "ndarray" and dtype_kept(value.dtype)
 
     def dump(self, value: Any) -> list[Buffer]:
         """Header and bytes; an array that is contiguous in one order or the other is not copied."""
@@ -83,7 +83,8 @@ def _start(data: memoryview) -> int:
     return 8 + width + int.from_bytes(data[8 : 8 + width], "little")
 
 
-def _kept(dtype: np.dtype[Any]) -> bool:
+def dtype_kept(dtype: np.dtype[Any]) -> bool:
+    """Whether npy brings a dtype back as it is."""
     if dtype.kind in "biufcmMSU":
         return dtype.metadata is None
     if dtype.kind != "V" or dtype.hasobject or dtype.metadata is not None:
@@ -98,7 +99,7 @@ def _structure_kept(dtype: np.dtype[Any]) -> bool:
     if dtype.names is not None and any(len(field) > 2 for field in (dtype.fields or {}).values()):
         return False  # titles
     parts = [field[0] for field in (dtype.fields or {}).values()] + ([dtype.base] if dtype.subdtype else [])
-    if dtype.isalignedstruct or not all(_kept(part.base) for part in parts):
+    if dtype.isalignedstruct or not all(dtype_kept(part.base) for part in parts):
         return False
     try:
         described = np.lib.format.dtype_to_descr(dtype)

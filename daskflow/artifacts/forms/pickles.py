@@ -18,6 +18,8 @@ class Pickle:
     """Pickle protocol 5. Arrays within the value stay out of band: written and mapped, not copied."""
 
     name = "pickle"
+    runs_code = True
+    """A pickle names functions and has them called: it may do anything."""
 
     def matches(self, value: Any) -> bool:
         """Every value may; only trying tells."""

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import base64
 import math
-import pickle
 import re
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from daskflow.artifacts.forms import guarded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,7 +69,7 @@ def is_xarray(value: Any) -> bool:
 
 def is_lazy(value: Any) -> bool:
     """Whether dask holds any part of it."""
-    return any(variable.chunks is not None for variable in _variables(value).values())
+    return any(variable.chunks is not None for variable in variables_of(value).values())
 
 
 def take_apart(value: Any) -> xr.Dataset | None:
@@ -80,7 +81,7 @@ def take_apart(value: Any) -> xr.Dataset | None:
     """
     import xarray as xr
 
-    variables = _variables(value)
+    variables = variables_of(value)
     if not _structure_kept(value, variables) or not all(map(_data_kept, variables.values())):
         return None
     skeleton = _packed(_skeleton(value, variables))
@@ -96,7 +97,7 @@ def put_together(plain: xr.Dataset) -> Any:
     """The Dataset or DataArray that `plain` stands for; what `plain` holds lazily stays lazy where it can."""
     import xarray as xr
 
-    skeleton = pickle.loads(base64.b64decode(plain.attrs[ATTRIBUTE]))
+    skeleton = guarded.loads(base64.b64decode(plain.attrs[ATTRIBUTE]))
     variables = {name: _restored(plain[name].variable, *told) for name, told in skeleton["variables"].items()}
     coords = {name: variables.pop(name) for name in list(variables) if name in skeleton["coords"]}
     if "main" in skeleton:
@@ -109,7 +110,8 @@ def put_together(plain: xr.Dataset) -> Any:
     return dataset
 
 
-def _variables(value: Any) -> dict[Hashable, xr.Variable]:
+def variables_of(value: Any) -> dict[Hashable, xr.Variable]:
+    """The variables of a Dataset or DataArray, by name; the data of an array are one of them."""
     if hasattr(value, "data_vars"):
         return dict(value.variables)
     return {_main(value): value.variable, **{name: coord.variable for name, coord in value.coords.items()}}
@@ -174,7 +176,7 @@ def _skeleton(value: Any, variables: Mapping[Hashable, xr.Variable]) -> Skeleton
 
 def _packed(skeleton: Skeleton) -> str | None:
     try:
-        packed = base64.b64encode(pickle.dumps(skeleton, protocol=5)).decode()
+        packed = base64.b64encode(guarded.dumps(skeleton)).decode()
     except Exception:  # an attribute that does not pickle; the next format tells the user
         return None
     return packed if len(packed) <= _LIMIT else None
@@ -207,7 +209,8 @@ def _restored(
     if wanted.kind in "Mmb":
         view = xr.Variable(plain.dims, plain.data.view(wanted))
     elif plain.dtype != wanted:
-        view = xr.Variable(plain.dims, plain.data.astype(wanted))
+        # First in the order of this machine: NumPy casts its variable strings to swapped bytes without swapping.
+        view = xr.Variable(plain.dims, plain.data.astype(wanted.newbyteorder("=")).astype(wanted))
     else:
         view = plain.copy(deep=False)
     view.attrs, view.encoding = attrs, encoding

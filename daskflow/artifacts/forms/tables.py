@@ -7,11 +7,11 @@ which is exact, and ten times as fast for small ones.
 
 from __future__ import annotations
 
-import pickle
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from daskflow.artifacts.contents.frames import Buffer
+from daskflow.artifacts.forms import guarded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +106,7 @@ def _table(value: Any) -> pa.Table | None:
     table = pa.Table.from_pandas(frame)
     extra = {"series": value.ndim == 1, "name": getattr(value, "name", None), "attrs": value.attrs}
     table = _with_nans(table, frame)
-    return table.replace_schema_metadata({**table.schema.metadata, _KEY: pickle.dumps(extra, protocol=5)})
+    return table.replace_schema_metadata({**table.schema.metadata, _KEY: guarded.dumps(extra)})
 
 
 def _with_nans(table: pa.Table, frame: pd.DataFrame) -> pa.Table:
@@ -141,7 +141,7 @@ def _zones(frame: pd.DataFrame) -> list[type]:
 
 
 def _pandas(table: pa.Table) -> Any:
-    extra = pickle.loads(table.schema.metadata[_KEY])
+    extra = guarded.loads(table.schema.metadata[_KEY])
     frame = table.to_pandas()
     # A table of one column without gaps is not copied by Arrow, and its memory is not to be written.
     value = frame[_SERIES].rename(extra["name"]) if extra["series"] else frame

@@ -1,4 +1,4 @@
-"""xarray objects that dask holds as Zarr, in one uncompressed zip file."""
+"""xarray objects that dask holds as Zarr: how they are written anywhere, and small ones as one zip file."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import io
 import os
 import shutil
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from daskflow.artifacts.forms.skeletons import is_lazy, is_xarray, put_together, take_apart
+from daskflow.artifacts.forms.skeletons import is_lazy, is_xarray, put_together, take_apart, variables_of
 
 _IN_MEMORY = "_daskflow_in_memory"
 """Attribute that names the variables that dask did not hold."""
@@ -21,10 +20,11 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class Zarr:
-    """Datasets and DataArrays of which dask holds a part: computed and written chunk by chunk.
+    """Datasets and DataArrays of which dask holds a part, in one uncompressed zip file.
 
     Notes
     -----
+    For those that are too small for a `ZarrTree`, and for all where there is no store.
     The chunks are computed one after the other in the thread that calls, because a job has no more cores than
     it asked for and memory for one chunk is all one can count on. For a moment the data are on disk twice: as
     Zarr's directory, whose chunks may come in any order, and as the zip file, whose order is fixed.
@@ -38,12 +38,12 @@ class Zarr:
 
     def dump_file(self, value: Any, path: Path) -> bool:
         """Compute and write; False where Zarr would not bring the value back exactly."""
-        plain = take_apart(_with_text(value))
+        plain = take_apart(with_text(value))
         if plain is None:
             return False
         directory = path.with_name(f"{path.name}.zarr")
         try:
-            _write(plain, directory)
+            write_zarr(plain, directory)
             _zip(directory, path)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
@@ -53,7 +53,7 @@ class Zarr:
         """The value, held by dask, in the chunks of the file."""
         from zarr.storage import ZipStore
 
-        return _opened(ZipStore(path, mode="r"))
+        return open_zarr(ZipStore(path, mode="r"))
 
     def load(self, data: memoryview) -> Any:
         """The value, held by dask, its chunks in memory."""
@@ -62,37 +62,47 @@ class Zarr:
 
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             chunks: dict[str, Any] = {name: Buffer.from_bytes(archive.read(name)) for name in archive.namelist()}
-        return _opened(MemoryStore(chunks))
+        return open_zarr(MemoryStore(chunks))
 
 
-def _with_text(value: Any) -> Any:
+def with_text(value: Any) -> Any:
     """The same with strings in memory: whether they can be kept shows only when they are seen."""
-    coords = _text(value.coords)
-    value = value.assign_coords(coords) if coords else value
-    if hasattr(value, "data_vars"):
-        data = _text(value.data_vars)
-        return value.assign(data) if data else value
-    return value.compute(**_HERE) if value.dtype.kind == "U" else value
+    # The copy shares the data, but has variables of its own; `assign` would change their order.
+    value = value.copy(deep=False)
+    for variable in variables_of(value).values():
+        if variable.dtype.kind == "U" and variable.chunks is not None:
+            variable.load(**_HERE)
+    return value
 
 
-def _text(arrays: Mapping[Any, Any]) -> dict[Any, Any]:
-    return {name: array.compute(**_HERE) for name, array in arrays.items() if array.dtype.kind == "U"}
+def write_zarr(plain: Any, target: Any, cores: int = 1) -> None:
+    """Compute a plain dataset and write it, chunk by chunk, at most `cores` of them at a time.
 
-
-def _write(plain: Any, directory: Path) -> None:
+    Parameters
+    ----------
+    target
+        A Zarr store, or the path of a new directory.
+    """
     plain.attrs[_IN_MEMORY] = [name for name, variable in plain.variables.items() if variable.chunks is None]
     regular = _regular(plain.map(_vlen).assign_coords({name: _vlen(plain[name]) for name in plain.coords}))
     encoding = {name: {"compressors": None} for name in regular.variables}
     # Zarr leaves out chunks that equal the fill value, and would take -0.0 for 0.0.
     options = {"zarr_format": 3, "consolidated": False, "write_empty_chunks": True, "compute": False}
-    regular.to_zarr(directory, encoding=encoding, **options).compute(**_HERE)
+    regular.to_zarr(target, encoding=encoding, **options).compute(**_by(cores))
+
+
+def _by(cores: int) -> dict[str, Any]:
+    return _HERE if cores == 1 else {"scheduler": "threads", "num_workers": cores}
 
 
 def _vlen(array: Any) -> Any:
     """Strings as Zarr 3 specifies them: of variable length."""
     import numpy as np
 
-    return array.astype(np.dtypes.StringDType()) if array.dtype.kind == "U" else array
+    if array.dtype.kind != "U":
+        return array
+    # NumPy takes swapped bytes for wrong letters.
+    return array.astype(array.dtype.newbyteorder("=")).astype(np.dtypes.StringDType())
 
 
 def _regular(plain: Any) -> Any:
@@ -115,7 +125,8 @@ def _zip(directory: Path, path: Path) -> None:
                 shutil.copyfileobj(source, target, 1 << 20)
 
 
-def _opened(store: Any) -> Any:
+def open_zarr(store: Any) -> Any:
+    """The value that `write_zarr` wrote; what dask held is held by dask again."""
     import xarray as xr
 
     plain = xr.open_zarr(

@@ -287,5 +287,6 @@ def _refuse_outdated(patch: Patch, latest: ContextRecord | None, new: ContextRec
 
 
 def _told(record: ContextRecord) -> str:
-    text = f"{record.format}, {record.size} bytes" if record.format else repr(record.value)
+    # Behind the name of a format may stand who signed it.
+    text = f"{record.format.partition('#')[0]}, {record.size} bytes" if record.format else repr(record.value)
     return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."

@@ -14,6 +14,7 @@ from daskflow.execution.insight.drawing import Drawing
 from daskflow.execution.insight.why import explain
 from daskflow.execution.plan import plan
 from daskflow.execution.project import Project
+from daskflow.graph.drafts import Drafts
 from daskflow.graph.facts import AvailableFact
 from daskflow.graph.flow import Flow
 from daskflow.graph.host import CURRENT_HOST, CURRENT_SITE
@@ -128,6 +129,7 @@ class _Host:
         self._numbers = itertools.count()
         self._occasions = itertools.count()
         self._lent: list[Job] = []
+        self._drafts = Drafts()
 
     def admit(self, job: Job) -> Job:
         for up in lineage([job])[:-1]:
@@ -137,6 +139,9 @@ class _Host:
                 self._add(up)
                 self._lent.append(up)
         return self._add(job)
+
+    def draft(self, draft: Any) -> None:
+        self._drafts.add(draft)
 
     def _add(self, job: Job) -> Job:
         known = self.jobs.setdefault(job.key, job)
@@ -170,8 +175,9 @@ class _Host:
 
     def look(self) -> None:
         """Look up all jobs that were not yet."""
+        self._drafts.seal(all_threads=True)
         fresh = [job for job in self.jobs.values() if job.state is JobState.created]
-        planned = plan(fresh, self._project.journal, self._project.present)
+        planned = plan(fresh, self._project.journal, self._project.lost)
         for job, known in planned.cached:
             job.state, job.reason, job.record = JobState.cached, f"known since run {known.run}", known
 
@@ -243,7 +249,7 @@ def preview(project: Project, flow: Flow[Any, Any], arguments: Mapping[str, Any]
 def _previewed(project: Project, host: _Host, site: str) -> list[PreviewedJob]:
     jobs = sorted(host.jobs.values(), key=lambda job: job.number)
     fresh = [job for job in jobs if job.state is JobState.created]
-    needed = {job.key for job in plan(jobs, project.journal, project.present).needed}
+    needed = {job.key for job in plan(jobs, project.journal, project.lost).needed}
     seconds = project.journal.durations({job.task.policy.name for job in fresh})
     reasons: dict[str, list[str]] = {}
     found = []

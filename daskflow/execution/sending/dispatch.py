@@ -125,6 +125,7 @@ class Packer:
             plain = plain and all(type(argument) in ATOMS or type(argument) is Slot for argument in job.arguments)
             limits = attempts(job.task.policy)
             limits = limits._replace(isolated=True) if job.terms.isolated else limits
+            limits = limits._replace(kept=True) if job.task.keeps_limits else limits
             number, files = job.attempts + 1, job.terms.files
             assignments.append(Assignment(job.key, task, job.arguments, sources, limits, known, number, files))
         wanted = tuple(view.wanted.get(key, ()))
@@ -188,12 +189,12 @@ class _View(NamedTuple):
 
 def attempts(policy: Policy) -> Attempts:
     """The part of a policy that the worker follows."""
-    memory = policy.resources.memory
-    if not policy.retries and policy.timeout is None and memory is None:
+    memory, cores = policy.resources.memory, policy.resources.cores
+    if not policy.retries and policy.timeout is None and memory is None and cores == 1:
         return ONCE
     pauses = tuple(policy.pause(number) for number in range(1, policy.retries + 1))
     retry = retry_on(policy.retry_on) if policy.retries else None
-    return Attempts(policy.retries, retry, pauses, policy.jitter, policy.timeout, memory)
+    return Attempts(policy.retries, retry, pauses, policy.jitter, policy.timeout, memory, cores=cores)
 
 
 def _only(job: Job) -> Package:

@@ -1,4 +1,4 @@
-"""Builds a package from its sources, and unpacks it where workers import it from."""
+"""Builds a package from its sources, where workers import it from."""
 
 from __future__ import annotations
 
@@ -54,9 +54,17 @@ def build(package: Package, recipe: Recipe, store: ObjectStore) -> str:
 
     folder = Path(package.folder)
     with FileLock(folder.with_name(f"{folder.name}.lock")):
-        if not package.ready:
+        if not folder.is_dir():
             _build(package, recipe, store, folder)
-    return _version(Path(package.path)) or package.version
+    return built_version(package)
+
+
+def built_version(package: Package) -> str:
+    """The version that a package has where it is unpacked."""
+    import importlib.metadata
+
+    found = next(iter(importlib.metadata.distributions(path=[package.path])), None)
+    return package.version if found is None else found.version
 
 
 def _build(package: Package, recipe: Recipe, store: ObjectStore, folder: Path) -> None:
@@ -141,10 +149,3 @@ def _holds(place: Path, module: str) -> bool:
 
 def _needs_compiler(sources: Path) -> bool:
     return any(path.suffix in _COMPILED for path in sources.rglob("*"))
-
-
-def _version(path: Path) -> str:
-    import importlib.metadata
-
-    found = next(iter(importlib.metadata.distributions(path=[str(path)])), None)
-    return "" if found is None else found.version

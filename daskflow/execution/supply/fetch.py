@@ -13,7 +13,9 @@ from daskflow.artifacts.contents.checksums import normal_checksum
 from daskflow.artifacts.fetching.downloads import Shelf, named
 from daskflow.artifacts.fetching.sources import Broken, normal_url, path_of, shown
 from daskflow.artifacts.fetching.transfer import CONTENT, Wanted, bring, source_of
+from daskflow.artifacts.holdings import mention
 from daskflow.artifacts.store import ObjectStore
+from daskflow.artifacts.store import known as known_store
 from daskflow.errors import ArgumentsInvalid, FetchFailed, FileMissing, WorkerLost
 from daskflow.execution.credentials import Credentials
 from daskflow.execution.launcher import Launcher
@@ -35,28 +37,47 @@ _LONGEST_NAME = 200
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file that was fetched: what a job of `fetch` gives. May be passed wherever a path may."""
+    """A file that was fetched: what a job of `fetch` gives. May be passed wherever a path may, on every node."""
 
     name: str
     """The name that was chosen when the job was made."""
-    filename: str
-    """Where its bytes lie, as text; the last part is the name. The file is read-only."""
     digest: str
     """BLAKE3 of its bytes, 32 hexadecimal digits."""
     size: int
     """[bytes]"""
     url: str
     """Where it came from, without what lets people in."""
+    store: str
+    """URL of the artifact store that has its bytes."""
     etag: str = ""
     """What its server called this state of it."""
 
     @property
     def path(self) -> Path:
-        """Where its bytes lie."""
-        return Path(self.filename)
+        """Where its bytes lie on this node; the last part is the name. The file is read-only.
+
+        Raises
+        ------
+        ArtifactMissing
+            They are not in the artifact store any more.
+
+        Notes
+        -----
+        Where the store is no directory, they are brought to the node's cache when this is first asked for.
+        """
+        return named(store_at(self.store), self.digest, self.name, self.size)
+
+    @property
+    def filename(self) -> str:
+        """The same, as text."""
+        return str(self.path)
 
     def __fspath__(self) -> str:
         return self.filename
+
+    def __getstate__(self) -> dict[str, Any]:
+        mention(self.digest)
+        return self.__dict__
 
     def key_text(self) -> str:
         """How the file stands in keys: as any path does, by name and content."""
@@ -187,8 +208,7 @@ class Download:
         source = normal_url(url)
         login = auth.reveal() if auth else None
         note = bring(Wanted(source, validator, checksum, login), self._store, self._retries)
-        path = named(self._store, note.digest, name)
-        return Fetched(name, str(path), note.digest, note.size, shown(source), note.etag)
+        return Fetched(name, note.digest, note.size, shown(source), self._store.url, note.etag)
 
 
 def name_of(url: Any, name: str | None = None) -> str:
@@ -225,8 +245,13 @@ def name_of(url: Any, name: str | None = None) -> str:
 def _store(project: Project) -> ObjectStore:
     store = project.values.store
     if store is None:
-        raise ArgumentsInvalid("fetch() needs an artifact store. Name a directory by `artifacts` in the configuration.")
+        raise ArgumentsInvalid("fetch() needs an artifact store. Name one by `artifacts` in the configuration.")
     return store
+
+
+def store_at(url: str) -> ObjectStore:
+    """The store of that URL as this process knows it, with its credentials; else by those of the environment."""
+    return known_store(url) or ObjectStore(url)
 
 
 def _check(url: Any, auth: Any) -> None:
@@ -245,7 +270,7 @@ def _heal(project: Project, job: Job) -> None:
     if job.state is not JobState.created:
         return
     for stored in project.journal.values([job.key]).values():
-        known = project.values.load(stored)
+        known = project.values.load(stored) if project.values.readable(stored) else None
         store = _store(project)
-        if not store.exists(known.digest, known.size) or known.path != named(store, known.digest, known.name):
+        if known is None or known.store != store.url or not store.exists(known.digest, known.size):
             project.journal.forget([job.key])

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from daskflow.artifacts.holdings import mention
 from daskflow.artifacts.store import ObjectStore
 from daskflow.errors import ArgumentsInvalid, InstallFailed, WorkerLost
 from daskflow.execution.launcher import Launcher
 from daskflow.execution.project import Project
-from daskflow.execution.supply.building import Recipe, build
+from daskflow.execution.supply.building import Recipe, build, built_version
+from daskflow.execution.supply.shipping import Shipment
 from daskflow.execution.supply.sources import UNKNOWN, Local, local_package
 from daskflow.graph.conditions import Condition
 from daskflow.graph.host import CURRENT_HOST, CURRENT_SITE
@@ -33,7 +35,14 @@ class Installed:
     """That of the sources it was built from."""
     site: str
     folder: str = ""
-    """Where workers import it from; empty where they have it already."""
+    """Where workers import it from; empty where they have it already, or each node in a directory of its own."""
+    built: str = ""
+    """Digest of the built package in the artifact store, where nodes unpack it for themselves."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self.built:
+            mention(self.built)
+        return self.__dict__
 
     def key_text(self) -> str:
         """How it stands in keys: where it lies does not count."""
@@ -96,7 +105,7 @@ class Install:
         local = local._replace(version=version or local.version)
         where = _site_of(project, site)
         target = project.site(where)
-        upload = _upload(project, local)
+        upload = _upload(project, local, where)
         shipping = True
         if isinstance(target, ClusterSite):
             shipping = target.packages.shipping
@@ -106,7 +115,7 @@ class Install:
         policy = Policy(name="install", version="1" if shipping else "offer", retries=2, retry_on=(WorkerLost,))
         task = Task(upload if shipping else Comparison(local), policy, self._launcher)
         job = task(local.name, local.version, upload.package.digest, where, when=when, site=where)
-        _heal(project, job, upload.package)
+        _heal(project, job, upload.package, upload.built)
         return job
 
 
@@ -117,14 +126,22 @@ class Upload:
     ----------
     package, recipe, store
         What to build, how, and from where. They do not count for keys.
+    shipment
+        What brings it to nodes that do not see each other's directories.
     """
 
-    def __init__(self, package: Package, recipe: Recipe, store: ObjectStore) -> None:
+    def __init__(self, package: Package, recipe: Recipe, store: ObjectStore, shipment: Shipment | None) -> None:
         # Tasks take these of functions.
         self.__name__ = self.__qualname__ = "install"
-        self.package = package
+        self.package = package._replace(shipment=shipment)
+        self._shipment = shipment
         self._recipe = recipe
         self._store = store
+
+    @property
+    def built(self) -> str:
+        """Digest of the package in the store; empty where it is not built, or lies in a directory."""
+        return "" if self._shipment is None else self._shipment.digest
 
     def __call__(self, name: str, version: str, digest: str, place: str) -> Installed:
         """Have a package at the site where this is performed."""
@@ -132,9 +149,21 @@ class Upload:
             return Installed(name, version, digest, place)
         from distributed import get_client
 
-        found = build(self.package, self._recipe, self._store)
+        version, built = self._have()
         register(get_client(), [self.package])
-        return Installed(name, found, digest, place, self.package.folder)
+        return Installed(name, version, digest, place, "" if built else self.package.folder, built)
+
+    def _have(self) -> tuple[str, str]:
+        """Have the package built; its version, and the digest of what was sent to the store."""
+        shipment = self._shipment
+        if shipment is None:
+            return build(self.package, self._recipe, self._store), ""
+        if not shipment.ready:
+            # The package tells where it would lie on the driver's node.
+            folder = self._store.folder("packages") / shipment.name
+            build(self.package._replace(folder=str(folder)), self._recipe, self._store)
+            shipment.send(folder)
+        return built_version(self.package.at_hand()), shipment.digest
 
 
 class Comparison:
@@ -170,24 +199,30 @@ def _site_of(project: Project, site: str | None) -> str:
     return site or CURRENT_SITE.get() or getattr(host, "site", None) or project.default_site
 
 
-def _upload(project: Project, local: Local) -> Upload:
+def _upload(project: Project, local: Local, site: str) -> Upload:
     store = project.values.store
     if store is None:
-        raise ArgumentsInvalid(
-            "install() needs an artifact store. Let `artifacts` in the configuration name a directory."
-        )
+        raise ArgumentsInvalid("install() needs an artifact store. Name one by `artifacts` in the configuration.")
     digest = local.digest(project.file_digest)
-    folder = store.folder("packages") / f"{local.name}-{local.version}-{digest[:12]}"
+    name = f"{local.name}-{local.version}-{digest[:12]}"
+    folder = store.folder("packages") / name
     package = Package(local.name, local.version, digest, str(folder), local.below, here())
-    archive = "" if package.ready else store.put(local.archive())
-    return Upload(package, Recipe(archive, local.module, local.inside, local.project), store)
+    shipment = None if store.local else Shipment(store, project.values.signer, name, site)
+    ready = package.ready if shipment is None else shipment.ready
+    archive = "" if ready else store.put(local.archive())
+    return Upload(package, Recipe(archive, local.module, local.inside, local.project), store, shipment)
 
 
-def _heal(project: Project, job: Job, package: Package) -> None:
+def _heal(project: Project, job: Job, package: Package, built: str) -> None:
     """See that a remembered job is done again where what it built is gone, or lies elsewhere now."""
     if job.state is not JobState.created:
         return
     for stored in project.journal.values([job.key]).values():
-        known = project.values.load(stored)
-        if known.folder and (known.folder != package.folder or not package.ready):
+        known = project.values.load(stored) if project.values.readable(stored) else None
+        if known is None or ((known.folder or known.built) and not _holds(known, package, built)):
             project.journal.forget([job.key])
+
+
+def _holds(known: Installed, package: Package, built: str) -> bool:
+    """Whether a package still is what was installed, and where."""
+    return known.built == built and known.folder == ("" if built else package.folder) and package.ready

@@ -71,7 +71,7 @@ class Reporter:
 class Attempt:
     """The attempt at a job that is being made here."""
 
-    __slots__ = ("_deadline", "_teller", "key", "number", "reports", "run")
+    __slots__ = ("_deadline", "_teller", "key", "number", "reports", "run", "timeout", "used")
 
     report = Reporter()
     """Makes reports; the same as `daskflow.report`."""
@@ -84,6 +84,10 @@ class Attempt:
         self.run = run
         """The id of the run."""
         self.reports: list[ReportItem] = []
+        self.used: tuple[float, int] | None = None
+        """What its processes used, where a task tells it: CPU time [s] and peak memory [bytes]."""
+        self.timeout = timeout
+        """After this time it is killed [s]; None: never."""
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._teller: Teller | None = None
 

@@ -37,6 +37,11 @@ class Log:
         self._file: _ThreadFile | None = None
         self._start = 0
 
+    @property
+    def directory(self) -> str:
+        """Where the logs of the run lie; empty where none are kept."""
+        return self._directory
+
     def write(self, text: str) -> None:
         """Append text."""
         self.share()

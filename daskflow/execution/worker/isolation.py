@@ -13,19 +13,17 @@ from daskflow.errors import JobTimeout, MemoryExceeded
 from daskflow.execution.worker.attempt import CURRENT_ATTEMPT
 from daskflow.execution.worker.capture import CURRENT_LOG
 from daskflow.execution.worker.child import GRACE, Child, Message
+from daskflow.execution.worker.limits import MemoryLimit, attempt_key, bell, took_too_long
 from daskflow.execution.worker.package import Attempts
 from daskflow.execution.worker.usage import Usage
 from daskflow.model.outcome import Failure
-from daskflow.model.quantities import as_bytes
 from daskflow.sites.channel import CURRENT_CHANNEL
 from daskflow.sites.grip import CURRENT_GRIP, Grip
-from daskflow.sites.processes import ProcessTree, own_memory
+from daskflow.sites.processes import ProcessTree
 
 TAIL = "\nIts log ended with:\n"
 """Begins the part of a message that repeats the log."""
 _LINES = 20
-_WATCH = 0.1
-"""How often the memory of a process is looked at [s]."""
 
 
 class FailedInChild(Exception):
@@ -84,12 +82,12 @@ def _exchange(task: Any, arguments: list[Any], limits: Attempts, usage: Usage | 
     log = CURRENT_LOG.get()
     grip = CURRENT_GRIP.get() or Grip("")
     grip.check()
-    memory = _Memory(limits.memory)
+    memory = MemoryLimit(limits.memory, forked=True)
     child = Child(task, arguments)
     last: Message | None = None
     try:
-        with _bell(grip) as bell:
-            last = _Conversation(child, grip, limits.timeout, memory).last(bell)
+        with bell(grip) as ringing:
+            last = _Conversation(child, grip, limits.timeout, memory).last(ringing)
         return last
     finally:
         child.receiver.close()
@@ -106,14 +104,14 @@ def _exchange(task: Any, arguments: list[Any], limits: Attempts, usage: Usage | 
 class _Conversation:
     """Hears what a child says, and looks whether it keeps to its limits."""
 
-    def __init__(self, child: Child, grip: Grip, timeout: float | None, memory: _Memory) -> None:
+    def __init__(self, child: Child, grip: Grip, timeout: float | None, memory: MemoryLimit) -> None:
         self._child = child
         self._grip = grip
         self._timeout = timeout
         self._memory = memory
         self._deadline = math.inf if timeout is None else time.monotonic() + timeout
 
-    def last(self, bell: int) -> Message:
+    def last(self, ringing: int) -> Message:
         """The message that ends the attempt; what comes before is sent on."""
         from multiprocessing.connection import wait
 
@@ -121,7 +119,7 @@ class _Conversation:
         tree = ProcessTree(self._child.pid) if self._memory.limit is not None else None
         with _end_of(self._child.pid) as end:
             while True:
-                ready = wait([receiver, bell, *end], self._pause())
+                ready = wait([receiver, ringing, *end], self._pause())
                 self._grip.check()
                 if receiver in ready or set(end) & set(ready):
                     message = self._heard()
@@ -129,7 +127,7 @@ class _Conversation:
                         return message
                     _pass_on(message.payload)
                 if time.monotonic() > self._deadline:
-                    raise JobTimeout(f"{_key()} took longer than its timeout of {self._timeout:g} s and was killed.")
+                    raise took_too_long(self._timeout)
                 if tree is not None:
                     self._memory.look(tree)
 
@@ -145,66 +143,7 @@ class _Conversation:
         except (EOFError, OSError):
             pass
         self._child.await_end(GRACE)
-        raise ChildProcessError(f"the process of {_key()} ended without a result ({self._child.end})")
-
-
-class _Memory:
-    """Looks how much memory a child and its descendants use.
-
-    Notes
-    -----
-    The pages that a fork shares with its worker are the worker's: how much these are is looked at before the fork.
-    Looking takes longer on a machine with many processes, and is done the less often.
-    """
-
-    def __init__(self, limit: int | None) -> None:
-        self.limit = limit
-        """[bytes]"""
-        self.peak = 0
-        """[bytes]"""
-        self.pause = math.inf
-        """How long to wait before the next look [s]."""
-        if limit is not None:
-            from psutil import Process
-
-            self.pause = 0.0
-            self._due = 0.0
-            self._inherited = own_memory(Process())
-
-    def look(self, tree: ProcessTree) -> None:
-        """Look, if it is time to.
-
-        Raises
-        ------
-        MemoryExceeded
-            They use too much.
-        """
-        start = time.monotonic()
-        if self.limit is None or start < self._due:
-            return
-        used = tree.memory() - self._inherited
-        if used > self.limit:
-            used = tree.memory(precise=True) - self._inherited
-        self.peak = max(self.peak, used)
-        if used > self.limit:
-            raise MemoryExceeded(
-                f"{_key()} used {as_bytes(used)} of memory where it may use {as_bytes(self.limit)}, and was killed. "
-                "Give it more by Resources(memory=...)."
-            )
-        self.pause = max(_WATCH, 20 * (time.monotonic() - start))
-        self._due = time.monotonic() + self.pause
-
-
-@contextlib.contextmanager
-def _bell(grip: Grip) -> Iterator[int]:
-    """What can be read from when the node is killed."""
-    reader, writer = os.pipe()
-    try:
-        with grip.alarm(lambda: os.write(writer, b"!")):
-            yield reader
-    finally:
-        os.close(reader)
-        os.close(writer)
+        raise ChildProcessError(f"the process of {attempt_key()} ended without a result ({self._child.end})")
 
 
 @contextlib.contextmanager
@@ -225,8 +164,3 @@ def _pass_on(record: bytes) -> None:
     channel = CURRENT_CHANNEL.get()
     if channel is not None:
         channel(record)
-
-
-def _key() -> str:
-    attempt = CURRENT_ATTEMPT.get()
-    return attempt.key if attempt is not None else "the job"

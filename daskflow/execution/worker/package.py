@@ -31,9 +31,16 @@ class Attempts(NamedTuple):
     isolated: bool = False
     """Whether attempts are made in a process of their own even without limits, so that they can be killed at once."""
 
+    cores: int = 1
+    """How many cores an attempt may use."""
+    kept: bool = False
+    """Whether the task itself sees to it that the limits are kept, and ends when its node is killed."""
+
     @property
     def apart(self) -> bool:
         """Whether attempts are made in a process of their own."""
+        if self.kept:
+            return False
         return self.isolated or self.timeout is not None or self.memory is not None
 
 
@@ -78,6 +85,8 @@ class Bench(NamedTuple):
     """Directory of the log files; empty where nothing is kept."""
     boxes: str
     """Directory of the black boxes; empty where nothing is kept."""
+    kit: Any = None
+    """The signing key and the formats of the user, which take effect where they arrive; None: what is there serves."""
 
 
 class Package(NamedTuple):

@@ -7,9 +7,11 @@ import os
 import pickle
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from daskflow.artifacts.caching.leases import CURRENT_LEASES
+from daskflow.artifacts.store import ObjectStore, use_here
 from daskflow.errors import CodeMismatch, NotSerialisable
 from daskflow.execution.worker.attempt import CURRENT_ATTEMPT, Attempt
 from daskflow.execution.worker.capture import CURRENT_LOG, HOST, Log, capturing
@@ -176,7 +178,8 @@ class _Worker:
         log = Log(self.bench.logs)
         attempt = Attempt(key, number, self.bench.run, limits.timeout)
         # A synchronous site performs where the flow's body is executed: a task called here belongs to no run.
-        tokens = CURRENT_LOG.set(log), CURRENT_ATTEMPT.set(attempt), CURRENT_HOST.set(None)
+        leases: list[Callable[[], None]] = []
+        tokens = CURRENT_LOG.set(log), CURRENT_ATTEMPT.set(attempt), CURRENT_HOST.set(None), CURRENT_LEASES.set(leases)
         stored = failure = error = None
         value, left = None, False
         start = time.time()
@@ -185,13 +188,10 @@ class _Worker:
             task = _task(self._tasks[assignment.task])
             values = [source.value for source in sources]
             arguments = [fill(argument, values) for argument in assignment.arguments]
-            if limits.apart:
-                value = call_apart(task, arguments, limits, self._usage)
-            else:
-                value = self._grip.call(task.call, arguments)
+            value = self._call(task, arguments, limits)
             if assignment.files:
                 check_unchanged(assignment.files)
-            stored, left = self._stored(value)
+            stored, left = self._stored(value, limits.cores)
         except FailedInChild as caught:
             error, failure = caught.error, caught.failure
         except BaseException as caught:
@@ -206,7 +206,12 @@ class _Worker:
             CURRENT_LOG.reset(tokens[0])
             CURRENT_ATTEMPT.reset(tokens[1])
             CURRENT_HOST.reset(tokens[2])
+            CURRENT_LEASES.reset(tokens[3])
+            for end in leases:
+                end()
             cpu, memory = self._usage.end()
+            if attempt.used is not None:
+                cpu, memory = cpu + attempt.used[0], attempt.used[1]
         outcome = Outcome(
             key,
             "failed" if stored is None else "waiting" if left else "succeeded",
@@ -230,12 +235,21 @@ class _Worker:
             return outcome, Missing(key, "failed"), error
         return outcome, Result(stored, self.bench.values, value), None
 
-    def _stored(self, value: Any) -> tuple[Stored, bool]:
+    def _call(self, task: Any, arguments: list[Any], limits: Attempts) -> Any:
+        if limits.kept:
+            value = task.call(arguments)
+            self._grip.check()
+            return value
+        if limits.apart:
+            return call_apart(task, arguments, limits, self._usage)
+        return self._grip.call(task.call, arguments)
+
+    def _stored(self, value: Any, cores: int) -> tuple[Stored, bool]:
         """A value at rest, and whether it holds jobs or flows that the driver has to make first."""
         if type(value) is Sequel:
             return self.bench.values.dump(value), True
         try:
-            return self.bench.values.dump(value), False
+            return self.bench.values.dump(value, cores=cores), False
         except NotSerialisable:
             left = sequel_of(value)
             if left is None:
@@ -286,9 +300,15 @@ def _check(shipped: Shipped) -> None:
         )
 
 
+def store_here() -> ObjectStore | None:
+    """The store of the run whose jobs were performed here the last time; None where none was."""
+    return next((bench.values.store for bench in _benches.values()), None)
+
+
 def _bench(packed: bytes) -> Bench:
     found = _benches.get(packed)
     if found is None:
         _benches.clear()
         found = _benches[packed] = pickle.loads(packed)
+        use_here(found.values.store)
     return found

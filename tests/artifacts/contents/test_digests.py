@@ -192,3 +192,18 @@ def count(monkeypatch: pytest.MonkeyPatch, then: Callable[[], object] = lambda: 
 
     monkeypatch.setattr(digests, "digest_file", counted)
     return hashed
+
+
+def test_who_reads_a_file_anyway_gives_the_digest(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"bytes")
+    settle(file)
+    cache, read = Cache(), []
+
+    def send(path: str) -> str:
+        read.append(path)
+        return digest_bytes(b"bytes")
+
+    for _ in range(2):
+        assert cache.digests.of(file, send) == digest_bytes(b"bytes")
+    assert read == [str(file)]

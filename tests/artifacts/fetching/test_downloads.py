@@ -1,21 +1,25 @@
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import pytest
 
+from daskflow.artifacts.cache import NodeCache
 from daskflow.artifacts.contents.digests import digest_bytes
 from daskflow.artifacts.fetching.downloads import Note, Shelf, named
 from daskflow.artifacts.fetching.sources import NOTHING, Seen
 from daskflow.artifacts.store import ObjectStore
-from daskflow.errors import ArtifactError
 
 URL = "https://a.org/x"
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> ObjectStore:
-    return ObjectStore(tmp_path)
+@pytest.fixture(params=["directory", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    place = tmp_path / "store"
+    if request.param == "directory":
+        return ObjectStore(place)
+    return ObjectStore(f"memory://{uuid.uuid4()}", cache=NodeCache(place))
 
 
 def test_a_part_is_found_again(store: ObjectStore) -> None:
@@ -45,7 +49,7 @@ def test_what_is_whole_becomes_an_object(store: ObjectStore) -> None:
         with shelf.writing(0, NOTHING) as file:
             file.write(b"whole")
         shelf.finish(note)
-    assert bytes(store.get(note.digest)) == b"whole"
+    assert bytes(store.get(note.digest)) == store.local_path(note.digest).read_bytes() == b"whole"
     assert Shelf(store, URL).note() == note
     assert list(store.folder("incoming").iterdir()) == []
     store.remove(note.digest)
@@ -53,7 +57,7 @@ def test_what_is_whole_becomes_an_object(store: ObjectStore) -> None:
 
 
 def test_a_damaged_note_counts_as_none(store: ObjectStore) -> None:
-    (store.folder("downloads") / f"{digest_bytes(URL.encode())}.json").write_text("[1")
+    store.write_note(f"downloads/{digest_bytes(URL.encode())}", b"[1")
     assert Shelf(store, URL).note() is None
 
 
@@ -62,10 +66,36 @@ def test_a_name_for_an_object(store: ObjectStore, tmp_path: Path) -> None:
     link = named(store, digest, "sky.fits")
     assert (link.name, link.read_bytes()) == ("sky.fits", b"content")
     assert named(store, digest, "sky.fits") == link
-    moved = tmp_path.rename(tmp_path.with_name("moved"))
-    assert (moved / link.relative_to(tmp_path)).read_bytes() == b"content"
+    moved = (tmp_path / "store").rename(tmp_path / "moved")
+    assert (moved / link.relative_to(tmp_path / "store")).read_bytes() == b"content"
 
 
-def test_a_store_without_files_says_so() -> None:
-    with pytest.raises(ArtifactError, match="memory://nowhere holds no files"):
-        Shelf(ObjectStore("memory://nowhere"), URL)
+def test_what_went_to_a_cloud_is_not_brought_back_from_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ObjectStore(f"memory://{uuid.uuid4()}", cache=NodeCache(tmp_path))
+    shelf, digest = Shelf(store, URL), digest_bytes(b"whole")
+    with shelf.writing(0, NOTHING) as file:
+        file.write(b"whole")
+    monkeypatch.setattr(store, "download", None)
+    shelf.finish(Note("etag 1", digest, 5))
+    assert named(store, digest, "x", 5).read_bytes() == b"whole"
+
+
+def test_another_node_sees_what_was_fetched_and_brings_it_when_it_is_read(tmp_path: Path) -> None:
+    url, note = f"memory://{uuid.uuid4()}", Note("etag 1", digest_bytes(b"whole"), 5)
+    here, there = (ObjectStore(url, cache=NodeCache(tmp_path / node)) for node in ("here", "there"))
+    with Shelf(here, URL).writing(0, NOTHING) as file:
+        file.write(b"whole")
+    assert Shelf(there, URL).begun() == (0, NOTHING)
+    Shelf(here, URL).finish(note)
+    assert Shelf(there, URL).note() == note
+    path = named(there, note.digest, "sky.fits", 5)
+    assert (path.name, path.read_bytes(), path.is_relative_to(tmp_path / "there")) == ("sky.fits", b"whole", True)
+
+
+def test_where_the_cache_has_no_room_the_file_is_in_the_cloud(tmp_path: Path) -> None:
+    store = ObjectStore(f"memory://{uuid.uuid4()}", cache=NodeCache(tmp_path, limit=3))
+    shelf, note = Shelf(store, URL), Note("etag 1", digest_bytes(b"whole"), 5)
+    with shelf.writing(0, NOTHING) as file:
+        file.write(b"whole")
+    shelf.finish(note)
+    assert shelf.note() == note

@@ -190,3 +190,44 @@ def test_removed_object_stays_mapped(tmp_path: Path) -> None:
     data = place.read(DIGEST)
     place.remove(DIGEST)
     assert digest_bytes(data) == DIGEST
+
+
+def test_old_object_is_made_young(tmp_path: Path) -> None:
+    place = Directory(tmp_path)
+    place.write(DIGEST, [DATA])
+    os.utime(place.path(DIGEST), (1, 1))
+    assert not place.keep(DIGEST, SIZE + 1)
+    assert place.keep(DIGEST, SIZE)
+    [(_, size, changed)] = place.objects()
+    assert size == SIZE
+    assert changed > 1e9
+
+
+def test_known_file_is_not_copied_again(tmp_path: Path) -> None:
+    place, done = Directory(tmp_path / "store"), list[int]()
+    (tmp_path / "file").write_bytes(DATA)
+    for _ in range(2):
+        assert place.store_file(tmp_path / "file", digest=None, progress=done.append) == DIGEST
+        inode = place.path(DIGEST).stat().st_ino
+    assert place.path(DIGEST).stat().st_ino == inode
+    assert sum(done) == 2 * SIZE
+    assert list((tmp_path / "store" / "incoming").iterdir()) == []
+
+
+def test_stream_that_cannot_be_read(tmp_path: Path) -> None:
+    unreadable = pytest.raises(ArtifactError, match="What is to be stored cannot be read")
+    with open("/proc/self/mem", "rb", buffering=0) as file, unreadable:
+        Directory(tmp_path).store_stream(file, lambda _: None)
+    assert list((tmp_path / "incoming").iterdir()) == []
+
+
+def test_notes_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    place = Directory(tmp_path)
+    assert place.write_note("a", b"mine", create=True)
+    assert place.write_note("a", b"mine", create=True)
+    assert not place.write_note("a", b"yours", create=True)
+    assert place.read_note("a") == b"mine"

@@ -1,4 +1,4 @@
-"""What is peculiar to objects in memory; test_store.py has the contract."""
+"""What is peculiar to objects in memory; tests/contracts has what all places do."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ def test_stores_of_one_name_are_one() -> None:
     assert Memory("two").size(DIGEST) is None
 
 
-def test_no_files_and_nothing_to_sweep() -> None:
-    assert Memory("one").path(DIGEST) is None  # type: ignore[func-returns-value]
-    assert Memory("one").sweep() == 0
+def test_what_is_given_may_be_used_again() -> None:
+    data = bytearray(b"data")
+    Memory("again").write(DIGEST, [data])
+    data[:] = b"gone"
+    assert bytes(Memory("again").read(DIGEST)) == b"data"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from daskflow import Run, settings
+from daskflow import Run
 from daskflow.examples.imaging.apply import apply
 from daskflow.examples.imaging.bandpass import bandpass
 from daskflow.examples.imaging.flagging import flag_visibilities
@@ -17,6 +17,8 @@ from daskflow.examples.imaging.ingest import OBSERVATION
 from daskflow.examples.imaging.uvfits import SPEED_OF_LIGHT, read_uvfits
 from daskflow.examples.imaging.visibilities import VISIBILITY_DIMS, Complex, complex_pair
 from daskflow.model.records import QuestionRecord
+from daskflow.settings import front as settings
+from daskflow.settings.options import Settings
 from daskflow.sites import Site
 from tests.execution.patience import until
 
@@ -121,7 +123,7 @@ def place(workshop: Path, shared_sites: dict[str, Site]) -> Iterator[Path]:
     settings.launcher.close()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(directory)
-        patch.setattr(settings._chosen, "settings", settings.Settings())
+        patch.setattr(settings._chosen, "settings", Settings())
         sites = settings.launcher.project()._sites
         sites.update(shared_sites)
         yield directory

@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 
+from daskflow.artifacts.cache import NodeCache
 from daskflow.artifacts.contents.digests import digest_bytes
+from daskflow.artifacts.holdings import holding
+from daskflow.artifacts.store import ObjectStore
+from daskflow.artifacts.values import Values
 from daskflow.errors import ArgumentsInvalid, JobFailed
 from daskflow.execution.credentials import Credentials
 from daskflow.execution.supply import fetch as fetching
@@ -19,6 +23,7 @@ from daskflow.graph.encoding import Encoder
 from tests.artifacts.web import Web, serving
 from tests.conftest import Lab
 from tests.execution.counting import count, counted
+from tests.services.s3 import S3
 
 DATA = bytes(range(256)) * 1000
 
@@ -185,8 +190,72 @@ def test_what_is_fetched_counts_like_any_file(tmp_path: Path) -> None:
     file = tmp_path / "x"
     file.write_bytes(DATA)
     encoder = Encoder(str, lambda path: digest_bytes(path.read_bytes()))
-    got = Fetched("x", str(file), digest_bytes(DATA), len(DATA), "https://a.org/x")
+    got = Fetched("x", digest_bytes(DATA), len(DATA), "https://a.org/x", "memory://nowhere")
     assert encoder.encode(got) == encoder.encode(file)
+
+
+def test_what_is_fetched_holds_its_object() -> None:
+    with holding() as held:
+        pickle.dumps(Fetched("x", "d" * 32, 1, "https://a.org/x", "memory://nowhere"))
+    assert held == {"d" * 32}
+
+
+@pytest.fixture
+def cloud(lab: Lab, s3: S3, prefix: str, tmp_path: Path) -> ObjectStore:
+    """The laboratory keeps its artifacts in a bucket."""
+    store = ObjectStore(s3.url(prefix), s3.options, NodeCache(tmp_path / "cache"))
+    lab.project.values = Values(store)
+    return store
+
+
+def test_files_go_through_a_bucket_to_each_node(web: Web, lab: Lab, cloud: ObjectStore, tmp_path: Path) -> None:
+    url = web.put("/raw/sky.fits", DATA, '"1"')
+    fetch = Fetch(lab.launcher)
+
+    @lab.task
+    def look(path: Any) -> tuple[str, bytes]:
+        return os.path.basename(path), Path(path).read_bytes()[:4]
+
+    @lab.flow(site="local")
+    def study() -> Any:
+        table = fetch(url)
+        return [table, look(table), look(table.output.filename)]
+
+    got, *seen = study()
+    assert seen == [("sky.fits", DATA[:4])] * 2
+    assert got.path.read_bytes() == DATA
+    assert study()[0] == got
+    assert web.gets() == [""]
+    # Another node, which has nothing yet.
+    ObjectStore(cloud.url, cloud.options, NodeCache(tmp_path / "elsewhere"))
+    assert got.path.is_relative_to(tmp_path / "elsewhere")
+    assert (got.path.name, got.path.read_bytes()) == ("sky.fits", DATA)
+
+
+def test_bytes_that_are_gone_from_a_bucket_are_fetched_again(web: Web, lab: Lab, cloud: ObjectStore) -> None:
+    url = web.put("/x", DATA, '"1"')
+
+    @lab.flow
+    def study() -> Any:
+        return Fetch(lab.launcher)(url)
+
+    got = study()
+    cloud.remove(got.digest)
+    assert study() == got
+    assert cloud.exists(got.digest)
+
+
+def test_a_file_of_a_bucket(lab: Lab, s3: S3, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in s3.environ.items():
+        monkeypatch.setenv(name, value)
+    digest = ObjectStore(s3.url(prefix), s3.options).put(DATA)
+    url = s3.url(f"{prefix}/objects/{digest[:2]}/{digest}")
+    job = Fetch(lab.launcher)(url, name="sky.fits")
+    got = job.result(60)
+    assert (got.name, got.path.read_bytes(), bool(got.etag)) == ("sky.fits", DATA, True)
+    assert Fetch(lab.launcher)(url, name="sky.fits").key == job.key
+    with pytest.raises(JobFailed, match="nothing is there"):
+        Fetch(lab.launcher)(s3.url(f"{prefix}/nothing")).result(60)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,13 +9,21 @@ from typing import Any
 import blake3
 import pytest
 
+from daskflow.artifacts.cache import NodeCache
+from daskflow.artifacts.forms.signing import Signer
+from daskflow.artifacts.holdings import holding
+from daskflow.artifacts.store import ObjectStore
+from daskflow.artifacts.values import Values
 from daskflow.errors import ArgumentsInvalid, JobFailed
 from daskflow.execution.supply.install import Install, Installed
+from daskflow.execution.supply.shipping import Shipment
 from daskflow.graph.encoding import Encoder
-from daskflow.settings import SiteSettings, make_site
+from daskflow.settings.options import SiteSettings
+from daskflow.settings.parts import make_site
 from daskflow.sites import ClusterSite
 from tests.conftest import Lab
 from tests.execution.models import Model, written_in_a_moment
+from tests.services.s3 import S3
 
 
 @pytest.fixture
@@ -167,6 +176,46 @@ def test_code_that_was_edited_and_not_brought_again_names_both_versions(lab: Lab
 def test_another_version_than_the_wanted_one(lab: Lab, model: Model) -> None:
     with pytest.raises(ArgumentsInvalid, match=r"version='2\.0'\): the local package has the version 1\.0"):
         Install(lab.launcher)(model.write(1), site="local", version="2.0")
+
+
+@pytest.fixture
+def cloud(lab: Lab, s3: S3, prefix: str, tmp_path: Path) -> ObjectStore:
+    """The laboratory keeps its artifacts in a bucket."""
+    store = ObjectStore(s3.url(prefix), s3.options, NodeCache(tmp_path / "cache"))
+    lab.project.values = Values(store)
+    return store
+
+
+def test_through_a_bucket_each_node_unpacks_its_own(lab: Lab, cloud: ObjectStore, model: Model, tmp_path: Path) -> None:
+    module = model.write(1)
+    upload, found = run(lab, module)
+    assert (upload.folder, len(upload.built), found["value"]) == ("", 32, 2)
+    assert found["file"].startswith(f"{cloud.folder('packages')}/{model.name}-1.0-")
+    assert run(lab, module)[0] == upload
+    again, found = run(lab, model.write(10, "1.1"))
+    assert (again.version, found["value"], found["version"]) == ("1.1", 11, "1.1")
+    site: Any = lab.project.site("local")
+    package = site.packages._offered[model.name]
+    assert package.ready, "a cluster that is opened later gets it at once"
+    elsewhere = ObjectStore(cloud.url, cloud.options, NodeCache(tmp_path / "elsewhere"))
+    shipment = Shipment(elsewhere, Signer.own(), package.shipment.name, "local")
+    there = package._replace(shipment=shipment).at_hand()
+    assert Path(there.path).is_relative_to(tmp_path / "elsewhere")
+    assert (Path(there.path) / f"{model.name}.py").is_file()
+
+
+def test_what_is_gone_from_a_bucket_is_built_again(lab: Lab, cloud: ObjectStore, model: Model) -> None:
+    module = model.write(1)
+    upload, _ = run(lab, module)
+    cloud.remove(upload.built)
+    assert run(lab, module)[0].digest == upload.digest
+    assert cloud.exists(run(lab, module)[0].built)
+
+
+def test_a_built_package_is_held() -> None:
+    with holding() as held:
+        pickle.dumps([Installed("a", "1", "d", "s", "/x"), Installed("a", "1", "d", "s", "", "b" * 32)])
+    assert held == {"b" * 32}
 
 
 def test_how_it_stands_in_keys() -> None:

@@ -88,12 +88,12 @@ def in_new_process(script: Any, x: int = 1) -> Stored:
         "import sys, types, pickle, cloudpickle\n"
         "from daskflow.execution.worker.identities import identify_classes\n"
         "from daskflow.artifacts.values import Values\n"
+        "from daskflow.artifacts.forms.formats import formats\n"
         "made = sys.modules['of_a_script'] = types.ModuleType('of_a_script')\n"
         f"exec({code!r}, made.__dict__)\n"
         "cloudpickle.register_pickle_by_value(made)\n"
         "identify_classes()\n"
-        "sys.stdout.buffer.write(pickle.dumps(Values(None).dump(made.Point())._replace(format='cloudpickle',"
-        "inline=cloudpickle.dumps(made.Point()))))\n"
+        "sys.stdout.buffer.write(pickle.dumps(Values(None)._dumped(formats()[-1], made.Point(), 1)))\n"
     )
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, check=True, timeout=60)
     found: Stored = pickle.loads(done.stdout)

@@ -1,0 +1,1 @@
+"""Containers in which commands run, by whichever runtime a site has."""

@@ -1,0 +1,85 @@
+"""Gives the output of a command job as it is written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from daskflow.execution.commanding.result import lines_of
+from daskflow.graph.job import Job
+
+LIVE = "live"
+"""Directory of what running command jobs write, among the logs of their run."""
+_LOOK = 0.2
+"""How often it is looked what was written [s]."""
+
+
+def live_paths(logs: str, key: str, attempt: int) -> tuple[Path, Path]:
+    """Where an attempt writes its standard output and standard error, below the logs of its run."""
+    stem = re.sub(r"[^A-Za-z0-9_.\-]+", "-", key)
+    return Path(logs, LIVE, f"{stem}.{attempt}.stdout"), Path(logs, LIVE, f"{stem}.{attempt}.stderr")
+
+
+def follow(job: Job, stream: str, whole: Callable[[], bytes]) -> Iterator[str]:
+    """The lines of an output stream, until the job has ended; of an attempt that failed, those that were seen.
+
+    Parameters
+    ----------
+    stream
+        `stdout` or `stderr`.
+    whole
+        Gives what the last attempt wrote, once the job has ended.
+    """
+    host: Any = job.host or job.task.launcher_of(job).adopt(job)
+    reader = _Reader(host.project.logs / host.id, job, stream)
+    while True:
+        with contextlib.suppress(TimeoutError):
+            host.wait(job, _LOOK)
+        if job.state.final:
+            break
+        yield from reader.lines()
+    yield from reader.rest(whole())
+
+
+class _Reader:
+    """Reads what the attempts of a job write, the latest attempt first of all."""
+
+    def __init__(self, logs: Path, job: Job, stream: str) -> None:
+        self._logs, self._job, self._stream = logs, job, stream
+        self._attempt = 0
+        self._place = 0
+        self._begun = b""
+
+    def lines(self) -> list[str]:
+        """The whole lines that were written since this was asked last."""
+        attempt = self._job.attempts + 1
+        if attempt != self._attempt:
+            self._attempt, self._place, self._begun = attempt, 0, b""
+        path = live_paths(str(self._logs), self._job.key, attempt)[self._stream == "stderr"]
+        try:
+            with open(path, "rb") as file:
+                file.seek(self._place)
+                new = file.read()
+        except FileNotFoundError:
+            return []
+        self._place += len(new)
+        *whole, self._begun = (self._begun + new).split(b"\n")
+        return [f"{line.decode(errors='replace')}\n" for line in whole]
+
+    def rest(self, whole: bytes) -> list[str]:
+        """What was not given yet of the whole."""
+        given = self._place - len(self._begun) if self._job.attempts <= self._attempt else 0
+        return lines_of(whole[given:].decode(errors="replace"))
+
+
+def live_directory(logs: str) -> bool:
+    """Make the directory in which attempts write; False where they have to write elsewhere."""
+    try:
+        os.makedirs(os.path.join(logs, LIVE), exist_ok=True)
+    except OSError:
+        return False
+    return True

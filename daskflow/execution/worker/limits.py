@@ -1,0 +1,96 @@
+"""Watches what an attempt that runs in processes of its own may use, and hears when it is to be killed."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Iterator
+
+from daskflow.errors import JobTimeout, MemoryExceeded
+from daskflow.execution.worker.attempt import CURRENT_ATTEMPT
+from daskflow.model.quantities import as_bytes
+from daskflow.sites.grip import Grip
+from daskflow.sites.processes import ProcessTree, own_memory
+
+_WATCH = 0.1
+"""How often the memory of a process is looked at [s]."""
+
+
+class MemoryLimit:
+    """Looks how much memory processes and their descendants use.
+
+    Parameters
+    ----------
+    limit
+        What they may use [bytes]; None: all they can get.
+    forked
+        Whether they are forks of this process: their pages that they share with it are not theirs, and how much these
+        are is looked at now.
+
+    Notes
+    -----
+    Looking takes longer on a machine with many processes, and is done the less often.
+    """
+
+    def __init__(self, limit: int | None, *, forked: bool = False) -> None:
+        self.limit = limit
+        """[bytes]"""
+        self.peak = 0
+        """[bytes]"""
+        self.pause = math.inf
+        """How long to wait before the next look [s]."""
+        self._inherited = 0
+        if limit is not None:
+            from psutil import Process
+
+            self.pause = 0.0
+            self._due = 0.0
+            self._inherited = own_memory(Process()) if forked else 0
+
+    def look(self, *trees: ProcessTree) -> None:
+        """Look how much all of them use together, if it is time to.
+
+        Raises
+        ------
+        MemoryExceeded
+            They use too much.
+        """
+        start = time.monotonic()
+        if self.limit is None or start < self._due:
+            return
+        used = sum(tree.memory() for tree in trees) - self._inherited
+        if used > self.limit:
+            used = sum(tree.memory(precise=True) for tree in trees) - self._inherited
+        self.peak = max(self.peak, used)
+        if used > self.limit:
+            raise MemoryExceeded(
+                f"{attempt_key()} used {as_bytes(used)} of memory where it may use {as_bytes(self.limit)}, and was "
+                "killed. Give it more by Resources(memory=...)."
+            )
+        self.pause = max(_WATCH, 20 * (time.monotonic() - start))
+        self._due = time.monotonic() + self.pause
+
+
+@contextlib.contextmanager
+def bell(grip: Grip) -> Iterator[int]:
+    """What can be read from when the node is killed."""
+    reader, writer = os.pipe()
+    try:
+        with grip.alarm(lambda: os.write(writer, b"!")):
+            yield reader
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def took_too_long(timeout: float | None) -> JobTimeout:
+    """The error of an attempt that was killed because of its timeout [s]."""
+    return JobTimeout(f"{attempt_key()} took longer than its timeout of {timeout:g} s and was killed.")
+
+
+def attempt_key() -> str:
+    """Key of the job that is attempted here, for messages."""
+    attempt = CURRENT_ATTEMPT.get()
+    return attempt.key if attempt is not None else "the job"

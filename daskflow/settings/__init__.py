@@ -1,0 +1,1 @@
+"""Configuration, and the wired objects that it describes: the only place that builds them."""

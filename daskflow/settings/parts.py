@@ -1,0 +1,86 @@
+"""The parts that a configuration describes, wired to each other."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from daskflow.artifacts.cache import NodeCache
+from daskflow.artifacts.forms.keys import key_in
+from daskflow.artifacts.store import ObjectStore
+from daskflow.artifacts.values import Values
+from daskflow.execution.project import BOXES, Project
+from daskflow.execution.worker.perform import load_again, perform
+from daskflow.settings.options import Settings, SiteSettings, built_in, load
+from daskflow.sites import ClusterSite, Site, SynchronousSite
+from daskflow.sites.clusters import Connect, cores, local_cluster, running_cluster
+from daskflow.stores import Database, Journal
+
+
+def open_project(settings: Settings | None = None, *, readonly: bool = False) -> Project:
+    """Build the parts that runs need, as configured.
+
+    Parameters
+    ----------
+    readonly
+        Look at what is recorded, and make and change nothing.
+    """
+    settings = settings or load()
+    boxes = str(settings.logs.absolute() / BOXES)
+    makers = {
+        name: functools.partial(make_site, name, found, boxes) for name, found in (built_in() | settings.sites).items()
+    }
+    project = Project(
+        Journal(Database(settings.store, readonly=readonly)),
+        values_of(settings),
+        settings.logs.absolute(),
+        sites=makers,
+        default_site=settings.site,
+        bundling=settings.bundling,
+    )
+    project.station = functools.partial(_station, settings)
+    if not readonly:
+        project.notify(settings.notifications)
+    return project
+
+
+def make_site(name: str, settings: SiteSettings, boxes: str) -> Site:
+    """Build one site; it opens when jobs are submitted to it."""
+    if settings.kind == "synchronous":
+        return SynchronousSite(name, perform)
+    site = ClusterSite(name, _connector(settings), perform, load_again, slots=_slots(settings), boxes=boxes)
+    site.packages.shipping = settings.shipping
+    return site
+
+
+def _slots(settings: SiteSettings) -> int:
+    count = settings.workers or cores()
+    return count if settings.kind == "threads" else count * settings.threads
+
+
+def _connector(settings: SiteSettings) -> Connect:
+    if settings.kind == "dask":
+        return running_cluster(settings.address)
+    processes = settings.kind == "processes"
+    count = settings.workers or cores()
+    return local_cluster(
+        workers=count if processes else 1,
+        threads=settings.threads if processes else count,
+        processes=processes,
+        memory=settings.memory,
+        dashboard=settings.dashboard,
+    )
+
+
+def values_of(settings: Settings) -> Values:
+    """What reads and writes results, and the store of files."""
+    cache = NodeCache(settings.cache, settings.cache_limit)
+    options = {name: value.get_secret_value() for name, value in settings.storage.items()}
+    key = None if settings.signing_key is None else key_in(settings.signing_key)
+    return Values(ObjectStore(settings.artifacts, options, cache), settings.inline_limit, key=key)
+
+
+def _station(settings: Settings, site: str) -> Any:
+    from daskflow.settings.stations import station_of  # noqa: PLC0415, most projects have no command jobs
+
+    return station_of(settings, site)

@@ -1,0 +1,1 @@
+"""Real servers beside Python that tests and benchmarks start for themselves."""

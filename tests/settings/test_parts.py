@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daskflow.errors import StoreUnavailable
+from daskflow.settings.options import Settings, SiteSettings
+from daskflow.settings.parts import make_site, open_project
+from daskflow.sites import ClusterSite, SynchronousSite
+from tests.conftest import settings_in
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "slots"),
+    [
+        ({"kind": "processes", "workers": 3, "threads": 2}, ClusterSite, 6),
+        ({"kind": "threads", "workers": 3, "threads": 2}, ClusterSite, 3),
+        ({"kind": "dask", "workers": 3, "threads": 2, "address": "tcp://far:8786"}, ClusterSite, 6),
+        ({"kind": "synchronous", "workers": 3}, SynchronousSite, 1),
+    ],
+)
+def test_sites_are_made_as_configured(given: dict[str, Any], kind: type, slots: int) -> None:
+    made = make_site("a-site", SiteSettings.model_validate(given), "")
+    assert type(made) is kind
+    assert (made.name, made.slots) == ("a-site", slots)
+
+
+@pytest.mark.parametrize("shipping", [True, False])
+def test_a_site_may_take_no_packages(shipping: bool) -> None:
+    made = make_site("a-site", SiteSettings(shipping=shipping), "")
+    assert isinstance(made, ClusterSite)
+    assert made.packages.shipping is shipping
+
+
+def test_one_worker_for_each_core_unless_told_otherwise() -> None:
+    assert make_site("a-site", SiteSettings(), "").slots == len(os.sched_getaffinity(0))
+
+
+def test_a_project_knows_the_built_in_and_the_configured_sites(tmp_path: Path) -> None:
+    project = open_project(
+        settings_in(tmp_path, sites={"far": {"kind": "synchronous"}, "local": {"kind": "synchronous"}})
+    )
+    assert {project.site(name).name for name in ("local", "threads", "synchronous", "far")} == {
+        "local",
+        "threads",
+        "synchronous",
+        "far",
+    }
+    assert isinstance(project.site("local"), SynchronousSite), "a built-in one may be configured anew"
+    assert project.default_site == "synchronous"
+    assert project.logs == tmp_path / "logs"
+    project.close()
+
+
+def test_only_looking_makes_nothing(here: Path) -> None:
+    project = open_project(Settings(), readonly=True)
+    with pytest.raises(StoreUnavailable, match="There is no journal"):
+        project.journal.runs()
+    project.close()
+    assert not (here / ".daskflow").exists()
