@@ -175,7 +175,7 @@ def _in_notebook() -> bool:
 
 def _widgets() -> bool:
     try:
-        import ipywidgets  # noqa: F401
+        import ipywidgets  # noqa: F401, only to see whether it is there
     except ImportError:
         return False
     return True

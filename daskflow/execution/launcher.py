@@ -20,8 +20,9 @@ from typing import Any, NamedTuple, cast
 
 from daskflow.artifacts.contents.digests import FileDigests, seal_path
 from daskflow.artifacts.store import ObjectStore
-from daskflow.errors import NotInTask, StoreError
+from daskflow.errors import NotInTask, SettingsInvalid, StoreError
 from daskflow.execution.engine import Engine
+from daskflow.execution.insight.arguments import signed_arguments
 from daskflow.execution.insight.preview import Preview, preview
 from daskflow.execution.project import Project
 from daskflow.execution.run import Run
@@ -143,7 +144,7 @@ class Launcher:
         site = project.site(order.site or CURRENT_SITE.get() or flow.site or project.default_site).name
         project.start_notifier()
         target = target_of(flow) if order.target is None else order.target
-        record = _record(flow.name, target, arguments, _payload(arguments), site)
+        record = _record(flow.name, target, arguments, _payload(arguments, target, project), site)
         project.journal.add_run(record)
         return self._launch(flow, record, arguments, order.on_start, background=background)
 
@@ -157,11 +158,12 @@ class Launcher:
         """
         project = self.project()
         site = project.site(CURRENT_SITE.get() or flow.site or parent.site).name
-        payload = _payload(arguments)
+        target = target_of(flow)
+        payload = _payload(arguments, target, project)
         known = parent.former(flow.name, payload)
         if known is not None:
             return self.resume(flow, known, arguments, background=True)
-        record = _record(flow.name, target_of(flow), arguments, payload, site)
+        record = _record(flow.name, target, arguments, payload, site)
         record = record.model_copy(update={"parent": parent.id, "ordinal": ordinal})
         project.journal.add_run(record)
         return self._launch(flow, record, arguments, _NOTHING_SAID.on_start, background=True)
@@ -312,9 +314,11 @@ def target_of(flow: Flow[Any, Any]) -> str:
     return f"{os.path.abspath(file)}:{name}" if os.path.exists(file) else ""
 
 
-def _payload(arguments: Mapping[str, Any]) -> bytes | None:
+def _payload(arguments: Mapping[str, Any], target: str, project: Project) -> bytes | None:
     try:
-        return pickle.dumps(dict(arguments), protocol=5)
+        return signed_arguments(pickle.dumps(dict(arguments), protocol=5), target, project.values.signer)
+    except SettingsInvalid:  # of the signing key
+        raise
     except Exception:  # a run whose arguments do not pickle can be started again, but not resumed by its id
         return None
 

@@ -81,7 +81,7 @@ def resume_command(run: RunArgument, config: ConfigOption = None, as_json: JsonO
         _tell(going, f"Run {going.id} goes on in process {going.pid} on {going.host}.", as_json=as_json)
         return
     with stdout_kept_clean(when=as_json):
-        record, (flow, _), arguments = continuation(launcher.project().journal, run)
+        record, (flow, _), arguments = continuation(launcher.project(), run)
     _, code = see_through(
         lambda order: launcher.resume(flow, record, arguments, background=False, order=order),
         Order(),

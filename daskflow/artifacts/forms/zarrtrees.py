@@ -34,7 +34,7 @@ class ZarrTree:
     def dump_tree(self, value: Any, store: ObjectStore, cores: int = 1) -> tuple[str, int] | None:
         """Compute and write; digest and size [bytes] of the manifest. None where Zarr would not be exact."""
         # Late, for it imports Zarr.
-        from daskflow.artifacts.reading.treestore import TreeStore  # noqa: PLC0415
+        from daskflow.artifacts.reading.treestore import TreeStore  # noqa: PLC0415, it imports zarr
 
         plain = take_apart(with_text(value))
         if plain is None:
@@ -46,6 +46,6 @@ class ZarrTree:
 
     def load_tree(self, store: ObjectStore, digest: str) -> Any:
         """The value, held by dask, in the chunks of the tree; they are read when they are asked for."""
-        from daskflow.artifacts.reading.treestore import TreeStore  # noqa: PLC0415
+        from daskflow.artifacts.reading.treestore import TreeStore  # noqa: PLC0415, it imports zarr
 
         return open_zarr(TreeStore(store, digest))

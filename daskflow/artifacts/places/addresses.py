@@ -12,6 +12,7 @@ from daskflow.errors import SettingsInvalid
 CLOUDS = frozenset({"s3", "gs", "az"})
 """Schemes of URLs whose objects lie in a bucket."""
 
+_SCHEME = re.compile(r"(file|memory|s3|gs|az):/")
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,255}")
 
 
@@ -31,6 +32,8 @@ def normal_url(url: str) -> str:
     's3://bucket/team'
     """
     if "://" not in url:
+        if _SCHEME.match(url):
+            raise SettingsInvalid(f"The artifact store {url!r} is neither a path nor a URL: write s3://bucket/prefix.")
         return Path(os.path.abspath(os.path.expanduser(url))).as_uri()
     parts = urlsplit(url)
     if parts.scheme == "memory":

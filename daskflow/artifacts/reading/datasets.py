@@ -194,7 +194,7 @@ def _head(source: Path | RangeFile) -> bytes:
 
 def _tree(artifact: Readable, engine: str | None, staged: bool | None, options: dict[str, Any]) -> tuple[Any, str]:
     # Late, for it imports Zarr.
-    from daskflow.artifacts.reading.treestore import TreeStore  # noqa: PLC0415
+    from daskflow.artifacts.reading.treestore import TreeStore  # noqa: PLC0415, it imports zarr
 
     if engine not in (None, "zarr"):
         return artifact.path(), str(engine)

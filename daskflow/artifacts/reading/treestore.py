@@ -14,8 +14,8 @@ from zarr.abc.store import (  # noqa: TID253, its Store is the base class
     Store,
     SuffixByteRequest,
 )
-from zarr.core.buffer import Buffer, BufferPrototype  # noqa: TID253
-from zarr.core.buffer.core import default_buffer_prototype  # noqa: TID253
+from zarr.core.buffer import Buffer, BufferPrototype  # noqa: TID253, the same
+from zarr.core.buffer.core import default_buffer_prototype  # noqa: TID253, the same
 
 from daskflow.artifacts.reading.ranges import store_at
 from daskflow.artifacts.store import ObjectStore

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from daskflow.errors import AnswerRefused, TargetInvalid, UsageError
+from daskflow.execution.insight.arguments import opened_arguments
 from daskflow.execution.project import Project
 from daskflow.execution.target import Target, fit_again, load_flow
 from daskflow.execution.worker.capture import read_log
@@ -136,7 +137,7 @@ class Continuation(NamedTuple):
     arguments: dict[str, Any]
 
 
-def continuation(journal: Journal, ident: str) -> Continuation:
+def continuation(project: Project, ident: str) -> Continuation:
     """Find what is needed to go on with a run.
 
     Raises
@@ -145,8 +146,10 @@ def continuation(journal: Journal, ident: str) -> Continuation:
         No such run.
     UsageError
         It is being performed, or cannot be begun anew from what is recorded; the message says why, and what to do.
+    SignatureWrong
+        Somebody else began it; nothing of it was loaded.
     """
-    record = journal.run(ident)
+    record = project.journal.run(ident)
     if record.state in (RunState.running, RunState.paused):
         raise UsageError(
             f"The run {record.id} is {record.state}, by process {record.pid} on {record.host}. "
@@ -160,8 +163,10 @@ def continuation(journal: Journal, ident: str) -> Continuation:
         )
     if record.payload is None:
         raise UsageError(f"The run {record.id} cannot be resumed by its id: its arguments could not be pickled. {cure}")
+    # First of all: to find the flow is to run its module.
+    pickled = opened_arguments(record.payload, record.target, project.values.signer, record.id)
     target = load_flow(record.target)
-    return Continuation(record, target, fit_again(target.flow, _unpickled(record, record.payload)))
+    return Continuation(record, target, fit_again(target.flow, _unpickled(record, pickled)))
 
 
 def _unpickled(record: RunRecord, payload: bytes) -> dict[str, Any]:

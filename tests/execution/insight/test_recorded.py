@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from daskflow.errors import AnswerRefused, ArgumentsInvalid, NotFound, RunFailed, TargetInvalid, UsageError
+from daskflow.errors import (
+    AnswerRefused,
+    ArgumentsInvalid,
+    NotFound,
+    RunFailed,
+    SignatureWrong,
+    TargetInvalid,
+    UsageError,
+)
+from daskflow.execution.insight.arguments import signed_arguments
 from daskflow.execution.insight.recorded import (
     await_end,
     await_verdict,
@@ -155,24 +164,34 @@ def _one(number: int) -> int:
 def test_why_a_run_cannot_be_resumed(lab: Lab, fields: dict[str, Any], told: str) -> None:
     record(lab, **fields)
     with pytest.raises(UsageError, match=told):
-        continuation(lab.project.journal, "last")
+        continuation(lab.project, "last")
+
+
+def signed(lab: Lab, pickled: bytes) -> bytes:
+    return signed_arguments(pickled, IMAGING, lab.project.values.signer)
+
+
+def test_a_run_that_somebody_else_began_is_not_touched(lab: Lab) -> None:
+    record(lab, target="daskflow.no_such_module:flow", payload=signed(lab, b"cos\nsystem\n(S'exit 3'\ntR."))
+    with pytest.raises(SignatureWrong, match="was not recorded with your signing key"):
+        continuation(lab.project, "last")
 
 
 def test_arguments_that_cannot_be_read_are_an_error(lab: Lab) -> None:
-    record(lab, target=IMAGING, payload=b"no pickle")
+    record(lab, target=IMAGING, payload=signed(lab, b"no pickle"))
     with pytest.raises(TargetInvalid, match="cannot be read any more"):
-        continuation(lab.project.journal, "last")
+        continuation(lab.project, "last")
 
 
 def test_parameters_that_are_gone_are_an_error(lab: Lab) -> None:
-    record(lab, target=IMAGING, payload=PICKLED.replace(b"mode", b"made"))
+    record(lab, target=IMAGING, payload=signed(lab, PICKLED.replace(b"mode", b"made")))
     with pytest.raises(ArgumentsInvalid, match="made"):
-        continuation(lab.project.journal, "last")
+        continuation(lab.project, "last")
 
 
 def test_continuation_has_flow_and_arguments(lab: Lab) -> None:
-    made = record(lab, target=IMAGING, payload=PICKLED)
-    found = continuation(lab.project.journal, "last")
+    made = record(lab, target=IMAGING, payload=signed(lab, PICKLED))
+    found = continuation(lab.project, "last")
     assert found.record.id == made.id
     assert found.target.flow.name == "pipeline"
     assert found.arguments["mode"] == "cont"
