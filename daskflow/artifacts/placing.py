@@ -31,6 +31,7 @@ class Placed(NamedTuple):
     """A file that shares its bytes with the original; it must not be written to."""
 
     source: Path
+    target: Path
     state: tuple[int, int, int]
     """Inode, size [bytes] and time of change [ns] of the original when it was placed."""
 
@@ -42,12 +43,17 @@ class Placed(NamedTuple):
                 self.source.chmod(mode & ~0o222)
 
     @property
-    def changed(self) -> bool:
-        """Whether somebody wrote to it all the same, or removed it."""
-        try:
-            return _state(self.source) != self.state
-        except OSError:
-            return False
+    def changed(self) -> Path | None:
+        """Where the file is that somebody wrote to all the same; None where nobody did.
+
+        Another job may have found out first, and have removed the original: what this one has read is in its own place.
+        """
+        for path in (self.source, self.target):
+            with suppress(OSError):
+                state = _state(path)
+                if state[0] == self.state[0]:
+                    return path if state != self.state else None
+        return None
 
 
 def place(source: Path, target: Path, how: Placing, *, executable: bool = False) -> Placed | None:
@@ -71,11 +77,11 @@ def place(source: Path, target: Path, how: Placing, *, executable: bool = False)
     alone = how.writable or executable != bool(source.stat().st_mode & 0o100)
     state = _state(source)
     if not alone and _linked(source, target):
-        return Placed(source, state)
+        return Placed(source, target, state)
     if not _cloned(source, target):
         if not alone and how.links:
             target.symlink_to(source.resolve())
-            return Placed(source, state)
+            return Placed(source, target, state)
         shutil.copyfile(source, target)
     target.chmod((0o644 if how.writable else 0o444) | (0o111 if executable else 0))
     return None

@@ -63,7 +63,8 @@ class Sharing:
         """
         for one in self._shared:
             one.placed.protect()
-        wrong = [one for one in self._shared if one.placed.changed and digest_file(one.placed.source) != one.digest]
+        suspects = [(one, path) for one in self._shared if (path := one.placed.changed) is not None]
+        wrong = [one for one, path in suspects if digest_file(path) != one.digest]
         if not wrong:
             return
         if not self._store.local:
@@ -115,7 +116,8 @@ def stage(store: ObjectStore, named: Named, target: Path, how: Placing) -> Shari
 
 
 def _stage_file(store: ObjectStore, named: Named, target: Path, how: Placing) -> Sharing:
-    placed = place(store.local_path(named.digest, named.size), target, how)
+    source = _sound(store.local_path(named.digest, named.size), named.digest)
+    placed = place(source, target, how)
     return Sharing(store, named.digest, [Shared(target.name, named.digest, placed)] if placed else [])
 
 
@@ -128,10 +130,26 @@ def _stage_tree(store: ObjectStore, named: Named, target: Path, how: Placing) ->
     shared = []
     for path, entry in tree.files():
         source = root / path if root is not None else store.local_path(entry.digest, entry.size)
-        placed = place(source, target / path, how, executable=entry.executable)
+        placed = place(_sound(source, entry.digest), target / path, how, executable=entry.executable)
         if placed is not None:
             shared.append(Shared(f"{target.name}/{path}", entry.digest, placed))
     return Sharing(store, named.digest, shared)
+
+
+def _sound(source: Path, digest: str) -> Path:
+    """A file that is as it was stored: where somebody may write to it, that is looked at.
+
+    Raises
+    ------
+    ArtifactDamaged
+        Somebody wrote to it.
+    """
+    if source.stat().st_mode & 0o222 and digest_file(source) != digest:
+        raise ArtifactDamaged(
+            f"The shared copy {source} has other bytes than those of its digest: somebody wrote to it. Remove it; what "
+            "was uploaded has to be uploaded again, what jobs made is made anew."
+        )
+    return source
 
 
 def _cached_tree(store: ObjectStore, named: Named) -> Path:

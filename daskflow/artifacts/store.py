@@ -359,7 +359,7 @@ class ObjectStore(Notes):
     def _missing(self, digest: str) -> ArtifactMissing:
         return ArtifactMissing(
             f"The object {digest} is not in the artifact store {self.url}. "
-            "Run the flow again: what it needs is made anew."
+            "Run the flow again: what jobs made is made anew; what was uploaded has to be uploaded again."
         )
 
     def _check_size(self, digest: str, found: int, size: int | None) -> None:

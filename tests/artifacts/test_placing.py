@@ -86,8 +86,10 @@ def test_who_writes_to_what_is_shared_is_seen(source: Path) -> None:
     assert placed is not None
     target.chmod(0o644)
     target.write_bytes(b"other")
-    assert placed.changed
+    assert placed.changed == source
     source.unlink()
+    assert placed.changed == target, "what was read is there yet"
+    target.unlink()
     assert not placed.changed
 
 

@@ -198,3 +198,16 @@ def test_a_tree_of_many_files_needs_one_lease(store: ObjectStore, tree: Named, t
     assert entry.exists() is not store.local
     assert KEPT_LEASES.has(entry) is not store.local
     assert Lease.take(tmp_path / "target") is not None
+
+
+def test_who_reads_what_another_has_written_hears_of_it(store: ObjectStore, tmp_path: Path) -> None:
+    named = Upload(store, None, False)(b"good bytes", "shared")
+    before = stage(store, named, tmp_path / "before", Placing())
+    source = store.local_path(named.digest, named.size)
+    source.chmod(0o644)
+    source.write_bytes(b"BAD! bytes")
+    with pytest.raises(ArtifactDamaged, match="somebody wrote to it"):
+        stage(store, named, tmp_path / "after", Placing())
+    source.unlink()
+    with pytest.raises(ArtifactDamaged, match="wrote to its input"):
+        before.check()

@@ -54,7 +54,6 @@ def _decimal(number: float) -> Decimal:
 def _count(start: Decimal, stop: Decimal, step: Decimal) -> int:
     if step == 0 or (stop - start) * step < 0:
         raise ArgumentsInvalid(f"span({start}, {stop}, {step}): the step does not lead from the start to the end.")
-    count = int((stop - start) // step) + 1
-    if count > _MOST:
-        raise ArgumentsInvalid(f"span({start}, {stop}, {step}) has {count} numbers; {_MOST} are allowed.")
-    return count
+    if abs(stop - start) > abs(step) * _MOST:
+        raise ArgumentsInvalid(f"span({start}, {stop}, {step}) has more than {_MOST} numbers.")
+    return int((stop - start) // step) + 1

@@ -36,7 +36,10 @@ def test_each_number_is_the_float_of_its_decimal(start: int, count: int, step: i
     assert found == [float(Fraction((start + index * step) * unit)) for index in range(count + 1)]
 
 
-@pytest.mark.parametrize("ends", [(0, 1, 0), (0, 1, -1), (0, float("nan"), 1), (0, float("inf"), 1), (0, 1.0, 1e-9)])
+@pytest.mark.parametrize(
+    "ends",
+    [(0, 1, 0), (0, 1, -1), (0, float("nan"), 1), (0, float("inf"), 1), (0, 1.0, 1e-9), (0, 1e30, 1), (0, 10**40, 1)],
+)
 def test_what_leads_nowhere_is_refused(ends: tuple[float, float, float]) -> None:
     with pytest.raises(ArgumentsInvalid, match="span"):
         span(*ends)
