@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ PART = 16 * MIB
 THREADS = 8
 SMALL = 16_000
 """Size of a small object [bytes]."""
+_MEMORY = Path("/dev/shm")
 _LIMIT = 1 / 0.9
 """A rate of at least 0.9 is a time of at most this."""
 
@@ -38,15 +40,17 @@ class Bench:
         A real one.
     directory
         Room for three times the size, and as much again for each round.
+    landing
+        Where downloads go.
     size
         Of the file [bytes].
     """
 
-    def __init__(self, server: seaweed.S3, directory: Path, size: int) -> None:
+    def __init__(self, server: seaweed.S3, directory: Path, landing: Path, size: int) -> None:
         self.server = server
         self.size = size
         self.source = directory / "source"
-        self._target = directory / "target"
+        self._target = landing / "target"
         self.store = ObjectStore(server.url("ours"), server.options)
         config: Any = server.options
         self.plain = S3Store(seaweed.BUCKET, config=config, client_options={"allow_http": True, "timeout": "300s"})
@@ -166,8 +170,11 @@ def _bench(size: int) -> Iterator[Bench]:
     if seaweed.weed() is None:
         raise RuntimeError(f"there is no SeaweedFS here: {seaweed.INSTALL}")
     scratch = tempfile.TemporaryDirectory(prefix="daskflow-bench-", ignore_cleanup_errors=True)
-    with scratch as directory, seaweed.running(Path(directory, "s3")) as server:
-        yield Bench(server, Path(directory), size)
+    # In memory where there is room: what a disk makes of a gigabyte is no matter of the clients.
+    memory = _MEMORY if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 4 * size else None
+    landing = tempfile.TemporaryDirectory(prefix="daskflow-bench-", dir=memory, ignore_cleanup_errors=True)
+    with scratch as directory, landing as below, seaweed.running(Path(directory, "s3")) as server:
+        yield Bench(server, Path(directory), Path(below), size)
 
 
 def _round(number: int, *measures: Callable[[], object]) -> list[float]:
