@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from typing import Any
 
 from daskflow.artifacts.cache import NodeCache
@@ -26,14 +27,14 @@ def open_project(settings: Settings | None = None, *, readonly: bool = False) ->
         Look at what is recorded, and make and change nothing.
     """
     settings = settings or load()
-    boxes = str(settings.logs.absolute() / BOXES)
+    boxes = str(settings.logs.expanduser().absolute() / BOXES)
     makers = {
         name: functools.partial(make_site, name, found, boxes) for name, found in (built_in() | settings.sites).items()
     }
     project = Project(
-        Journal(Database(settings.store, readonly=readonly)),
+        Journal(Database(os.path.expanduser(settings.store), readonly=readonly)),
         values_of(settings),
-        settings.logs.absolute(),
+        settings.logs.expanduser().absolute(),
         sites=makers,
         default_site=settings.site,
         bundling=settings.bundling,

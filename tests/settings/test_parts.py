@@ -61,3 +61,15 @@ def test_only_looking_makes_nothing(here: Path) -> None:
         project.journal.runs()
     project.close()
     assert not (here / ".daskflow").exists()
+
+
+def test_a_tilde_is_the_home_of_the_user(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(here / "home"))
+    project = open_project(Settings.model_validate({"store": "~/journal.db", "artifacts": "~/files", "logs": "~/logs"}))
+    project.journal.runs()
+    assert project.values.store is not None
+    project.values.store.put(b"x")
+    assert {"daskflow", "files", "journal.db"} <= {path.name for path in (here / "home").iterdir()}
+    assert not (here / "~").exists()
+    assert project.logs == here / "home" / "logs"
+    project.close()
