@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from functools import cached_property
 
 from daskflow.artifacts.places.addresses import is_plain
 from daskflow.artifacts.places.place import Place
 from daskflow.errors import NameRefused
 
 
-class Notes:
+class Notes(ABC):
     """What an object store offers for notes; it keeps names, pins and manifests in them.
 
     Notes
@@ -19,9 +19,10 @@ class Notes:
     stays; of several that create it, one is told that it did, where the store honours conditions.
     """
 
-    @cached_property
+    @property
+    @abstractmethod
     def _place(self) -> Place:
-        raise NotImplementedError
+        """Where the objects lie."""
 
     def read_note(self, path: str) -> bytes | None:
         """A small text beside the objects; None where there is none."""

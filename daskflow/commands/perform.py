@@ -123,8 +123,11 @@ class _Attempt:
         elif new:
             # The store may be far away: keeping a small file is mostly waiting.
             with ThreadPoolExecutor(_AT_ONCE, "daskflow-outputs") as pool:
-                kept = pool.map(lambda output: self._tools.store(output.path, output.name), new)
-                outputs.update(zip([output.name for output in new], kept, strict=True))
+                going = {output.name: pool.submit(self._tools.store, output.path, output.name) for output in new}
+            # One that cannot be kept takes none of the others along.
+            outputs.update({name: one.result() for name, one in going.items() if one.exception() is None})
+            for one in going.values():
+                one.result()
         if not found and self._failure is None:
             kind, other = ("directory", "file") if folders else ("file", "directory")
             what = f"{kind} matches {pattern!r}"

@@ -13,7 +13,15 @@ import pytest
 from daskflow.commands.order import Done, Order, Tools
 from daskflow.commands.perform import perform
 from daskflow.commands.scratch import Scratch
-from daskflow.errors import ArgumentsInvalid, CommandError, CommandFailed, OutputMissing, PathRefused, ScratchFull
+from daskflow.errors import (
+    ArgumentsInvalid,
+    ArtifactError,
+    CommandError,
+    CommandFailed,
+    OutputMissing,
+    PathRefused,
+    ScratchFull,
+)
 from daskflow.model.command import Command, InputFile
 
 Performed = Callable[..., Done]
@@ -160,6 +168,18 @@ def test_what_dead_workers_left_is_swept_once(tmp_path: Path) -> None:
     left.mkdir()
     perform(order, Tools(root=tmp_path / "scratch"))
     assert left.exists()
+
+
+def test_an_output_that_cannot_be_kept_takes_no_others_along(tmp_path: Path) -> None:
+    def store(path: Path, name: str) -> str:
+        if name == "b":
+            raise ArtifactError("no room")
+        return name
+
+    order = Order((Command("touch a b c d"),), files=("*",))
+    made = perform(order, Tools(root=tmp_path / "scratch", store=store))
+    assert sorted(made.outputs) == ["a", "c", "d"]
+    assert str(made.failure) == "no room"
 
 
 def test_many_at_once(done: Performed) -> None:

@@ -70,9 +70,9 @@ class Blueprint:
         self.artifacts = Growing("artifacts")
         self.output_files = Growing("output_files")
         self.output_directories = Growing("output_directories")
-        given = dict(env or {})
-        self.env = {name: _variable(name, value) for name, value in given.items() if not isinstance(value, Credentials)}
-        self.secrets = {name: value for name, value in given.items() if isinstance(value, Credentials)}
+        self.secrets = {name: value for name, value in (env or {}).items() if isinstance(value, Credentials)}
+        plain = {name: value for name, value in (env or {}).items() if name not in self.secrets}
+        self.env = {name: _variable(name, value) for name, value in plain.items()}
         self.extras = extras
         self.policy = _policy(extras.name or _name_of(self.commands), policies)
         self._sealed: Sealed | None = None
@@ -135,8 +135,9 @@ class Sealed:
     def task(self, site: str) -> Task[Any, Any]:
         """The task of jobs at a site."""
         if site not in self._tasks:
-            store, station = store_of(self._project), self._project.station(site)
-            performer = Performer(self._policy.name, store, station, self._policy.resources)
+            store_of(self._project)
+            station = self._project.station(site)
+            performer = Performer(self._policy.name, self._project.values, station, self._policy.resources)
             self._tasks[site] = Task(performer, self._policy, self._launcher)
         return self._tasks[site]
 
@@ -218,12 +219,17 @@ def _input_files(items: Iterable[Any]) -> list[InputFile]:
 def _kept(file: InputFile, project: Project, artifacts: list[Staged]) -> InputFile | None:
     """A small file as it is; a large one goes to the store, and is staged from there."""
     data = file.content if isinstance(file.content, bytes) else file.content.encode()
-    if len(data) <= _LARGE or (isinstance(file.content, str) and names_in(Command(["-", file.content]))):
+    if len(data) <= _LARGE or (isinstance(file.content, str) and _is_template(file.content)):
         return file
     store = store_of(project)
     named = Named(PurePosixPath(file.name).name, store.put(data), len(data))
     artifacts.append(Staged(Artifact.of(named, store), file.name, executable=file.executable))
     return None
+
+
+def _is_template(text: str) -> bool:
+    """Whether parameters can change a text; of `{{name}}` they leave `{name}`."""
+    return "{{" in text or bool(names_in(Command(["-", text])))
 
 
 def _files_text(files: Iterable[InputFile | None]) -> str:

@@ -16,7 +16,7 @@ from daskflow.graph.drafts import Draft
 from daskflow.graph.facts import JobFact
 from daskflow.graph.job import Job
 from daskflow.graph.part import Part
-from daskflow.model.outcome import Known, Outcome
+from daskflow.model.outcome import Known, Outcome, Stored
 from daskflow.model.states import JobState
 
 
@@ -94,10 +94,11 @@ class Handle(Draft):
         found = self.result(raise_on_failure=False)
         if isinstance(found, CommandResult):
             return found
-        left = getattr(found.__cause__, "result", None)
-        if not isinstance(left, CommandResult):
+        left = getattr(found.__cause__, "left", None)
+        if not isinstance(left, Stored):
             raise found from found.__cause__
-        return left
+        result: CommandResult = self.launcher.project().values.load(left)
+        return result
 
     def stdout(self, tail: int | None = None) -> str:
         """What its commands wrote to standard output, also where it failed; blocks until it has ended.

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from daskflow.artifacts.artifact import Artifact
 from daskflow.artifacts.store import ObjectStore
+from daskflow.artifacts.values import Values
 from daskflow.commands.order import Done, Order, Tools
 from daskflow.commands.perform import perform
 from daskflow.commands.processes import Launch, Watch, kill_group
@@ -59,8 +60,8 @@ class Performer:
     ----------
     name
         Name of the job.
-    store
-        Where artifacts come from and go to.
+    values
+        Writes what failed commands left; its store is where artifacts come from and go to.
     station
         What the nodes of the site offer.
     resources
@@ -69,10 +70,10 @@ class Performer:
 
     keeps_limits = True
 
-    def __init__(self, name: str, store: ObjectStore, station: Station, resources: Resources) -> None:
+    def __init__(self, name: str, values: Values, station: Station, resources: Resources) -> None:
         # Tasks take these of functions.
         self.__name__ = self.__qualname__ = name
-        self._store = store
+        self._values = values
         self._station = station
         self._cores = resources.cores
         self._memory = resources.memory
@@ -91,9 +92,9 @@ class Performer:
         Raises
         ------
         CommandError
-            They failed; what they left stands in its attribute `result`.
+            They failed; where what they left is stored stands in its attribute `left`.
         JobTimeout, MemoryExceeded
-            They used more than they may, and nothing of them is alive any more; also with `result`.
+            They used more than they may, and nothing of them is alive any more; also with `left`.
         """
         placing = Placing(parameters, artifacts)
         keep = outputs.value
@@ -152,6 +153,11 @@ class Performer:
     def _keep(self, path: Path, name: str) -> Artifact:
         return keep(self._store, path, name)
 
+    @property
+    def _store(self) -> ObjectStore:
+        assert self._values.store is not None  # whoever made this has looked
+        return self._values.store
+
     def _take(self, path: Path) -> bytes | Artifact:
         if path.stat().st_size <= _INLINE:
             return path.read_bytes()
@@ -171,7 +177,9 @@ class Performer:
         )
         if done.failure is None:
             return result
-        done.failure.result = result  # type: ignore[attr-defined]  # it pickles with the error
+        # It travels with the error, which has to stay small however many files there are.
+        left = Values(self._store, _INLINE, key=self._values.signer).dump(result)
+        done.failure.left = left  # type: ignore[attr-defined]  # of all errors; it pickles with them
         raise done.failure
 
 

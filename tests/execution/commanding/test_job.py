@@ -303,6 +303,8 @@ def test_large_input_files_go_to_the_store_once(lab: Lab) -> None:
     assert second.stdout().strip() == "10000"
     templated = lab.command(["tail -n 1 in"], input_files=[InputFile("in", text + "{n}")], parameters={"n": 5})
     assert templated.stdout() == "5"
+    escaped = lab.command(["tail -n 1 in"], input_files=[InputFile("in", text + "{{n}}")], parameters={"n": 5})
+    assert escaped.stdout() == "{n}", "as in small files"
 
 
 def test_large_output_is_whole(lab: Lab) -> None:
@@ -561,3 +563,11 @@ def test_rights_that_a_job_gives_to_shared_files_are_taken_away(lab: Lab) -> Non
     shared = lab.artifact("shared", b"x")
     assert lab.command(["chmod 666 shared"], artifacts=[shared]).exit_codes == (0,)
     assert not shared.path().stat().st_mode & 0o222
+
+
+def test_what_a_failed_job_left_may_be_much(lab: Lab) -> None:
+    line = "for i in $(seq 1 900); do echo $i > some-rather-long-name-of-an-output-file-$i; done; exit 1"
+    job = lab.command([line], output_files=["some-*"], site="local")
+    assert isinstance(failure_of(job), CommandFailed)
+    assert len(job.files()) == 900
+    assert job.get_output_file("some-rather-long-name-of-an-output-file-7") == b"7\n"

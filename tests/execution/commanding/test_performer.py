@@ -18,7 +18,7 @@ from tests.execution.patience import alive, until
 
 
 def test_it_travels_without_what_only_the_driver_has(lab: Lab) -> None:
-    made = Performer("echo", lab.launcher.store(), lab.project.station("local"), Resources(cores=3))
+    made = Performer("echo", lab.project.values, lab.project.station("local"), Resources(cores=3))
     again = pickle.loads(pickle.dumps(made))
     assert (again.__name__, again.keeps_limits) == ("echo", True)
 
