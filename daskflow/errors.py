@@ -19,6 +19,7 @@
     │   ├── CredentialsMissing      nobody keeps the credentials that are asked for
     │   ├── RunBusy                 another driver performs the run
     │   ├── NotFound                no run, job or question of that name is recorded
+    │   ├── FitsNowhere             no pool of a site holds what a job needs
     │   └── ExtraMissing            an optional dependency is not installed
     ├── StoreError                  what is remembered cannot be read or written
     │   ├── StoreTooNew             a newer daskflow made this store
@@ -36,6 +37,15 @@
     │   └── NotSerialisable         a result has no format
     ├── SiteError                   a site does not compute (transient)
     │   ├── WorkerLost              the worker of a job went away (transient)
+    │   │   ├── WalltimeExceeded    its batch job reached its walltime (transient)
+    │   │   ├── NodeFailure         its node failed (transient)
+    │   │   ├── Preempted           its batch job had to make room (transient)
+    │   │   ├── Cancelled           somebody cancelled its batch job (transient)
+    │   │   └── StartupFailed       its batch job began, and no worker came of it
+    │   ├── BatchError              a batch system does not do what it should
+    │   │   ├── BatchRefused        it does not take what was submitted
+    │   │   ├── BatchSilent         it does not answer (transient)
+    │   │   └── BatchMissing        its commands are not installed here
     │   └── InstallFailed           a package cannot be brought to a site's workers
     ├── CommandError                a command job did not do what it should
     │   ├── CommandFailed           a command ended with an exit code that is not 0
@@ -50,7 +60,7 @@
         ├── JobSkipped              an upstream job failed
         ├── JobCancelled            the job was cancelled
         ├── JobTimeout              the job took longer than its timeout (transient)
-        ├── MemoryExceeded          the job used more memory than it may (transient)
+        ├── OutOfMemory             the job used more memory than it may (transient)
         ├── RaceLost                nobody in a race was good enough
         ├── QuestionExpired         nobody answered a question in time
         ├── CodeMismatch            a worker has other code than the driver
@@ -138,6 +148,10 @@ class NotFound(UsageError):
     """Nothing of that name is recorded. `daskflow runs` lists the runs, `daskflow show RUN` their jobs."""
 
 
+class FitsNowhere(UsageError):
+    """No pool of the site holds what the job needs. Ask for less, or add a pool to the site."""
+
+
 class ExtraMissing(UsageError):
     """An optional dependency is not installed. Install the extra that the message names."""
 
@@ -218,6 +232,48 @@ class WorkerLost(SiteError):
     """The worker of a job went away. The job may use more memory than the worker has, or crash its process."""
 
 
+class WalltimeExceeded(WorkerLost):
+    """The batch job reached its walltime. Give the pool more walltime, or the job `Resources(walltime=...)`."""
+
+
+class NodeFailure(WorkerLost):
+    """The node failed on which the job was performed. Try again: it goes to another one."""
+
+
+class Preempted(WorkerLost):
+    """The batch job had to make room for another one. Try again, or use a queue that nobody preempts."""
+
+
+class Cancelled(WorkerLost):
+    """Somebody cancelled the batch job. Resume the run to perform what it had begun."""
+
+
+class StartupFailed(WorkerLost):
+    """A batch job began, but no worker came of it. Its log says why; `daskflow site check SITE` looks for the cause."""
+
+    transient = False
+
+
+class BatchError(SiteError):
+    """A batch system does not do what it should."""
+
+    transient = False
+
+
+class BatchRefused(BatchError):
+    """The batch system does not take what was submitted. Look at queue, account and limits of the site."""
+
+
+class BatchSilent(BatchError):
+    """The batch system does not answer. What it runs goes on; try again."""
+
+    transient = True
+
+
+class BatchMissing(BatchError):
+    """The commands of the batch system are not installed here. Run daskflow where jobs are submitted."""
+
+
 class InstallFailed(SiteError):
     """A package cannot be brought to a site's workers. Look at what the build said, or at the site's configuration."""
 
@@ -280,7 +336,7 @@ class JobTimeout(RunError):
     transient = True
 
 
-class MemoryExceeded(RunError):
+class OutOfMemory(RunError):
     """The job used more memory than it may. Give it more with `@task(resources=Resources(memory=...))`."""
 
     transient = True
@@ -308,3 +364,15 @@ class RunFailed(RunError):
 
 class RunInterrupted(RunError):
     """The run was stopped before its end. `daskflow resume RUN` goes on where it stopped."""
+
+
+def error_of(name: str) -> type[DaskflowError] | None:
+    """The class of a name, with or without its module; None where there is none.
+
+    Examples
+    --------
+    >>> error_of("NodeFailure")
+    <class 'daskflow.errors.NodeFailure'>
+    """
+    found = globals().get(name.rpartition(".")[2])
+    return found if isinstance(found, type) and issubclass(found, DaskflowError) else None

@@ -29,7 +29,10 @@ class Resources(BaseModel):
     walltime: Seconds | None = None
     """How long the job may take [s]; text such as `"2 h"` is read. None: learned from earlier runs."""
     nodes: int = Field(default=1, ge=1)
-    """Nodes that the job spans."""
+    """Nodes that the job spans; more than one make it a batch job of its own, of which each node has all that is asked
+    for by the other fields."""
+    tasks: int | None = Field(default=None, ge=1)
+    """Ranks that an MPI program is started with, over all nodes; None: one for each core."""
 
 
 class Policy(BaseModel):
@@ -61,6 +64,8 @@ class Policy(BaseModel):
     """What the job needs of the machine."""
     site: str | None = None
     """Where the job runs; None: the site of the enclosing block or of the run."""
+    placement: Literal["batch"] | None = None
+    """`"batch"`: the job is a batch job of its own, however small; None: a pilot performs it where one can."""
     version: str | None = None
     """Where given, it stands for the task's code: only a change of version makes the task run again."""
 

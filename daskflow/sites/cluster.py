@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from daskflow.errors import SiteError
+from daskflow.model.needs import Needs
 from daskflow.model.outcome import Failure, Outcome
 from daskflow.sites.clusters import Connect, close_all, mend
 from daskflow.sites.endings import nanny_plugin
@@ -40,6 +41,7 @@ class ClusterSite:
     """
 
     bundles = True
+    chains = True
 
     def __init__(self, name: str, connect: Connect, perform: Perform, load: Any, *, slots: int, boxes: str) -> None:
         self.name = name
@@ -135,6 +137,10 @@ class ClusterSite:
                 topic = self._topics[listener] = f"{TOPICS}{uuid.uuid4().hex}"
                 self._client.subscribe_topic(topic, lambda event: listener.performed(event[1]))
             return topic
+
+    def fit(self, needs: Needs) -> str:
+        """Everything may run here."""
+        return ""
 
     def leave(self, listener: Listener) -> None:
         """Tell a listener no more."""

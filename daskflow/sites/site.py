@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from daskflow.model.needs import PLAIN_NEEDS, Needs
+
 Perform = Callable[..., tuple[Any, bytes, bytes]]
 """Performs one package: `perform(package, *values)` gives the value for those that depend on it, the records of what
 happened, and bytes from which the value can be had again without performing anything."""
@@ -22,6 +24,12 @@ class Node(NamedTuple):
     """What to perform, opaque to the site."""
     upstream: tuple[str, ...] = ()
     """Keys of the nodes, or of foreign dask tasks, whose values are passed to the performing function."""
+    needs: Needs = PLAIN_NEEDS
+    """What it needs of the place that performs it."""
+    name: str = ""
+    """What is performed, the same whenever it is: the key of the only job; empty for bundles."""
+    run: str = ""
+    """Id of the run that it belongs to."""
 
 
 class Listener(Protocol):
@@ -50,6 +58,8 @@ class Site(Protocol):
     """How many nodes it performs at a time."""
     bundles: bool
     """Whether tiny jobs are worth bundling here."""
+    chains: bool
+    """Whether nodes may depend on nodes that are not performed yet."""
 
     def submit(
         self, nodes: Sequence[Node], kept: Iterable[str], listener: Listener, foreign: Mapping[str, Any]
@@ -86,6 +96,14 @@ class Site(Protocol):
         -----
         Blocks until the processes are gone, which may take some seconds; to be called without locks. The values of
         these nodes are released. Other nodes on a worker that has to be killed are performed anew.
+        """
+
+    def fit(self, needs: Needs) -> str:
+        """Why no part of the site will ever hold a node with these needs, and what comes nearest; empty where one does.
+
+        Notes
+        -----
+        Asks nobody: it is called for every task before anything runs.
         """
 
     def leave(self, listener: Listener) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from daskflow.model.needs import Needs
 from daskflow.sites.grip import doomed, gripping, kill_here
 from daskflow.sites.site import DEAD_UPSTREAM, Listener, Node, Perform
 
@@ -23,6 +24,7 @@ class SynchronousSite:
 
     slots = 1
     bundles = False
+    chains = True
 
     def __init__(self, name: str, perform: Perform) -> None:
         self.name = name
@@ -93,6 +95,10 @@ class SynchronousSite:
         alive = kill_here(asked)
         self.release(asked)
         return asked - alive
+
+    def fit(self, needs: Needs) -> str:
+        """Everything may run here."""
+        return ""
 
     def leave(self, listener: Listener) -> None:
         """Nothing to do: a listener is only told while it submits."""

@@ -92,7 +92,7 @@ def test_who_uses_too_much_memory_is_told_how_much(narrow: Lab) -> None:
     error, value = study()
     assert value == 3
     text = str(error)
-    assert "MemoryExceeded" in text
+    assert "OutOfMemory" in text
     assert "where it may use 100 MiB" in text
     assert text.rstrip().endswith("hungry")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from daskflow.graph.job import Job
 from daskflow.graph.task import Task
+from daskflow.model.needs import Needs
 from daskflow.model.outcome import Outcome, Stored
 from daskflow.model.policy import Policy
 from daskflow.sites import Node
@@ -50,6 +51,7 @@ class PaperSite:
         self.name = name
         self.slots = slots
         self.bundles = bundles
+        self.chains = True
         self.submitted: list[Node] = []
         self.released: list[str] = []
         self.killed: list[str] = []
@@ -75,6 +77,9 @@ class PaperSite:
     def leave(self, listener: Listener) -> None:
         if listener in self.listeners:
             self.listeners.remove(listener)
+
+    def fit(self, needs: Needs) -> str:
+        return ""
 
     def running(self) -> Sequence[str]:
         return self.executing

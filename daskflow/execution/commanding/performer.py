@@ -93,7 +93,7 @@ class Performer:
         ------
         CommandError
             They failed; where what they left is stored stands in its attribute `left`.
-        JobTimeout, MemoryExceeded
+        JobTimeout, OutOfMemory
             They used more than they may, and nothing of them is alive any more; also with `left`.
         """
         placing = Placing(parameters, artifacts)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from daskflow.errors import JobTimeout, MemoryExceeded
+from daskflow.errors import JobTimeout, OutOfMemory
 from daskflow.execution.worker.attempt import CURRENT_ATTEMPT
 from daskflow.execution.worker.capture import CURRENT_LOG
 from daskflow.execution.worker.child import GRACE, Child, Message
@@ -48,7 +48,7 @@ def call_apart(task: Any, arguments: list[Any], limits: Attempts, usage: Usage |
     ------
     JobTimeout
         The call took longer than it may; nothing of it is alive any more.
-    MemoryExceeded
+    OutOfMemory
         The process and its descendants used more memory than they may; nothing of them is alive any more.
     FailedInChild
         The task raised.
@@ -67,7 +67,7 @@ def call_apart(task: Any, arguments: list[Any], limits: Attempts, usage: Usage |
         log.share()
     try:
         message = _exchange(task, arguments, limits, usage)
-    except (JobTimeout, MemoryExceeded) as error:
+    except (JobTimeout, OutOfMemory) as error:
         tail = log.tail(_LINES) if log is not None else ""
         raise type(error)(f"{error}{TAIL}{tail}" if tail else str(error)) from None
     attempt = CURRENT_ATTEMPT.get()

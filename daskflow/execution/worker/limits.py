@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from daskflow.errors import JobTimeout, MemoryExceeded
+from daskflow.errors import JobTimeout, OutOfMemory
 from daskflow.execution.worker.attempt import CURRENT_ATTEMPT
 from daskflow.model.quantities import as_bytes
 from daskflow.sites.grip import Grip
@@ -54,7 +54,7 @@ class MemoryLimit:
 
         Raises
         ------
-        MemoryExceeded
+        OutOfMemory
             They use too much.
         """
         start = time.monotonic()
@@ -65,7 +65,7 @@ class MemoryLimit:
             used = sum(tree.memory(precise=True) for tree in trees) - self._inherited
         self.peak = max(self.peak, used)
         if used > self.limit:
-            raise MemoryExceeded(
+            raise OutOfMemory(
                 f"{attempt_key()} used {as_bytes(used)} of memory where it may use {as_bytes(self.limit)}, and was "
                 "killed. Give it more by Resources(memory=...)."
             )

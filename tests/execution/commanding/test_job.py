@@ -19,7 +19,7 @@ from daskflow.errors import (
     InputChanged,
     JobFailed,
     JobTimeout,
-    MemoryExceeded,
+    OutOfMemory,
     NotInTask,
     OutputMissing,
     PathRefused,
@@ -341,7 +341,7 @@ def test_limits_keep_what_there_is(lab: Lab) -> None:
         [["python3", "-c", "x = bytearray(300 << 20); import time; time.sleep(1000)"]],
         resources=Resources(memory=100 << 20),
     )
-    assert isinstance(failure_of(hungry), MemoryExceeded)
+    assert isinstance(failure_of(hungry), OutOfMemory)
     assert time.monotonic() - start < 60
 
 
@@ -540,7 +540,7 @@ def test_the_order_of_variables_does_not_count(lab: Lab) -> None:
 def test_memory_is_that_of_all_commands_together(lab: Lab) -> None:
     block = "import sys, time; x = bytearray(80 << 20); print('full', flush=True); time.sleep(100)"
     both = [Command(["python3", "-c", block], sidecar=True), ["python3", "-c", block]]
-    assert isinstance(failure_of(lab.command(both, resources=Resources(memory=130 << 20))), MemoryExceeded)
+    assert isinstance(failure_of(lab.command(both, resources=Resources(memory=130 << 20))), OutOfMemory)
 
 
 def test_secrets_are_no_parameters(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

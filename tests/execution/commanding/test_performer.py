@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from daskflow.commands.processes import Watch
-from daskflow.errors import MemoryExceeded
+from daskflow.errors import OutOfMemory
 from daskflow.execution.commanding.performer import Performer, kill_tree, watching
 from daskflow.model.policy import Resources
 from daskflow.sites.grip import CURRENT_GRIP, Grip, Killed
@@ -59,7 +59,7 @@ def test_waiting_ends_when_too_much_memory_is_used() -> None:
     code = "x = bytearray(200 << 20); import time; time.sleep(1000)"
     process = subprocess.Popen(["python3", "-c", code])
     try:
-        with pytest.raises(MemoryExceeded), watching(100 << 20) as watch:
+        with pytest.raises(OutOfMemory), watching(100 << 20) as watch:
             forever(watch, process.pid)
     finally:
         process.kill()

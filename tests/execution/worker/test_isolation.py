@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from daskflow.errors import JobTimeout, MemoryExceeded
+from daskflow.errors import JobTimeout, OutOfMemory
 from daskflow.execution.worker.attempt import CURRENT_ATTEMPT, Attempt, current
 from daskflow.execution.worker.capture import CURRENT_LOG, Log, capturing, read_log
 from daskflow.execution.worker.isolation import FailedInChild, call_apart
@@ -268,7 +268,7 @@ def test_who_uses_too_much_memory_is_killed(tmp_path: Path, in_program: bool) ->
     usage.begin()
     with (
         attempted(tmp_path),
-        pytest.raises(MemoryExceeded, match=r"work-1 used \d+ MiB of memory where it may use 150 MiB, and was killed"),
+        pytest.raises(OutOfMemory, match=r"work-1 used \d+ MiB of memory where it may use 150 MiB, and was killed"),
     ):
         call_apart(task, [300, in_program], limits, usage)
     assert usage.end()[1] > 150 * 2**20

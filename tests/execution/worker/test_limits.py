@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from daskflow.errors import MemoryExceeded
+from daskflow.errors import OutOfMemory
 from daskflow.execution.worker.limits import MemoryLimit, attempt_key, bell, took_too_long
 from daskflow.sites.grip import Grip, Killed
 from daskflow.sites.processes import ProcessTree
@@ -27,7 +27,7 @@ def hungry() -> subprocess.Popen[str]:
 def test_who_uses_too_much_is_told(hungry: subprocess.Popen[str]) -> None:
     try:
         limit = MemoryLimit(100 << 20)
-        with pytest.raises(MemoryExceeded, match=r"the job used .* where it may use 100 MiB"):
+        with pytest.raises(OutOfMemory, match=r"the job used .* where it may use 100 MiB"):
             limit.look(ProcessTree(hungry.pid))
         assert limit.peak > 200 << 20
         MemoryLimit(400 << 20).look(ProcessTree(hungry.pid))

@@ -1,0 +1,1 @@
+"""Pilots: batch jobs that hold dask workers, which know when their time ends."""
