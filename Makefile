@@ -10,18 +10,22 @@ PYTHON := $(shell python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 
 	&& echo python3 || echo python3.11)
 endif
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo slurm-demo test check format bench clean
 
 help:
-	@echo "make demo     a small workflow, its figures and its report"
-	@echo "make test     all tests"
-	@echo "make check    format, lint, types, floors, tests"
-	@echo "make format   put the code in form"
-	@echo "make bench    the benchmarks"
-	@echo "make clean    remove what was built, .venv too"
+	@echo "make demo         a small workflow, its figures and its report"
+	@echo "make slurm-demo   the same on a Slurm of this machine that is gone afterwards"
+	@echo "make test         all tests"
+	@echo "make check        format, lint, types, floors, tests"
+	@echo "make format       put the code in form"
+	@echo "make bench        the benchmarks"
+	@echo "make clean        remove what was built, .venv too"
 
 demo: $(VENV)/.examples.installed
 	@$(BIN)/daskflow demo
+
+slurm-demo: $(VENV)/.examples.installed
+	@$(BIN)/python -m tests.services.demo
 
 test: $(VENV)/.dev.installed
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -19,9 +19,9 @@ from daskflow.graph import task as tasks
 from daskflow.settings.options import Settings, SiteSettings
 from daskflow.settings.parts import make_site, open_project
 from daskflow.sites import Site
-from tests.services.fixtures import counting, prefix, s3
+from tests.services.fixtures import counting, pbs, prefix, s3, sge, slurm, slurm_accounting, slurm_calls
 
-__all__ = ["counting", "prefix", "s3"]
+__all__ = ["counting", "pbs", "prefix", "s3", "sge", "slurm", "slurm_accounting", "slurm_calls"]
 """Fixtures that come from elsewhere."""
 
 
