@@ -173,7 +173,6 @@ class NodeCache:
         with self._told():
             self._quota.reserve(found.name, size)
             try:
-                note_size(directory, size)
                 with _noted(directory):
                     made = make(directory)
                 # Before it has its name, so that nobody can remove it meanwhile.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from daskflow.artifacts.caching.entries import Entries, Entry, noted_size, weight
+from daskflow.artifacts.caching.entries import Entries, Entry, note_size, noted_size, weight
 from daskflow.artifacts.caching.leases import KEPT_LEASES, locked
 from daskflow.errors import CacheFull
 from daskflow.model.quantities import as_bytes
@@ -30,7 +30,8 @@ class Quota:
     Notes
     -----
     Safe for processes: a running total stands in a file that is locked while room is made. A process that is killed
-    may leave the total too large, never too small; what is there is counted anew before anything has to go.
+    may leave the total too large, never too small; what is there is counted anew before anything has to go. Whoever
+    counts sees whole entries, and the note of each that has room reserved: so the limit is never exceeded.
     """
 
     def __init__(self, entries: Entries, limit: int) -> None:
@@ -52,6 +53,8 @@ class Quota:
         with self._total() as total:
             if total[0] + size > self._limit or size - here > self._free():
                 total[0] = self._make_room(coming, size, here)
+            # While nobody else can count, who would miss what has no note yet.
+            note_size(coming, size)
             total[0] += size
 
     def give_back(self, digest: str, size: int) -> None:
@@ -77,17 +80,18 @@ class Quota:
 
     def _make_room(self, coming: Path, size: int, here: int) -> int:
         """Remove what was used longest ago; returns how much the cache holds then [bytes]."""
-        found = sorted(self._entries.all())
-        used = sum(entry.size for entry in found)
+        used, left = 0, []
+        # Before those that are whole: what arrives meanwhile is counted twice, not missed.
         for path, busy in self._entries.on_their_way():
             if path == coming:
                 continue
             if busy:
                 used += noted_size(path)
             else:
-                # Left by one who was killed or failed: the first to go.
-                found.insert(0, Entry(0, weight(path), path))
-                used += found[0].size
+                # By one who was killed or failed: the first to go.
+                left.append(Entry(0, weight(path), path))
+        found = left + sorted(self._entries.all())
+        used += sum(entry.size for entry in found)
         used = self._remove(found, used, size, here)
         if not self._fits(used, size, here):
             # Outside of attempts leases are kept in case they are of use: here they are in the way.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from daskflow.artifacts.caching.entries import Entries, note_size
+from daskflow.artifacts.caching.entries import Entries, Entry, note_size
 from daskflow.artifacts.caching.leases import KEPT_LEASES, Lease
 from daskflow.artifacts.caching.quota import Quota
 from daskflow.errors import CacheFull
@@ -30,12 +32,17 @@ class Cache:
 
     def add(self, name: str, size: int) -> None:
         digest = name * 32
-        self.quota.reserve(digest, size)
+        self.reserve(digest, size)
         path = self.entries.object(digest)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bytes(size))
         self._clock += 1
         os.utime(path, ns=(self._clock, 0))
+        shutil.rmtree(self.entries.incoming(digest))
+
+    def reserve(self, digest: str, size: int) -> None:
+        self.entries.incoming(digest).mkdir(exist_ok=True)
+        self.quota.reserve(digest, size)
 
     def __contains__(self, name: str) -> bool:
         return self.entries.object(name * 32).exists()
@@ -74,10 +81,10 @@ def test_where_all_is_used_nothing_more_fits(tmp_path: Path) -> None:
     cache = Cache(tmp_path, "abcde")
     leases = [cache.lease(name) for name in "abcde"]
     with pytest.raises(CacheFull, match=r"jobs of this node use 1000 B .* run fewer jobs at a time"):
-        cache.quota.reserve(NEW, 1)
+        cache.reserve(NEW, 1)
     for lease in leases:
         lease()
-    cache.quota.reserve(NEW, 1)
+    cache.reserve(NEW, 1)
 
 
 def test_leases_that_are_kept_in_case_make_room(tmp_path: Path) -> None:
@@ -92,7 +99,7 @@ def test_leases_that_are_kept_in_case_make_room(tmp_path: Path) -> None:
 def test_what_is_larger_than_the_cache_is_told_at_once(tmp_path: Path) -> None:
     cache = Cache(tmp_path, "ab")
     with pytest.raises(CacheFull, match=r"1\.\d+ KiB do not fit .*open_dataset"):
-        cache.quota.reserve(NEW, 1100)
+        cache.reserve(NEW, 1100)
     assert cache.names == "ab"
 
 
@@ -103,10 +110,10 @@ def test_a_disk_that_is_full_makes_objects_go(tmp_path: Path, monkeypatch: pytes
         return SimpleNamespace(f_bavail=400 - 100 * len(cache.names), f_frsize=1)
 
     monkeypatch.setattr(os, "statvfs", free)
-    cache.quota.reserve(NEW, 200)
+    cache.reserve(NEW, 200)
     assert cache.names in ("bc", "c")
     with pytest.raises(CacheFull, match=r"its disk has 400 B left. Free some space"):
-        cache.quota.reserve(NEW, 500)
+        cache.reserve("ee" * 16, 500)
     assert cache.names == ""
 
 
@@ -116,7 +123,7 @@ def test_what_came_of_a_download_needs_no_more_of_the_disk(tmp_path: Path, monke
     part = cache.entries.incoming(NEW) / "object"
     part.parent.mkdir()
     part.write_bytes(bytes(900))
-    cache.quota.reserve(NEW, 900)
+    cache.reserve(NEW, 900)
 
 
 def test_what_others_have_on_their_way_counts(tmp_path: Path) -> None:
@@ -128,16 +135,57 @@ def test_what_others_have_on_their_way_counts(tmp_path: Path) -> None:
     assert lease is not None
     (tmp_path / "total").unlink()
     with pytest.raises(CacheFull):
-        cache.quota.reserve("ee" * 16, 400)
+        cache.reserve("ee" * 16, 400)
     lease()
     # Nobody is at work on it now: what is left of it goes.
-    cache.quota.reserve("ee" * 16, 900)
+    cache.reserve("ee" * 16, 900)
     assert not coming.exists()
+
+
+def test_room_that_was_reserved_counts_at_once(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, "a")
+    coming = cache.entries.incoming(NEW)
+    coming.mkdir()
+    lease = Lease.take(coming)
+    cache.quota.reserve(NEW, 700)
+    (tmp_path / "total").unlink()
+    with pytest.raises(CacheFull):
+        cache.reserve("ee" * 16, 400)
+    assert lease is not None
+    lease()
+
+
+def test_what_arrives_while_somebody_counts_is_not_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = Cache(tmp_path, "")
+    coming, whole = cache.entries.incoming(NEW), cache.entries.object(NEW)
+    coming.mkdir()
+    cache.quota.reserve(NEW, 700)
+    lease = Lease.take(coming)
+    assert lease is not None
+    (tmp_path / "total").unlink()
+    all_entries = cache.entries.all
+    arrived: list[Lease | None] = []
+
+    def arriving() -> Iterator[Entry]:
+        found = list(all_entries())
+        if not arrived:
+            whole.parent.mkdir(parents=True)
+            whole.write_bytes(bytes(700))
+            arrived.append(Lease.take(whole))
+            shutil.rmtree(coming)
+        return iter(found)
+
+    monkeypatch.setattr(cache.entries, "all", arriving)
+    with pytest.raises(CacheFull):
+        cache.reserve("ee" * 16, 400)
+    lease()
+    assert arrived[0] is not None
+    arrived[0]()
 
 
 def test_what_did_not_come_is_given_back(tmp_path: Path) -> None:
     cache = Cache(tmp_path, "abc")
-    cache.quota.reserve(NEW, 400)
+    cache.reserve(NEW, 400)
     cache.quota.give_back(NEW, 400)
     cache.add("d", 200)
     cache.add("e", 200)
