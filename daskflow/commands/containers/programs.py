@@ -14,11 +14,20 @@ _TAIL = 2000
 """How much of what a program said an error repeats [characters]."""
 
 
-def find(program: str) -> str:
-    """The absolute path of a program. Raises ContainerError where there is none."""
+def find(program: str, what: str = "") -> str:
+    """The absolute path of a program. Raises ContainerError where there is none.
+
+    Parameters
+    ----------
+    what
+        What it is needed for, for the error.
+    """
     found = shutil.which(program)
     if found is None:
-        raise ContainerError(f"There is no program {program!r} on this node. Install it, or add its directory to PATH.")
+        purpose = f" to {what}" if what else ""
+        raise ContainerError(
+            f"There is no program {program!r} on this node{purpose}. Install it, or add its directory to PATH."
+        )
     return os.path.abspath(found)
 
 
@@ -37,7 +46,7 @@ def run(argv: Sequence[str], what: str, env: Mapping[str, str] | None = None) ->
     ContainerError
         It is not there, or fails; with the end of what it said.
     """
-    argv = [find(argv[0]), *argv[1:]]
+    argv = [find(argv[0], what), *argv[1:]]
     done = subprocess.run(
         argv, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, capture_output=True, check=False
     )

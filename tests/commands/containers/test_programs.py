@@ -36,3 +36,8 @@ def test_a_user_without_a_name_is_called_by_the_number(monkeypatch: pytest.Monke
     assert user_name()
     monkeypatch.setattr(os, "getuid", lambda: 987654321)
     assert user_name() == "987654321"
+
+
+def test_a_missing_program_is_named_with_what_it_is_needed_for() -> None:
+    with pytest.raises(ContainerError, match=r"no program 'no-such-thing' on this node to pull python:3\.12\."):
+        run(["no-such-thing"], "pull python:3.12")
