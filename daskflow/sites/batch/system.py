@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -35,7 +36,7 @@ class Ask(NamedTuple):
     nodes: int = 1
     tasks: int | None = None
     """Ranks of an MPI program over all nodes; None: one for each core."""
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # nobody counts the fields of this tuple
     """So many equal jobs, by one submission where the system has arrays."""
     queue: Queue = Queue()
     avoid: tuple[str, ...] = ()
@@ -44,6 +45,21 @@ class Ask(NamedTuple):
     """So long before its walltime the batch system sends SIGUSR1 to the script, where it can [s]."""
     requeue: bool = False
     """Whether the job may be put into the queue again, under its id."""
+
+
+_INDEX = re.compile(r"\d+[_.\[](\d+)")
+
+
+def log_of(ask: Ask, id: str) -> str:
+    """Path of the log of one job of a submission: `%s` in it is its index within the array, or its id if it has none.
+
+    Examples
+    --------
+    >>> log_of(Ask("a", 1, 1, 1.0, "/logs/a-%s.log", count=8), "123_7")
+    '/logs/a-7.log'
+    """
+    found = _INDEX.match(id)
+    return ask.log.replace("%s", "0" if ask.count == 1 else found.group(1) if found else id)
 
 
 class Standing(NamedTuple):
@@ -124,6 +140,12 @@ class BatchSystem(Protocol):
 
     name: str
     """The kind of site: `slurm`."""
+    own_id: str
+    """Shell text that gives a job its own id, as `submit` gave it: `${SLURM_JOB_ID}`."""
+    own_node: str
+    """Shell text that gives a job the name of its first node, as the system knows it."""
+    launch: str
+    """How an MPI program is started within a job: `srun`, `mpirun`."""
 
     def script(self, ask: Ask, body: Sequence[str]) -> str:
         """The job script: its head, and lines of shell."""
@@ -142,3 +164,16 @@ class BatchSystem(Protocol):
 
     def limits(self) -> Sequence[Limits]:
         """The queues; nothing where the system does not tell."""
+
+
+class Examined(BatchSystem, Protocol):
+    """A batch system that can be looked over before anything is submitted."""
+
+    commands: tuple[str, ...]
+    """The programs that it needs."""
+
+    def alive(self) -> None:
+        """See whether it answers; raises why it does not."""
+
+    def rehearse(self, script: str) -> None:
+        """Ask whether it would take a job script, where it can be asked; raises why it would not."""

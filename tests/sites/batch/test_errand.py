@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from daskflow.sites.batch.errand import Step, fate, with_log
+from daskflow.sites.batch.system import Certificate
+from tests.sites.batch.papers import Ear, errand_in
+
+
+@pytest.mark.parametrize(
+    ("certificate", "begun", "code", "error", "text"),
+    [
+        (Certificate("7", "WalltimeExceeded", "TIMEOUT"), True, 143, "WalltimeExceeded", "batch job 7: TIMEOUT"),
+        (Certificate("7", "NodeFailure", "NODE_FAIL", node="n3"), False, None, "NodeFailure", "on n3"),
+        (Certificate("7", "WorkerLost", "FAILED", 127), False, 127, "StartupFailed", "before anything was performed"),
+        (Certificate("7", "WorkerLost", "FAILED", 1), True, 1, "WorkerLost", "exit code 1"),
+        (Certificate("7", "", "COMPLETED", 0), True, 0, "WorkerLost", "without leaving a result"),
+        (None, True, 137, "WorkerLost", "no record of it, its script ended with exit code 137"),
+        (None, False, None, "StartupFailed", "no record of it"),
+    ],
+)
+def test_the_end_of_a_batch_job_has_a_name(
+    certificate: Certificate | None, begun: bool, code: int | None, error: str, text: str
+) -> None:
+    found, known = fate(certificate, id="7", begun=begun, code=code)
+    assert found == error
+    assert text in known
+    assert known.count("exit code") <= 1
+
+
+def test_logs_are_told_with_the_end() -> None:
+    assert with_log("It ended", "last words") == "It ended. The log ended with:\nlast words"
+    assert with_log("It ended", "") == "It ended. Its log is empty."
+
+
+def test_a_lost_attempt_is_told_as_one_that_is_followed_by_another(tmp_path: Path) -> None:
+    ear = Ear()
+    errand = errand_in(tmp_path, ear)
+    errand.struck("NodeFailure", "n3 burnt")
+    (outcome,) = ear.outcomes
+    assert (outcome.key, outcome.state, outcome.final) == ("a-job", "failed", False)
+    assert outcome.failure is not None
+    assert (outcome.failure.type, outcome.failure.message) == ("daskflow.errors.NodeFailure", "n3 burnt")
+
+
+def test_events_name_the_job(tmp_path: Path) -> None:
+    ear = Ear()
+    errand = errand_in(tmp_path, ear)
+    errand.go(Step.submitted)
+    errand.event("batch.submitted", id="7")
+    assert ear.events == [("batch.submitted", {"job": "a-job", "id": "7"})]
