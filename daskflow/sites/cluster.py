@@ -14,6 +14,7 @@ from daskflow.model.outcome import Failure, Outcome
 from daskflow.sites.clusters import Connect, close_all, mend
 from daskflow.sites.endings import nanny_plugin
 from daskflow.sites.grip import condemn, doomed
+from daskflow.sites.importing import import_distributed
 from daskflow.sites.killing import forget, keep_upstream, kill_nodes, recall_nodes
 from daskflow.sites.packages import Package, Packages, register
 from daskflow.sites.relay import LOST, STRUCK, TOPICS, plugin, ride, worker_plugin
@@ -73,6 +74,7 @@ class ClusterSite:
             if self._client is None:
                 opened: list[Any] = []
                 try:
+                    import_distributed()
                     client, closing = self._connect()
                     opened += [client, *closing]
                     for part in (plugin(self._load, self._boxes), worker_plugin(), nanny_plugin()):
@@ -106,6 +108,8 @@ class ClusterSite:
         except SiteError:
             self.release([node.key for node in nodes])
             raise
+        from distributed import span
+
         topic = self._topic_of(listener)
         graph: dict[Any, Any] = convert_legacy_graph(dict(foreign)) if foreign else {}
         for node in nodes:
@@ -121,13 +125,15 @@ class ClusterSite:
             keys = [key for key in dict.fromkeys(wanted) if key not in lost]
             # Without a token dask would hash the whole graph to name it.
             expression = LLGExpr(graph, _determ_token=uuid.uuid4().hex)
-            self._futures.update(zip(keys, client.get(expression, keys, sync=False), strict=True))
+            # On the dashboard the nodes of a run stand together; within it dask groups them by task.
+            with span(nodes[0].run or self.name):
+                self._futures.update(zip(keys, client.get(expression, keys, sync=False), strict=True))
             self._graphs += 1
         killed = [node.key for node in nodes if doomed(node.key)]
         if killed:  # before they were here
             self.kill(killed)
         for key in lost:
-            self._on_lost((0.0, (key, DEAD_UPSTREAM, "")))
+            self._lose(key, DEAD_UPSTREAM, "")
             self.release([key])
 
     def _topic_of(self, listener: Listener) -> str:
@@ -142,6 +148,10 @@ class ClusterSite:
         """Everything may run here."""
         return ""
 
+    def larger(self, needs: Needs) -> Needs | None:
+        """Nothing: nobody keeps nodes to any memory but that which they ask for."""
+        return None
+
     def leave(self, listener: Listener) -> None:
         """Tell a listener no more."""
         with self._lock:
@@ -151,18 +161,23 @@ class ClusterSite:
                 self._client.unsubscribe_topic(topic)
 
     def _on_lost(self, event: tuple[float, tuple[str, str, str]]) -> None:
-        key, reason, culprit = event[1]
+        self._lose(*event[1])
+
+    def _lose(self, key: str, reason: str, culprit: str) -> None:
         listener = self._listeners.get(key)
         if listener is not None:
             listener.lost(key, reason, culprit)
 
     def _on_struck(self, event: tuple[float, tuple[str, str, str, int]]) -> None:
         time, (key, job, reason, pid) = event
+        failure = Failure("daskflow.errors.WorkerLost", reason, "")
+        self._strike(key, Outcome(job, "failed", 0, time, time, pid=pid, failure=failure, final=False))
+
+    def _strike(self, key: str, outcome: Outcome) -> None:
+        """Tell that a worker was lost under a node."""
         listener = self._listeners.get(key)
         if listener is not None:
-            failure = Failure("daskflow.errors.WorkerLost", reason, "")
-            lost = Outcome(job, "failed", 0, time, time, pid=pid, failure=failure, reason="worker lost", final=False)
-            listener.performed([pickle.dumps([lost])])
+            listener.performed([pickle.dumps([outcome._replace(reason="worker lost")])])
 
     def release(self, keys: Iterable[str]) -> None:
         """Let go of the futures: dask forgets what nobody else needs."""
@@ -204,7 +219,7 @@ class ClusterSite:
             found = client.run_on_scheduler(forget, asked, client.id, graphs)
             self._adopt(client, found.needed)
             for key in found.lost:
-                self._on_lost((0.0, (key, DEAD_UPSTREAM, "")))
+                self._lose(key, DEAD_UPSTREAM, "")
             return asked - kill_nodes(client, found.places)
         except Exception:  # dask raises whatever it likes when the connection breaks
             return set()
@@ -234,8 +249,7 @@ class ClusterSite:
     def _watch(self, client: Any, closed: threading.Event) -> None:
         """Tell those who wait when dask will never tell them: it forgot their nodes, or its scheduler is gone."""
         while not closed.wait(WATCH):
-            for cluster in self._closing:
-                cluster.loop.add_callback(mend, cluster)
+            self._mend()
             gone = client.status != "running"
             with self._lock:
                 # Futures that were released are cancelled too, but these stand here no more. Those that are "lost"
@@ -252,6 +266,10 @@ class ClusterSite:
                         "anew, or the tasks were cancelled there. Resume the run."
                     )
                 )
+
+    def _mend(self) -> None:
+        for cluster in self._closing:
+            cluster.loop.add_callback(mend, cluster)
 
     def running(self) -> Sequence[str]:
         """Keys of the nodes that the workers were executing at their latest heartbeat."""

@@ -19,7 +19,7 @@ class Connect(Protocol):
         """Open it."""
 
 
-def _silence() -> None:
+def silence() -> None:
     """Let dask tell errors only, from now on.
 
     What a cluster silences itself it lets speak again at its end: then others would tell each step of theirs.
@@ -37,7 +37,7 @@ def local_cluster(*, workers: int, threads: int, processes: bool, memory: str | 
         import dask
         from distributed import Client, LocalCluster
 
-        _silence()
+        silence()
         # Small results: pushing tasks to the workers beats queueing them on the scheduler by a factor of two.
         with dask.config.set({"distributed.scheduler.worker-saturation": "inf"}), _leaving_half_open():
             cluster = LocalCluster(

@@ -83,6 +83,10 @@ class Packages:
         self._offered[package.name] = package
         return self._due([package])
 
+    def ready(self) -> list[Package]:
+        """Those that are unpacked, or can be; safe without the lock."""
+        return [package for package in list(self._offered.values()) if package.ready]
+
     def opened(self) -> list[Package]:
         """A cluster is new: returns what is to be registered."""
         self._registered.clear()

@@ -38,9 +38,9 @@ class Pool(NamedTuple):
     minimum: int = 0
     """So many pilots are there as long as the site is open."""
     maximum: int = 10
-    """Not more pilots at a time."""
-    nodes: int = 1
-    """Nodes that a batch job of several nodes may span here at most."""
+    """Not more pilots at a time, but for those that come to replace others which are about to end."""
+    nodes: int = 1 << 20
+    """Nodes that a batch job of several nodes may span here at most; what the queue allows is the system's matter."""
 
     def share(self, needs: Needs) -> int:
         """Memory that a node with these needs gets [bytes]: what was declared, or its share by cores."""
@@ -69,6 +69,16 @@ class Pool(NamedTuple):
             )
         return found
 
+    def excess(self, needs: Needs) -> float:
+        """By which factor a node needs more than a pilot has, at what it needs most of."""
+        seconds = needs.seconds if needs.declared and needs.seconds is not None else 0.0
+        return max(
+            needs.cores / self.cores,
+            (needs.memory or 0) / self.memory,
+            needs.gpus / self.gpus if self.gpus else 0.0,
+            seconds / self.walltime,
+        )
+
 
 def first_fit(pools: Sequence[Pool], needs: Needs, margin: float = 0.0) -> Pool | None:
     """The first pool whose pilots hold a node with these needs."""
@@ -79,7 +89,7 @@ def misfit(site: str, pools: Sequence[Pool], needs: Needs, margin: float = 0.0) 
     """Why no pool holds a node with these needs, and which comes nearest; empty where one does."""
     if first_fit(pools, needs, margin) is not None:
         return ""
-    nearest = min(pools, key=lambda pool: len(pool.lacks(needs, margin)))
+    nearest = min(pools, key=lambda pool: (len(pool.lacks(needs, margin)), pool.excess(needs)))
     return (
         f"No pool of the site {site!r} holds it. The nearest is {nearest.name!r}, which lacks "
         f"{', '.join(nearest.lacks(needs, margin))}. Ask for less by Resources(...), or add a pool to the site."

@@ -118,10 +118,24 @@ def adopt() -> None:
     ----------
     https://man7.org/linux/man-pages/man2/prctl.2.html
     """
+    adopt_orphans()
+    end_with_parent()
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose parents end; Linux only."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_with_parent() -> None:
+    """End with the thread that forked this process; Linux only."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _prctl(option: int, argument: int) -> None:
     prctl = getattr(_LIBC, "prctl", None)
     if prctl is not None:
-        prctl(_PR_SET_CHILD_SUBREAPER, *map(ctypes.c_ulong, (1, 0, 0, 0)))
-        prctl(_PR_SET_PDEATHSIG, *map(ctypes.c_ulong, (signal.SIGKILL, 0, 0, 0)))
+        prctl(option, *map(ctypes.c_ulong, (argument, 0, 0, 0)))
 
 
 def has_children() -> bool:
@@ -142,12 +156,14 @@ def kill_descendants(since: float) -> None:
         Seconds since the machine was started [s].
     """
     for process in ProcessTree(os.getpid()).look()[1:]:
-        if _start(process.pid) >= since - 1 / _TICKS:
+        if start_of(process.pid) >= since - 1 / _TICKS:
             ProcessTree(process.pid).kill(0.0)
 
 
-def _start(pid: int) -> float:
+def start_of(pid: int) -> float:
     """When a process was started, on the clock `BOOTTIME` [s]; unlike psutil's, no change of the time of day moves it.
+
+    0 where there is no such process, and outside of Linux.
 
     References
     ----------

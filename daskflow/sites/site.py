@@ -41,6 +41,9 @@ class Listener(Protocol):
     def lost(self, key: str, reason: str, culprit: str) -> None:
         """A node will not be performed any more, why, and which of its jobs did it, where that is known."""
 
+    def tell(self, kind: str, data: str) -> None:
+        """Something happened to the site that people want to know: an event, with the JSON text of an object."""
+
     def fail(self, error: Exception) -> None:
         """The site does not compute any more: nothing will be heard of what was submitted."""
 
@@ -105,6 +108,9 @@ class Site(Protocol):
         -----
         Asks nobody: it is called for every task before anything runs.
         """
+
+    def larger(self, needs: Needs) -> Needs | None:
+        """What a node gets that needed more memory than it had; None where there is no more to be had here."""
 
     def leave(self, listener: Listener) -> None:
         """Tell a listener no more."""

@@ -100,6 +100,10 @@ class SynchronousSite:
         """Everything may run here."""
         return ""
 
+    def larger(self, needs: Needs) -> Needs | None:
+        """Nothing: nobody keeps nodes to any memory but that which they ask for."""
+        return None
+
     def leave(self, listener: Listener) -> None:
         """Nothing to do: a listener is only told while it submits."""
 

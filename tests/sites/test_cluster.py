@@ -41,6 +41,8 @@ class Ear:
             self.losses.append((key, reason))
             self._changed.notify_all()
 
+    def tell(self, kind: str, data: str) -> None: ...
+
     def fail(self, error: Exception) -> None:
         raise AssertionError(error)
 
@@ -259,3 +261,14 @@ def test_the_scheduler_forgets_what_is_done(boxes: str) -> None:
             site.release([nodes[-1].key])
             _until(lambda: not cluster.scheduler.tasks)
         site.close()
+
+
+def test_the_nodes_of_a_run_stand_together_on_the_dashboard(site: ClusterSite) -> None:
+    ear = Ear()
+    site.submit([Node("a", b"1", run="one-run"), Node("b", b"2", run="one-run")], ["a", "b"], ear, {})
+    ear.wait(records=2)
+    assert site.open().run_on_scheduler(_spans) == {("one-run",)}
+
+
+def _spans(dask_scheduler: Any) -> set[tuple[str, ...]]:
+    return {span.name for span in dask_scheduler.extensions["spans"].spans.values()}

@@ -98,6 +98,7 @@ def test_what_is_to_be_registered(tmp_path: Path) -> None:
     assert known.offer(one) == [], "the workers have it"
     assert known.offer(two) == [], "the job that builds it will do so"
     assert known.offer(one) == [one], "and may have done so"
+    assert known.ready() == [one]
     assert known.opened() == [one]
     assert known.offer(one) == []
 

@@ -38,6 +38,8 @@ class Ear:
     def lost(self, key: str, reason: str, culprit: str) -> None:
         self.losses[key] = (reason, culprit)
 
+    def tell(self, kind: str, data: str) -> None: ...
+
     def fail(self, error: Exception) -> None:
         self.errors.append(error)
 

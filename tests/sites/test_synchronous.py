@@ -27,6 +27,8 @@ class Ear:
     def lost(self, key: str, reason: str, culprit: str) -> None:
         raise AssertionError("no worker, no loss")
 
+    def tell(self, kind: str, data: str) -> None: ...
+
     def fail(self, error: Exception) -> None:
         raise AssertionError("no scheduler, no loss")
 

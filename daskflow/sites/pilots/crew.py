@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from daskflow.model.needs import Needs
+from daskflow.sites.pools import Pool
 
 
 class Post(NamedTuple):
@@ -41,6 +42,9 @@ class Crew(Protocol):
 
     def waiting(self) -> Sequence[Needs]:
         """What waits for a pilot, most urgent first; `seconds` is what was declared or learned, None where unknown."""
+
+    def pool_of(self, needs: Needs) -> Pool | None:
+        """The pool that a node goes to; None where none will ever hold it."""
 
     def posts(self) -> Mapping[str, Post]:
         """The pilots that have arrived, by the id of their batch job."""

@@ -1,0 +1,153 @@
+"""Says how pilots ended, and what becomes of the nodes that they were performing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from daskflow.errors import BatchError, DaskflowError, WalltimeExceeded, WorkerLost, error_of
+from daskflow.sites.batch.system import Certificate
+from daskflow.sites.pilots.room import Room, Stay
+
+PATIENCE = 20.0
+"""A batch system that knows nothing of an end after this time is not asked any more [s]."""
+_TOGETHER = 0.3
+"""So long others are waited for that are lost at the same time: all are asked for by one call [s]."""
+_FIRST_PAUSE = 1.0
+_ENDED = 15.0
+"""Who is lost so long before its end, or later, and of whom nothing is recorded, has come to its end [s]."""
+_STRIKES = {"WalltimeExceeded": 3, "OutOfMemory": 3, "WorkerLost": 4}
+"""A node is given up when so many pilots ended in such a way while they performed it; for other ends it can do
+nothing."""
+
+
+class Lost(NamedTuple):
+    """A pilot that is gone, and what it was performing."""
+
+    room: Room
+    stays: Mapping[str, Stay]
+    time: float
+    """Seconds since the epoch [s]."""
+
+
+class Verdict(NamedTuple):
+    """What becomes of one node whose pilot is gone."""
+
+    key: str
+    error: str
+    """Name of the error class."""
+    text: str
+    since: float
+    """When it began [s since the epoch]."""
+    time: float
+    """When its pilot was lost [s since the epoch]."""
+    room: Room
+    again: bool
+    """Whether it is performed again."""
+
+
+class Undertaker:
+    """Says how pilots ended.
+
+    Parameters
+    ----------
+    certify
+        Asks the batch system how jobs ended.
+    log_tail
+        The end of the log of a pilot, by its id.
+    judged
+        Gets the verdicts over the nodes of one pilot, with its certificate; called from a thread of the undertaker.
+
+    Notes
+    -----
+    Safe for threads.
+    """
+
+    def __init__(
+        self,
+        certify: Callable[[Iterable[str]], Mapping[str, Certificate]],
+        log_tail: Callable[[str], str],
+        judged: Callable[[Room, Certificate, list[Verdict]], None],
+    ) -> None:
+        self._certify = certify
+        self._log_tail = log_tail
+        self._judged = judged
+        self._strikes: Counter[tuple[str, str]] = Counter()
+        self._changed = threading.Condition()
+        self._lost: list[Lost] = []
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def mourn(self, room: Room, stays: Mapping[str, Stay]) -> None:
+        """A pilot is gone; returns at once."""
+        with self._changed:
+            self._lost.append(Lost(room, dict(stays), time.time()))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="daskflow-undertaker", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Judge nothing more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._lost)
+                self._changed.wait_for(lambda: self._closed, _TOGETHER)
+                if self._closed:
+                    return
+                due = list(self._lost)
+            found = self._ask([lost.room.id for lost in due])
+            now = time.time()
+            over = [lost for lost in due if lost.room.id in found or now > lost.time + PATIENCE]
+            for lost in over:
+                self._judge(lost, found.get(lost.room.id) or _presumed(lost))
+            with self._changed:
+                self._lost = [lost for lost in self._lost if lost not in over]
+                pause = _FIRST_PAUSE if over else min(2 * pause, 5.0)
+                if self._lost and not over:
+                    self._changed.wait_for(lambda: self._closed, pause)
+
+    def _ask(self, ids: list[str]) -> Mapping[str, Certificate]:
+        try:
+            return self._certify(ids)
+        except BatchError:
+            return {}
+
+    def _judge(self, lost: Lost, found: Certificate) -> None:
+        # A pilot that ended well has not: its worker went away while it was at work.
+        name = found.error or "WorkerLost"
+        tail = self._log_tail(lost.room.id) if name not in ("WalltimeExceeded", "Cancelled", "Preempted") else ""
+        text = f"Its pilot was lost ({found.text})." + (f" The log of the pilot ended with:\n{tail}" if tail else "")
+        verdicts = []
+        for key, stay in lost.stays.items():
+            self._strikes[key, name] += 1
+            again = self._strikes[key, name] < _STRIKES.get(name, 1 << 30)
+            verdicts.append(Verdict(key, name, text, stay.since, lost.time, lost.room, again))
+        self._judged(lost.room, found, verdicts)
+
+
+def _presumed(lost: Lost) -> Certificate:
+    """What is said of an end of which the batch system knows nothing."""
+    ended = lost.time >= lost.room.ends - _ENDED
+    error: type[DaskflowError] = WalltimeExceeded if ended else WorkerLost
+    state = "gone at the end of its walltime" if ended else "gone; the batch system has no record of its end"
+    return Certificate(lost.room.id, error.__name__, state, node=lost.room.node, stop=lost.time)
+
+
+def class_of(name: str) -> type[DaskflowError]:
+    """The error class of a certificate."""
+    return error_of(name) or WorkerLost
+
+
+def last_lines(text: str, count: int = 10) -> str:
+    """The end of a text, for messages."""
+    return "\n".join(text.rstrip().splitlines()[-count:])
