@@ -194,6 +194,10 @@ def _attempt_row(run: str, number: int, outcome: Outcome) -> tuple[Any, ...]:
         log.file if log else "",
         log.start if log else 0,
         log.stop if log else 0,
+        outcome.place,
+        outcome.cores,
+        outcome.asked,
+        outcome.taken,
     )
 
 

@@ -114,7 +114,7 @@ class Outcome(NamedTuple):
     cpu: float = 0.0
     """CPU time of the attempt [s]."""
     memory: int = 0
-    """Peak resident memory of the worker process during the attempt [bytes]."""
+    """Peak resident memory [bytes]: of the attempt's own processes where it had some, else of the worker process."""
     host: str = ""
     pid: int = 0
     value: Stored | None = None
@@ -127,6 +127,16 @@ class Outcome(NamedTuple):
     reports: tuple[ReportItem, ...] = ()
     final: bool = True
     """Whether this was the last attempt; False when another follows."""
+    place: str = ""
+    """Id of the batch job in which it was made; empty where no batch system was asked."""
+    cores: int = 0
+    """How many cores it had; 0 where nobody tells."""
+    asked: int = 0
+    """How much memory it could use [bytes]; 0: nothing limited it."""
+    taken: int = 0
+    """Size of the upstream values that it got [bytes]."""
+    wants: float = 0.0
+    """Where it was handed over: with less time than this the next attempt would be so at once [s]."""
 
 
 class Known(NamedTuple):

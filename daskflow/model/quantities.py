@@ -60,8 +60,8 @@ def _amount(value: Any, units: dict[str, float] | dict[str, int], default: str, 
     return amount
 
 
-Seconds = Annotated[float, BeforeValidator(seconds)]
-Bytes = Annotated[int, BeforeValidator(memory)]
+Seconds = Annotated[float, BeforeValidator(seconds, json_schema_input_type=float | str)]
+Bytes = Annotated[int, BeforeValidator(memory, json_schema_input_type=int | str)]
 
 
 def as_seconds(value: float) -> str:

@@ -94,6 +94,24 @@ class AttemptRecord(Record):
     log_file: str = ""
     log_start: int = 0
     log_stop: int = 0
+    place: str = ""
+    """Id of the batch job in which it was made."""
+    cores: int = 0
+    """How many cores it had; 0 where nobody told."""
+    asked: int = 0
+    """How much memory it could use [bytes]; 0: nothing limited it."""
+    taken: int = 0
+    """Size of the upstream values that it got [bytes]."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took [s]."""
+        return self.stop - self.start
+
+    @property
+    def efficiency(self) -> float | None:
+        """Which part of its cores it kept busy; None where that is not known."""
+        return self.cpu / (self.seconds * self.cores) if self.cores and self.seconds > 0 else None
 
 
 class ReportRecord(Record):

@@ -16,6 +16,7 @@ _JOB = ("run", "number", "key", "task", "fingerprint", "recipe", "upstream", "si
 _ATTEMPT = (
     "run", "number", "attempt", "state", "start", "stop", "cpu", "memory", "host", "pid",
     "error_type", "error_message", "traceback", "log_file", "log_start", "log_stop",
+    "place", "cores", "asked", "taken",
 )  # fmt: skip
 _STATE_ORDER = itemgetter(2, 3, 0, 1)
 _EVERY = (0, 2**63 - 1)
@@ -88,6 +89,16 @@ class Jobs(Chapter):
         first, last = _EVERY if number is None else (number, number)
         rows = self.database.rows("attempts", run=run, first=first, last=last)
         return [AttemptRecord(**dict(zip(_ATTEMPT, row, strict=True))) for row in rows]
+
+    def past(self, task: str, limit: int) -> list[tuple[str, float, int]]:
+        """The latest attempts at jobs of a task that succeeded: fingerprint, duration [s], size of inputs [bytes].
+
+        Parameters
+        ----------
+        limit
+            How many at most; those of the newest runs first.
+        """
+        return [(row[0], row[1], row[2]) for row in self.database.rows("past", task=task, limit=limit)]
 
     def counts(self, run: str) -> dict[str, dict[str, int]]:
         """How many jobs of each task are in each state; tasks in the order of their first calls."""

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-MIGRATIONS = ("0001_journal.sql", "0002_control.sql", "0003_holdings.sql")
+MIGRATIONS = ("0001_journal.sql", "0002_control.sql", "0003_holdings.sql", "0004_usage.sql")
 """In order; the version of a store is how many of these it has had."""
 
 _HEAD = re.compile(r"^-- (\w+): .*$", re.MULTILINE)

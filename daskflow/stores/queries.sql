@@ -77,9 +77,11 @@ UPDATE jobs SET state = :state, reason = :reason WHERE run = :run AND number = :
 
 -- add_attempts: Record attempts; what stands already stays.
 INSERT INTO attempts (run, number, attempt, state, start, stop, cpu, memory, host, pid,
-                      error_type, error_message, traceback, log_file, log_start, log_stop)
+                      error_type, error_message, traceback, log_file, log_start, log_stop,
+                      place, cores, asked, taken)
 VALUES (:run, :number, :attempt, :state, :start, :stop, :cpu, :memory, :host, :pid,
-        :error_type, :error_message, :traceback, :log_file, :log_start, :log_stop)
+        :error_type, :error_message, :traceback, :log_file, :log_start, :log_stop,
+        :place, :cores, :asked, :taken)
 ON CONFLICT (run, number, attempt) DO NOTHING;
 
 -- jobs: The jobs of a run in order of their numbers; of one state and one task unless these are empty.
@@ -97,10 +99,17 @@ SELECT number, key, task, state FROM jobs WHERE run = :run ORDER BY number;
 
 -- attempts: Attempts of a run at a range of jobs.
 SELECT run, number, attempt, state, start, stop, cpu, memory, host, pid,
-       error_type, error_message, traceback, log_file, log_start, log_stop
+       error_type, error_message, traceback, log_file, log_start, log_stop,
+       place, cores, asked, taken
 FROM attempts
 WHERE run = :run AND number BETWEEN :first AND :last
 ORDER BY number, attempt;
+
+-- past: How long the latest attempts at jobs of a task took that succeeded, with the code and the size of what they got.
+SELECT j.fingerprint, a.stop - a.start, a.taken
+FROM jobs j CROSS JOIN attempts a
+WHERE j.task = :task AND a.run = j.run AND a.number = j.number AND a.state = 'succeeded'
+ORDER BY j.run DESC LIMIT :limit;
 
 -- counts: How many jobs of each task are in each state; a task stands where its first job does.
 SELECT task, state, COUNT(*), MIN(number) AS earliest

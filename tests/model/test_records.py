@@ -19,7 +19,7 @@ RUN = RunRecord(id="20260314-101502-study-7f3a", flow="study", arguments={"n": 1
 RECORDS: list[Record] = [
     RUN,
     JobRecord(run=RUN.id, number=1, key="k", task="fit", fingerprint="f", recipe="order=2", upstream=(0,)),
-    AttemptRecord(run=RUN.id, number=1, attempt=1, state="succeeded", start=2.0, stop=3.0),
+    AttemptRecord(run=RUN.id, number=1, attempt=1, state="succeeded", start=2.0, stop=3.0, place="12_0", cores=2),
     ReportRecord(key="k", ordinal=0, kind="metric", title="chisq", data={"value": 1.1}),
     EventRecord(run=RUN.id, kind="qa.import.low", time=2.5, data={"fraction": 0.1}),
     QuestionRecord(id="q", run=RUN.id, prompt="Go on?", form='{"type": "boolean"}', deadline=9.5),
@@ -69,3 +69,11 @@ def test_states_are_checked() -> None:
 def test_bytes_that_are_no_text_survive_json() -> None:
     run = RUN.model_copy(update={"payload": b"\x80\x05\xff"})
     assert RunRecord.model_validate_json(run.model_dump_json()) == run
+
+
+def test_how_well_an_attempt_used_its_cores() -> None:
+    attempt = AttemptRecord(run="r", number=1, attempt=1, state="succeeded", start=2.0, stop=12.0, cpu=15.0, cores=2)
+    assert attempt.seconds == 10.0
+    assert attempt.efficiency == 0.75
+    assert attempt.model_copy(update={"cores": 0}).efficiency is None
+    assert attempt.model_copy(update={"stop": 2.0}).efficiency is None

@@ -47,7 +47,27 @@ def job_row(number: int, key: str = "", *, run: str = RUN, task: str = "fit", **
 
 def attempt_row(number: int, attempt: int = 1, state: str = "succeeded") -> Row:
     """Without the run."""
-    return (number, attempt, state, 1.0, 2.0, 0.5, 1000, "node1", 42, "", "", "", "logs/a.log", 0, 10)
+    return (
+        number,
+        attempt,
+        state,
+        1.0,
+        2.0,
+        0.5,
+        1000,
+        "node1",
+        42,
+        "",
+        "",
+        "",
+        "logs/a.log",
+        0,
+        10,
+        "12_0",
+        2,
+        4000,
+        300,
+    )
 
 
 def result_row(key: str, **fields: Any) -> Row:

@@ -119,9 +119,23 @@ def test_an_attempt_is_recorded_once(filled: Journal) -> None:
             log_file="logs/a.log",
             log_start=0,
             log_stop=10,
+            place="12_0",
+            cores=2,
+            asked=4000,
+            taken=300,
         )
     ]
     assert filled.attempts(RUN, 3) == []
+
+
+def test_how_long_jobs_of_a_task_took(filled: Journal) -> None:
+    filled.add_attempts(RUN, [attempt_row(1, state="failed"), attempt_row(1, 2), attempt_row(0)])
+    later = "20270101-000000-study-aaaa"
+    filled.add_jobs([job_row(0, run=later, task="fit", fingerprint="f2")])
+    filled.add_attempts(later, [(0, 1, "succeeded", 1.0, 5.5, *attempt_row(0)[5:-1], 77)])
+    assert filled.past("fit", 10) == [("f2", 4.5, 77), ("f1", 1.0, 300)]
+    assert filled.past("fit", 1) == [("f2", 4.5, 77)]
+    assert filled.past("nonsense", 10) == []
 
 
 def test_counts_are_in_order_of_the_first_calls(filled: Journal) -> None:

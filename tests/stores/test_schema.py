@@ -10,7 +10,7 @@ from daskflow.model.states import RunState
 from daskflow.stores import Database, Journal, schema
 from daskflow.stores.queries import migration
 from daskflow.stores.sqlite import SQLite
-from tests.stores.samples import RUN, change, job_row, python, question, result_row, run_record
+from tests.stores.samples import RUN, attempt_row, change, job_row, python, question, result_row, run_record
 
 
 def test_a_fresh_store_gets_all_tables(database: Database) -> None:
@@ -71,6 +71,8 @@ def test_a_store_of_the_first_version_is_brought_up_with_all_it_has(tmp_path: Pa
         )  # fmt: skip
         assert journal.job(RUN, 0).key == "key000"
         assert [event.kind for event in journal.events(RUN)] == ["job.failed"]
+        journal.add_attempts(RUN, [attempt_row(0)])
+        assert journal.attempts(RUN)[0].place == "12_0"
         journal.add_run(run_record("child", parent=RUN))
         journal.add_question(question("q"))
         assert journal.add_context([(0, change("a", 1))])

@@ -12,6 +12,7 @@ from daskflow.artifacts.store import ObjectStore
 from daskflow.artifacts.sweeping import GRACE, Garbage, Sweep
 from daskflow.errors import DaskflowError, UsageError
 from daskflow.execution.project import Project
+from daskflow.execution.worker.saving import KEPT, forget_old
 from daskflow.stores import Database, Journal, this_host
 
 _SKEW = 3600.0
@@ -60,6 +61,7 @@ def collect(project: Project, *, grace: float = GRACE, gone: Sequence[str] = (),
         garbage = sweep.find()
         if dry_run:
             return Collected(garbage, before, 0, 0)
+        forget_old(store, min(before, time.time() - KEPT))
         # What large objects are made of is counted with them: first that which belongs to none.
         freed = store.sweep(time.time() - before)
         removed, size = sweep.remove(garbage)

@@ -81,12 +81,16 @@ class Summary:
             found.setdefault(attempt.number, []).append(attempt)
         return found
 
+    @cached_property
+    def latest(self) -> dict[int, AttemptRecord]:
+        """The latest attempt at each job, by its number."""
+        return {attempt.number: attempt for attempt in self.attempts}
+
     @property
     def failures(self) -> list[Failed]:
         """The jobs that failed."""
         bad = [job for job in self.jobs if job.state is JobState.failed]
-        latest = {attempt.number: attempt for attempt in self.attempts}
-        return [Failed(job, latest.get(job.number)) for job in bad]
+        return [Failed(job, self.latest.get(job.number)) for job in bad]
 
     @property
     def seconds(self) -> float:

@@ -9,17 +9,23 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from daskflow.artifacts.values import Values
 from daskflow.errors import NotInTask
+from daskflow.execution.worker.footprint import Span
 from daskflow.execution.worker.live import Teller, checked_kind, event_text
+from daskflow.execution.worker.saving import HandedOver, State
 from daskflow.graph.host import CURRENT_HOST
 from daskflow.model.outcome import ReportItem
+from daskflow.sites import allocation, notice
 from daskflow.sites.channel import CURRENT_CHANNEL
 
 _PNG = b"\x89PNG\r\n"
 _ROWS = 1000
 """A table keeps at most that many rows."""
+_MARGIN = 10.0
+"""So long before the end of its batch job an attempt must have ended: what it left has to be stored [s]."""
 
 
 class Reporter:
@@ -71,12 +77,15 @@ class Reporter:
 class Attempt:
     """The attempt at a job that is being made here."""
 
-    __slots__ = ("_deadline", "_teller", "key", "number", "reports", "run", "timeout", "used")
+    __slots__ = (
+        "_deadline", "_state", "_teller", "_values", "key", "number", "reports", "run", "span", "timeout", "used",
+        "variables",
+    )  # fmt: skip
 
     report = Reporter()
     """Makes reports; the same as `daskflow.report`."""
 
-    def __init__(self, key: str, number: int, run: str, timeout: float | None) -> None:
+    def __init__(self, key: str, number: int, run: str, timeout: float | None, *, values: Values | None = None) -> None:
         self.key = key
         """The key of the job; empty in the body of a flow."""
         self.number = number
@@ -90,6 +99,12 @@ class Attempt:
         """After this time it is killed [s]; None: never."""
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._teller: Teller | None = None
+        self._values = values
+        self._state: State | None = None
+        self.span: Span | None = None
+        """The time that it took in a process of its own, where it was made in one as a whole."""
+        self.variables: dict[str, str] = {}
+        """Variables of the environment for its processes."""
 
     def add(self, item: ReportItem) -> None:
         """Keep a report, until the attempt ends."""
@@ -130,8 +145,88 @@ class Attempt:
             self._teller.close()
 
     def time_left(self) -> float:
-        """How long the attempt may still take [s]; infinite where nothing limits it."""
-        return math.inf if self._deadline is None else self._deadline - time.monotonic()
+        """How long the attempt may still take [s]; infinite where nothing limits it.
+
+        It ends with its timeout, or some seconds before the batch job that it is made in.
+        """
+        left = math.inf if self._deadline is None else self._deadline - time.monotonic()
+        place = allocation.here()
+        if place is None:
+            return left
+        return min(left, place.time_left() - min(_MARGIN, place.notice / 2))
+
+    def should_stop(self) -> bool:
+        """Whether the attempt should come to an end, since the batch job that it is made in does.
+
+        Asking costs less than a microsecond. What is to be done then: `hand_over`.
+        """
+        place = allocation.here()
+        return notice.given() or (place is not None and place.time_left() <= place.notice)
+
+    def save(self, state: Any) -> None:
+        """Keep a state of the job, in place of the one before, until it has its result.
+
+        Parameters
+        ----------
+        state
+            Whatever pickles: arrays, datasets, dictionaries of them.
+
+        Raises
+        ------
+        UsageError
+            There is no artifact store; or this is the body of a flow, which resumes by itself.
+        ArtifactError
+            It cannot be stored; the state before is still there.
+
+        Notes
+        -----
+        It lies in the artifact store under the key of the job: the next attempt finds it wherever it is made, in a run
+        that was resumed too. Whoever dies while it saves leaves the state before.
+        """
+        self._states().save(state)
+
+    def restore(self, default: Any = None) -> Any:
+        """The state that was saved last by an attempt at this job; the default where there is none.
+
+        Raises
+        ------
+        UsageError
+            As for `save`.
+        """
+        return self._states().restore(default)
+
+    def hand_over(self, state: Any) -> NoReturn:
+        """Save a state and end here: the job is performed again elsewhere, and gets the state by `restore`.
+
+        Nothing after the call is executed, but for `finally`. It does not count as a failure, and not as one of the
+        retries.
+
+        Raises
+        ------
+        UsageError, ArtifactError
+            As for `save`.
+        """
+        self.save(state)
+        raise HandedOver(self.key)
+
+    @property
+    def has_state(self) -> bool:
+        """Whether a state of the job is known to be saved."""
+        return self._state is not None and self._state.known
+
+    def note_state(self) -> None:
+        """A process of the attempt has seen or saved a state."""
+        self._states().known = True
+
+    def forget_state(self) -> None:
+        """The job has its result, so that no other attempt needs a state."""
+        if self.has_state:
+            self._states().forget()
+
+    def _states(self) -> State:
+        if self._state is None:
+            self._state = State(self._values, self.key)
+        return self._state
 
 
 CURRENT_ATTEMPT: ContextVar[Attempt | None] = ContextVar("daskflow_attempt", default=None)

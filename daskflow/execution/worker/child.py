@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from daskflow.errors import NotSerialisable
 from daskflow.execution.worker.attempt import CURRENT_ATTEMPT
 from daskflow.execution.worker.failures import describe
+from daskflow.execution.worker.footprint import cpu_of
 from daskflow.execution.worker.forking import fork
+from daskflow.execution.worker.saving import HandedOver
 from daskflow.execution.worker.usage import MAXRSS_UNIT
 from daskflow.graph.sequel import sequel_of
 from daskflow.model.outcome import ReportItem
@@ -40,6 +43,8 @@ class Message(NamedTuple):
     reports: tuple[ReportItem, ...] = ()
     kin: bool = False
     """Whether processes that the attempt started are there yet; the child waits to be killed with them."""
+    state: bool = False
+    """Whether a state of the job is saved."""
 
 
 class Child:
@@ -60,6 +65,8 @@ class Child:
             sender.close()
         self.end = "its end is not known"
         """How it ended, for people."""
+        self.code: int | None = None
+        """Its exit code, or the number of the signal that ended it, negative; None as long as that is not known."""
         self.cpu = 0.0
         """CPU time that it used [s]."""
         self.memory = 0
@@ -81,9 +88,13 @@ class Child:
 
         A process that hangs in the kernel, for instance on a dead file server, is left to it.
         """
-        gone = ProcessTree(self.pid).kill(GRACE)
+        tree = ProcessTree(self.pid)
+        spent = cpu_of(tree)
+        gone = tree.kill(GRACE)
         self._signal(signal.SIGKILL)  # who left the tree is in the group yet
         self._reap(0 if gone else os.WNOHANG)
+        # Those that were killed were not waited for by their parents, which would have counted them.
+        self.cpu = max(self.cpu, spent)
 
     def await_end(self, patience: float) -> bool:
         """Wait for the end of the child, at most for some time [s]; returns whether it ended."""
@@ -105,7 +116,7 @@ class Child:
                 return True
             if found:
                 self._ended = True
-                code = os.waitstatus_to_exitcode(status)
+                self.code = code = os.waitstatus_to_exitcode(status)
                 self.end = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
                 self.cpu, self.memory = used.ru_utime + used.ru_stime, used.ru_maxrss * MAXRSS_UNIT
         return self._ended
@@ -128,12 +139,16 @@ def _serve(sender: Connection, task: Any, arguments: list[Any]) -> NoReturn:
     attempt = CURRENT_ATTEMPT.get()
     if attempt is not None:
         attempt.begin_apart()
+        os.environ.update(attempt.variables)
+    _compute_here()
     send = _sender(sender)
     if CURRENT_CHANNEL.get() is not None:
         CURRENT_CHANNEL.set(lambda record: send(pickle.dumps((None, record), protocol=5)))
     try:
         try:
             message = _result(task.call(arguments))
+        except HandedOver as end:
+            message = _message(False, end)
         except BaseException as error:
             message = _message(False, describe(error))
         if attempt is not None:
@@ -146,6 +161,13 @@ def _serve(sender: Connection, task: Any, arguments: list[Any]) -> NoReturn:
     finally:
         # Threads of the parent's libraries do not exist in the fork, so nothing of theirs may be cleaned up here.
         os._exit(code)
+
+
+def _compute_here() -> None:
+    # What a task computes by dask would by default be sent through the worker, whose threads do not exist in the fork.
+    dask = sys.modules.get("dask")
+    if dask is not None and not dask.config.get("scheduler", None):
+        dask.config.set(scheduler="threads")
 
 
 def _sender(sender: Connection) -> Callable[[bytes], None]:
@@ -174,16 +196,18 @@ def _result(value: Any) -> bytes:
         try:
             left = sequel_of(value)
             value = value if left is None else left
-            made: bytes = cloudpickle.dumps((True, value, _reports(), has_children()), protocol=5)
+            made: bytes = cloudpickle.dumps((True, value, *_rest()), protocol=5)
         except Exception as error:
             raise NotSerialisable(f"A {type(value).__qualname__} does not pickle: {error}") from None
         return made
 
 
 def _message(good: bool, payload: Any) -> bytes:
-    return pickle.dumps((good, payload, _reports(), has_children()), protocol=5)
+    return pickle.dumps((good, payload, *_rest()), protocol=5)
 
 
-def _reports() -> tuple[ReportItem, ...]:
+def _rest() -> tuple[tuple[ReportItem, ...], bool, bool]:
+    """The rest of a message."""
     attempt = CURRENT_ATTEMPT.get()
-    return tuple(attempt.reports) if attempt is not None else ()
+    kin = has_children()
+    return ((), kin, False) if attempt is None else (tuple(attempt.reports), kin, attempt.has_state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,8 +16,10 @@ from daskflow.execution.worker.capture import CURRENT_LOG
 from daskflow.execution.worker.child import GRACE, Child, Message
 from daskflow.execution.worker.limits import MemoryLimit, attempt_key, bell, took_too_long
 from daskflow.execution.worker.package import Attempts
+from daskflow.execution.worker.saving import HandedOver
 from daskflow.execution.worker.usage import Usage
 from daskflow.model.outcome import Failure
+from daskflow.sites.allocation import here
 from daskflow.sites.channel import CURRENT_CHANNEL
 from daskflow.sites.grip import CURRENT_GRIP, Grip
 from daskflow.sites.processes import ProcessTree
@@ -24,6 +27,9 @@ from daskflow.sites.processes import ProcessTree
 TAIL = "\nIts log ended with:\n"
 """Begins the part of a message that repeats the log."""
 _LINES = 20
+_OF_THE_SYSTEM = (-signal.SIGTERM, -signal.SIGKILL)
+_LAST_WORD = 2.0
+"""A process whose child was ended by such a signal waits so long whether it meets the same end [s]."""
 
 
 class FailedInChild(Exception):
@@ -49,9 +55,12 @@ def call_apart(task: Any, arguments: list[Any], limits: Attempts, usage: Usage |
     JobTimeout
         The call took longer than it may; nothing of it is alive any more.
     OutOfMemory
-        The process and its descendants used more memory than they may; nothing of them is alive any more.
+        The process and its descendants used more memory than they may, or the system killed them when they used
+        nearly as much; nothing of them is alive any more.
     FailedInChild
         The task raised.
+    HandedOver
+        The task has saved its state, and goes on elsewhere.
     ChildProcessError
         The process ended by itself, or was killed by somebody else.
     Killed
@@ -73,8 +82,12 @@ def call_apart(task: Any, arguments: list[Any], limits: Attempts, usage: Usage |
     attempt = CURRENT_ATTEMPT.get()
     if attempt is not None:
         attempt.reports.extend(message.reports)
+        if message.state:
+            attempt.note_state()
     if message.good:
         return message.payload
+    if isinstance(message.payload, HandedOver):
+        raise message.payload
     raise FailedInChild(message.payload)
 
 
@@ -82,7 +95,7 @@ def _exchange(task: Any, arguments: list[Any], limits: Attempts, usage: Usage | 
     log = CURRENT_LOG.get()
     grip = CURRENT_GRIP.get() or Grip("")
     grip.check()
-    memory = MemoryLimit(limits.memory, forked=True)
+    memory = MemoryLimit(limits.memory, forked=True, basis=limits.basis)
     child = Child(task, arguments)
     last: Message | None = None
     try:
@@ -98,7 +111,7 @@ def _exchange(task: Any, arguments: list[Any], limits: Attempts, usage: Usage | 
         if log is not None:
             log.catch_up()
         if usage is not None:
-            usage.add(child.cpu, max(child.memory, memory.peak))
+            usage.add(child.cpu, memory.own(child.memory))
 
 
 class _Conversation:
@@ -142,7 +155,15 @@ class _Conversation:
                 return self._child.take(self._child.receiver.recv_bytes())
         except (EOFError, OSError):
             pass
-        self._child.await_end(GRACE)
+        ended = self._child.await_end(GRACE)
+        if ended and self._child.code in _OF_THE_SYSTEM and here() is not None:
+            # A batch system ends all processes of its job at once. If it was that, this process has its own end before
+            # the time is over, and nobody takes it for the fault of the job.
+            self._grip.pause(_LAST_WORD)
+        if ended and self._child.code == -signal.SIGKILL:
+            suspect = self._memory.suspect(self._child.memory)
+            if suspect is not None:
+                raise suspect
         raise ChildProcessError(f"the process of {attempt_key()} ended without a result ({self._child.end})")
 
 

@@ -16,6 +16,10 @@ from daskflow.sites.processes import ProcessTree, own_memory
 
 _WATCH = 0.1
 """How often the memory of a process is looked at [s]."""
+_WATCH_NEAR = 0.02
+"""How often where it uses more than half of what it may [s]."""
+_NEAR = 0.75
+"""Who is killed by the system and used this part of what it may was killed for its memory."""
 
 
 class MemoryLimit:
@@ -28,26 +32,31 @@ class MemoryLimit:
     forked
         Whether they are forks of this process: their pages that they share with it are not theirs, and how much these
         are is looked at now.
+    basis
+        Where the limit comes from, for messages.
 
     Notes
     -----
-    Looking takes longer on a machine with many processes, and is done the less often.
+    Looking takes longer on a machine with many processes, and is done the less often; the more often, the nearer the
+    limit is.
     """
 
-    def __init__(self, limit: int | None, *, forked: bool = False) -> None:
+    def __init__(self, limit: int | None, *, forked: bool = False, basis: str = "") -> None:
         self.limit = limit
         """[bytes]"""
+        self._basis = f", {basis}" if basis else ""
         self.peak = 0
         """[bytes]"""
         self.pause = math.inf
         """How long to wait before the next look [s]."""
         self._inherited = 0
+        self._due = 0.0
         if limit is not None:
+            self.pause = 0.0
+        if forked:
             from psutil import Process
 
-            self.pause = 0.0
-            self._due = 0.0
-            self._inherited = own_memory(Process()) if forked else 0
+            self._inherited = own_memory(Process())
 
     def look(self, *trees: ProcessTree) -> None:
         """Look how much all of them use together, if it is time to.
@@ -65,12 +74,33 @@ class MemoryLimit:
             used = sum(tree.memory(precise=True) for tree in trees) - self._inherited
         self.peak = max(self.peak, used)
         if used > self.limit:
-            raise OutOfMemory(
-                f"{attempt_key()} used {as_bytes(used)} of memory where it may use {as_bytes(self.limit)}, and was "
-                "killed. Give it more by Resources(memory=...)."
-            )
-        self.pause = max(_WATCH, 20 * (time.monotonic() - start))
+            raise self._exceeded(used, self.limit, "was killed")
+        often = _WATCH if used < self.limit / 2 else _WATCH_NEAR
+        self.pause = max(often, 20 * (time.monotonic() - start))
         self._due = time.monotonic() + self.pause
+
+    def own(self, resident: int) -> int:
+        """The peak memory of the processes, given what the system says that they had with what they share [bytes]."""
+        return max(self.peak, resident - self._inherited)
+
+    def suspect(self, resident: int) -> OutOfMemory | None:
+        """The error, where somebody else killed the processes, and their memory was probably why; None where not.
+
+        Parameters
+        ----------
+        resident
+            Peak memory of the processes, as the system tells it [bytes].
+        """
+        used = self.own(resident)
+        if self.limit is None or used < _NEAR * self.limit:
+            return None
+        return self._exceeded(used, self.limit, "the system killed it")
+
+    def _exceeded(self, used: int, limit: int, end: str) -> OutOfMemory:
+        return OutOfMemory(
+            f"{attempt_key()} used {as_bytes(used)} of memory where it may use {as_bytes(limit)}{self._basis}, and "
+            f"{end}. Give it more by Resources(memory=...)."
+        )
 
 
 @contextlib.contextmanager

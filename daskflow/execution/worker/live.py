@@ -57,6 +57,10 @@ class Teller:
         """
         self._send([Live(self._key, "event", checked_kind(kind), event_text(data), time.time())])
 
+    def note(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Tell an event of daskflow's own at once."""
+        self._send([Live(self._key, "event", kind, event_text(data), time.time())])
+
     def metric(self, name: str, data: str) -> None:
         """Tell a metric, at once unless it was told just now; `data` is JSON."""
         with self._lock:

@@ -35,6 +35,12 @@ class Attempts(NamedTuple):
     """How many cores an attempt may use."""
     kept: bool = False
     """Whether the task itself sees to it that the limits are kept, and ends when its node is killed."""
+    gpus: int = 0
+    """How many graphics processors an attempt uses."""
+    basis: str = ""
+    """Where the limit of memory comes from, for messages."""
+    whole: bool = False
+    """Whether the process of its own also reads what the attempt gets, and stores what it gives."""
 
     @property
     def apart(self) -> bool:

@@ -8,22 +8,25 @@ import pickle
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from daskflow.artifacts.caching.leases import CURRENT_LEASES
 from daskflow.artifacts.store import ObjectStore, use_here
-from daskflow.errors import CodeMismatch, NotSerialisable
-from daskflow.execution.worker.attempt import CURRENT_ATTEMPT, Attempt
+from daskflow.errors import NotSerialisable, OutOfMemory
+from daskflow.execution.worker.attempt import CURRENT_ATTEMPT, Attempt, current
 from daskflow.execution.worker.capture import CURRENT_LOG, HOST, Log, capturing
 from daskflow.execution.worker.failures import describe
-from daskflow.execution.worker.imports import parts_at
+from daskflow.execution.worker.footprint import Span, cpu_here, footprint, worth_here
+from daskflow.execution.worker.gpus import allotted
 from daskflow.execution.worker.inputs import check_unchanged
 from daskflow.execution.worker.isolation import TAIL, FailedInChild, call_apart
-from daskflow.execution.worker.package import Assignment, Attempts, Bench, Package, Shipped
-from daskflow.execution.worker.result import LEFT, Missing, Result
+from daskflow.execution.worker.package import ONCE, Assignment, Attempts, Bench, Package
+from daskflow.execution.worker.result import ABSENT, LEFT, Missing, Result
 from daskflow.execution.worker.retry import jittered
-from daskflow.execution.worker.usage import Usage
-from daskflow.execution.worker.versions import differences, version_of
+from daskflow.execution.worker.saving import HandedOver
+from daskflow.execution.worker.shares import kept_here, share_process
+from daskflow.execution.worker.tasks import task_of
+from daskflow.execution.worker.usage import Usage, peak_memory
 from daskflow.graph.encoding import digest
 from daskflow.graph.host import CURRENT_HOST
 from daskflow.graph.sequel import Sequel, sequel_of
@@ -32,9 +35,11 @@ from daskflow.model.outcome import Outcome, Stored
 from daskflow.sites.blackbox import black_box
 from daskflow.sites.grip import CURRENT_GRIP, Grip, Killed
 
+Made = tuple[Stored, bool, Any]
+"""What an attempt gave: its result at rest; whether that holds jobs or flows that the driver has to make first; and the
+value itself, or `ABSENT`."""
+
 _PID = os.getpid()
-_REMEMBERED = 500
-_tasks: dict[bytes, Any] = {}
 _benches: dict[bytes, Bench] = {}
 
 
@@ -65,9 +70,10 @@ def perform(package: bytes, *values: Any) -> tuple[Any, bytes, bytes]:
         worker = _Worker(_bench(todo.bench), todo.tasks, values)
         box = black_box(worker.bench.boxes)
         try:
-            for assignment in todo.assignments:
-                box.note(todo.node, assignment.key)
-                worker.perform(assignment)
+            if not (todo.bundle and share_process(todo.assignments) and worker.perform_together(todo.assignments)):
+                for assignment in todo.assignments:
+                    box.note(todo.node, assignment.key)
+                    worker.perform(assignment)
         except Killed:
             worker.give_up(todo.assignments)
         box.clear()
@@ -81,6 +87,40 @@ def load_again(left: bytes) -> Any:
     return pickle.loads(left)
 
 
+class _Whole(NamedTuple):
+    """An attempt that is made by another process from its beginning to its end.
+
+    So all memory that it takes is its own, and nothing large passes between the processes. How long it takes is what
+    it takes there: what a process costs has nothing to do with the job, which may be tiny.
+    """
+
+    worker: _Worker
+    task: Any
+    assignment: Assignment
+    sources: list[Any]
+
+    def call(self, _: Sequence[Any]) -> tuple[Stored, bool, Span]:
+        """Make it, in this process; what it gives but for the value itself, and the time that it took."""
+        start, before = time.time(), cpu_here()
+        stored, left, _ = self.worker.make(self.task, self.assignment, self.sources, here=True)
+        return stored, left, Span(start, time.time(), cpu_here() - before)
+
+
+class _Together(NamedTuple):
+    """The assignments of a bundle, made by another process one after the other."""
+
+    worker: _Worker
+    assignments: Sequence[Assignment]
+
+    def call(self, _: Sequence[Any]) -> tuple[dict[str, Result | Missing], list[Outcome]]:
+        """Make them, in this process."""
+        self.worker.apart = True
+        self.worker.usage = Usage(beyond=peak_memory())
+        for assignment in self.assignments:
+            self.worker.perform(assignment)
+        return self.worker.results, self.worker.outcomes
+
+
 class _Worker:
     """Performs the assignments of one package, one after the other."""
 
@@ -88,15 +128,31 @@ class _Worker:
         self.bench = bench
         self.results: dict[str, Result | Missing] = {}
         self.outcomes: list[Outcome] = []
+        self.usage = Usage()
+        self.apart = False
+        """Whether this process was forked for the package."""
         self._tasks = tasks
         self._given = values
-        self._usage = Usage()
         self._grip = CURRENT_GRIP.get() or Grip("")
 
     def give_up(self, assignments: Sequence[Assignment]) -> None:
         """Perform nothing more: the node was killed."""
         for assignment in assignments:
             self.results.setdefault(assignment.key, Missing(assignment.key, "cancelled"))
+
+    def perform_together(self, assignments: Sequence[Assignment]) -> bool:
+        """Perform tiny assignments in one process of their own; False where that process did not live to the end.
+
+        Nothing is known then, and they have to be performed one by one: only the guilty one fails.
+        """
+        token = CURRENT_LOG.set(Log(self.bench.logs))
+        try:
+            self.results, self.outcomes = call_apart(_Together(self, assignments), [], kept_here(ONCE))
+        except (OutOfMemory, ChildProcessError, FailedInChild):
+            return False
+        finally:
+            CURRENT_LOG.reset(token)
+        return True
 
     def perform(self, assignment: Assignment) -> None:
         """Perform one assignment, or say why not."""
@@ -156,7 +212,9 @@ class _Worker:
         self.outcomes.append(Outcome(key, "cached", 1, now, now, value=stored, inputs=inputs, reason=reason))
 
     def _attempt(self, assignment: Assignment, sources: list[Any], inputs: str | None) -> None:
-        policy = assignment.attempts
+        policy = assignment.attempts if self.apart else kept_here(assignment.attempts)
+        if policy is not assignment.attempts:
+            assignment = assignment._replace(attempts=policy)
         last = assignment.first + policy.retries
         for number in range(assignment.first, last + 1):
             # Another attempt is not to get arguments that this one has changed.
@@ -165,7 +223,9 @@ class _Worker:
             again, reason = False, ""
             if error is not None and number < last:
                 again, reason = _again(policy, error, number - assignment.first + 1)
-            self.outcomes.append(outcome._replace(final=not again and outcome.state != "waiting", reason=reason))
+            if again or reason:
+                outcome = outcome._replace(final=not again, reason=reason)
+            self.outcomes.append(outcome)
             self.results[assignment.key] = result
             if not again:
                 return
@@ -176,22 +236,22 @@ class _Worker:
     ) -> tuple[Outcome, Result | Missing, BaseException | None]:
         key, limits = assignment.key, assignment.attempts
         log = Log(self.bench.logs)
-        attempt = Attempt(key, number, self.bench.run, limits.timeout)
+        attempt = Attempt(key, number, self.bench.run, limits.timeout, values=self.bench.values)
         # A synchronous site performs where the flow's body is executed: a task called here belongs to no run.
         leases: list[Callable[[], None]] = []
         tokens = CURRENT_LOG.set(log), CURRENT_ATTEMPT.set(attempt), CURRENT_HOST.set(None), CURRENT_LEASES.set(leases)
-        stored = failure = error = None
-        value, left = None, False
+        made = failure = error = None
+        state = "failed"
         start = time.time()
-        self._usage.begin()
+        self.usage.begin()
         try:
-            task = _task(self._tasks[assignment.task])
-            values = [source.value for source in sources]
-            arguments = [fill(argument, values) for argument in assignment.arguments]
-            value = self._call(task, arguments, limits)
-            if assignment.files:
-                check_unchanged(assignment.files)
-            stored, left = self._stored(value, limits.cores)
+            task = task_of(self._tasks[assignment.task])
+            make = self._make_in_place if limits.whole else self.make
+            made = make(task, assignment, sources)
+            state = "waiting" if made[1] else "succeeded"
+            attempt.forget_state()
+        except HandedOver:
+            state = "waiting"
         except FailedInChild as caught:
             error, failure = caught.error, caught.failure
         except BaseException as caught:
@@ -209,31 +269,70 @@ class _Worker:
             CURRENT_LEASES.reset(tokens[3])
             for end in leases:
                 end()
-            cpu, memory = self._usage.end()
+            cpu, memory = self.usage.end()
+            span = attempt.span
+            start, stop = (start, time.time()) if span is None else span[:2]
+            if span is not None:
+                cpu = span.cpu
             if attempt.used is not None:
                 cpu, memory = cpu + attempt.used[0], attempt.used[1]
+        host, place, cores, asked = footprint(limits)
         outcome = Outcome(
             key,
-            "failed" if stored is None else "waiting" if left else "succeeded",
+            state,
             number,
             start,
-            time.time(),
+            stop,
             cpu,
             memory,
-            HOST,
+            host,
             _PID,
-            stored,
+            None if made is None else made[0],
             failure,
             "",
             log.slice(),
             inputs,
             tuple(attempt.reports),
+            state != "waiting",
+            place,
+            cores,
+            asked,
+            sum([source.stored.size for source in sources]) if sources else 0,
         )
-        if left:
+        if state == "waiting":
+            if made is None:
+                outcome = outcome._replace(wants=worth_here())
+                attempt.teller.note("job.handed_over", _told(outcome))
             return outcome, Missing(key, LEFT), None
-        if stored is None:
+        if made is None:
             return outcome, Missing(key, "failed"), error
-        return outcome, Result(stored, self.bench.values, value), None
+        return outcome, Result(made[0], self.bench.values, made[2]), None
+
+    def _make_in_place(self, task: Any, assignment: Assignment, sources: list[Any]) -> Made:
+        """The same in a batch job: with devices of its own, and as a whole in a process of its own."""
+        limits, attempt = assignment.attempts, current()
+        with allotted(limits.gpus) as attempt.variables:
+            if limits.kept:
+                return self.make(task, assignment, sources)
+            stored, left, attempt.span = call_apart(_Whole(self, task, assignment, sources), [], limits, self.usage)
+            return stored, left, ABSENT
+
+    def make(self, task: Any, assignment: Assignment, sources: list[Any], *, here: bool = False) -> Made:
+        """Read what a task gets, call it, and store what it gives.
+
+        Parameters
+        ----------
+        here
+            Call it in this thread, whatever the limits say.
+        """
+        limits = assignment.attempts
+        values = [source.value for source in sources]
+        arguments = [fill(argument, values) for argument in assignment.arguments]
+        value = task.call(arguments) if here or self.apart else self._call(task, arguments, limits)
+        if assignment.files:
+            check_unchanged(assignment.files)
+        stored, left = self._stored(value, limits.cores)
+        return stored, left, value
 
     def _call(self, task: Any, arguments: list[Any], limits: Attempts) -> Any:
         if limits.kept:
@@ -241,7 +340,7 @@ class _Worker:
             self._grip.check()
             return value
         if limits.apart:
-            return call_apart(task, arguments, limits, self._usage)
+            return call_apart(task, arguments, limits, self.usage)
         return self._grip.call(task.call, arguments)
 
     def _stored(self, value: Any, cores: int) -> tuple[Stored, bool]:
@@ -267,37 +366,14 @@ def _again(policy: Attempts, error: BaseException, made: int) -> tuple[bool, str
         return False, f"not tried again, since retry_on raised {describe(second).type}: {second}"
 
 
+def _told(outcome: Outcome) -> dict[str, Any]:
+    """What is told of an attempt that ended without being recorded as one."""
+    seconds = outcome.stop - outcome.start
+    return {"attempt": outcome.attempt, "seconds": seconds, "host": outcome.host, "place": outcome.place}
+
+
 def _in_main() -> bool:
     return threading.current_thread() is threading.main_thread()
-
-
-def _task(packed: bytes) -> Any:
-    found = _tasks.get(packed)
-    if found is None:
-        if len(_tasks) > _REMEMBERED:
-            _tasks.clear()
-        shipped: Shipped = pickle.loads(packed)
-        _check(shipped)
-        found = _tasks[packed] = shipped.task
-    return found
-
-
-def _check(shipped: Shipped) -> None:
-    """Refuse to perform other code than that which the key describes."""
-    if not shipped.parts:
-        return
-    own = parts_at(shipped.places) if shipped.places else shipped.task.fingerprint().parts
-    differing = differences(own, shipped.parts)
-    if differing:
-        package = shipped.package
-        versions = f"It belongs to {version_of(shipped.task.__module__)} here, to {package} in the driver. "
-        raise CodeMismatch(
-            f"{shipped.task.policy.name} is not the same here as in the driver; these differ: {', '.join(differing)}. "
-            f"{versions if package else ''}"
-            "If a file was changed meanwhile, run the flow again: the workers import it anew; a package that was "
-            "brought to the site by `install` has to be brought again. If a global value is another in each process, "
-            "such as a time or the name of a host, pass it as an argument."
-        )
 
 
 def store_here() -> ObjectStore | None:

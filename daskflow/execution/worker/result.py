@@ -14,7 +14,8 @@ KEEP = 64 * 2**20
 LEFT = "returned jobs"
 """Why a result is missing that is made of jobs which the driver makes now."""
 
-_ABSENT = object()
+ABSENT = object()
+"""Stands for a value that is not at hand."""
 
 
 class Result:
@@ -29,21 +30,21 @@ class Result:
 
     __slots__ = ("_value", "_values", "stored")
 
-    def __init__(self, stored: Stored, values: Values, value: Any = _ABSENT) -> None:
+    def __init__(self, stored: Stored, values: Values, value: Any = ABSENT) -> None:
         self.stored = stored
         self._values = values
-        keep = value is not _ABSENT and (stored.inline is not None or stored.size <= KEEP)
-        self._value = value if keep and _fixed(value) else _ABSENT
+        keep = value is not ABSENT and (stored.inline is not None or stored.size <= KEEP)
+        self._value = value if keep and _fixed(value) else ABSENT
 
     @property
     def value(self) -> Any:
         """The value itself; read anew where it could be changed."""
-        if self._value is not _ABSENT:
+        if self._value is not ABSENT:
             return self._value
         return self._values.load(self.stored)
 
     def __sizeof__(self) -> int:
-        return 200 + (self.stored.size if self._value is not _ABSENT else 0)
+        return 200 + (self.stored.size if self._value is not ABSENT else 0)
 
     def __reduce__(self) -> Any:
         return Result, (self.stored, self._values)

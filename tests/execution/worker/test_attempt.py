@@ -4,6 +4,7 @@ import json
 import math
 import pickle
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from daskflow.artifacts.store import ObjectStore
+from daskflow.artifacts.values import Values
 from daskflow.errors import NotInTask, UsageError
 from daskflow.execution.worker.attempt import CURRENT_ATTEMPT, Attempt, Reporter, current
+from daskflow.execution.worker.saving import HandedOver
 from daskflow.model.outcome import ReportItem
 from daskflow.model.records import EventRecord
+from daskflow.sites import notice
 from daskflow.sites.channel import CURRENT_CHANNEL
 from tests.conftest import Lab
+from tests.execution.worker.conftest import Settle
 
 PNG = b"\x89PNG\r\n\x1a\nand so on"
 
@@ -246,3 +252,65 @@ def test_each_inner_run_has_its_own_events(lab: Lab) -> None:
     assert [event.data["name"] for event in run.events("stage.*")] == ["inline"]
     (child,) = run.children
     assert [event.data["name"] for event in child.events("stage.*")] == ["beside"]
+
+
+class TestInABatchJob:
+    """What an attempt knows of the end of the batch job that it is made in."""
+
+    def test_time_left_is_that_of_the_batch_job(self, attempt: Attempt, settled: Settle) -> None:
+        settled(ends=time.time() + 100, notice=60.0)
+        assert 80 < attempt.time_left() <= 90, "what is left has to be stored"
+        assert Attempt("fit-1", 1, "a-run", 50.0).time_left() <= 50
+        settled(ends=time.time() + 100, notice=4.0)
+        assert 90 < attempt.time_left() <= 98
+        settled(ends=None)
+        assert attempt.time_left() == math.inf
+
+    def test_it_should_stop_some_time_before_the_end(self, attempt: Attempt, settled: Settle) -> None:
+        assert not attempt.should_stop()
+        settled(ends=time.time() + 100, notice=60.0)
+        assert not attempt.should_stop()
+        settled(ends=time.time() + 50, notice=60.0)
+        assert attempt.should_stop()
+        settled(ends=None)
+        assert not attempt.should_stop()
+
+    def test_it_should_stop_when_it_is_told(self, attempt: Attempt, settled: Settle) -> None:
+        settled()
+        notice.give()
+        assert attempt.should_stop()
+
+
+class TestState:
+    """What an attempt saves."""
+
+    @pytest.fixture
+    def values(self, tmp_path: Path) -> Values:
+        return Values(ObjectStore(tmp_path / "store"), key=bytes(32))
+
+    def test_the_next_attempt_finds_it(self, values: Values) -> None:
+        first, second = (Attempt("fit-1", number, "a-run", None, values=values) for number in (1, 2))
+        assert first.restore({"step": 0}) == {"step": 0}
+        first.save({"step": 4})
+        assert first.has_state
+        assert second.restore() == {"step": 4}
+        assert second.has_state
+        second.forget_state()
+        assert Attempt("fit-1", 3, "a-run", None, values=values).restore() is None
+
+    def test_handing_over_saves_and_ends(self, values: Values) -> None:
+        first = Attempt("fit-1", 1, "a-run", None, values=values)
+        with pytest.raises(HandedOver):
+            first.hand_over([1, 2])
+        assert Attempt("fit-1", 2, "a-run", None, values=values).restore() == [1, 2]
+        assert not issubclass(HandedOver, Exception), "the user's code is not to catch it"
+
+    def test_the_body_of_a_flow_has_none(self, lab: Lab) -> None:
+        @lab.flow
+        def study() -> bool:
+            assert not current().should_stop()
+            with pytest.raises(UsageError, match="body of a flow"):
+                current().save(1)
+            return True
+
+        assert study()

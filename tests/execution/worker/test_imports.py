@@ -13,7 +13,7 @@ from daskflow.errors import CodeMismatch
 from daskflow.execution.sending.dispatch import pack_task
 from daskflow.execution.worker.imports import parts_at, places
 from daskflow.execution.worker.package import Shipped
-from daskflow.execution.worker.perform import _check
+from daskflow.execution.worker.tasks import check
 from daskflow.graph.fingerprint import fingerprint
 from daskflow.graph.task import Task
 from daskflow.model.policy import Policy
@@ -68,7 +68,7 @@ def refused(packed: bytes) -> str:
     """Why a worker refuses a task; empty where it does not."""
     shipped: Shipped = pickle.loads(packed)
     try:
-        _check(shipped)
+        check(shipped)
     except CodeMismatch as error:
         return str(error)
     return ""

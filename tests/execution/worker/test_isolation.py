@@ -14,19 +14,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 
+from daskflow.artifacts.store import ObjectStore
+from daskflow.artifacts.values import Values
 from daskflow.errors import JobTimeout, OutOfMemory
 from daskflow.execution.worker.attempt import CURRENT_ATTEMPT, Attempt, current
 from daskflow.execution.worker.capture import CURRENT_LOG, Log, capturing, read_log
 from daskflow.execution.worker.isolation import FailedInChild, call_apart
 from daskflow.execution.worker.package import Attempts
+from daskflow.execution.worker.saving import HandedOver
 from daskflow.execution.worker.usage import Usage
 from daskflow.graph.task import Task
 from daskflow.model.policy import Policy
 from daskflow.sites import grip
 from daskflow.sites.channel import CURRENT_CHANNEL
 from daskflow.sites.grip import Killed, gripping, kill_here
+from tests.conftest import Lab
 from tests.execution.patience import alive, until
 from tests.sites import deeds
 from tests.sites.deeds import noted
@@ -352,3 +357,58 @@ def test_handlers_of_signals_are_not_inherited(monkeypatch: pytest.MonkeyPatch) 
     assert signal.SIGTERM not in mask
     assert group != os.getpgid(0)
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_who_is_killed_by_the_system_near_the_limit_was_out_of_memory() -> None:
+    def grow() -> None:
+        block = bytearray(90 << 20)
+        os.kill(os.getpid(), signal.SIGKILL)
+        del block
+
+    task = Task(grow, Policy(name="work"))
+    with pytest.raises(OutOfMemory, match=r"may use 100 MiB, its share, and the system killed it"):
+        call_apart(task, [], Attempts(memory=100 << 20, basis="its share"))
+    with pytest.raises(ChildProcessError, match="signal SIGKILL"):
+        call_apart(task, [], Attempts(memory=900 << 20))
+
+
+def test_handing_over_passes_through(tmp_path: Path) -> None:
+    values = Values(ObjectStore(tmp_path / "store"), key=bytes(32))
+    attempt = Attempt("work-1", 1, "a-run", None, values=values)
+    token = CURRENT_ATTEMPT.set(attempt)
+    try:
+        with pytest.raises(HandedOver):
+            call(lambda: current().hand_over({"step": 3}))
+        assert attempt.has_state, "so that it is forgotten when the job has its result"
+        assert attempt.restore() == {"step": 3}
+    finally:
+        CURRENT_ATTEMPT.reset(token)
+
+
+def test_variables_of_the_attempt_are_those_of_its_process() -> None:
+    attempt = Attempt("work-1", 1, "a-run", None)
+    attempt.variables = {"CUDA_VISIBLE_DEVICES": "3"}
+    token = CURRENT_ATTEMPT.set(attempt)
+    try:
+        assert call(lambda: os.environ["CUDA_VISIBLE_DEVICES"]) == "3"
+    finally:
+        CURRENT_ATTEMPT.reset(token)
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") != "3"
+
+
+def test_usage_is_that_of_the_process_without_what_it_shares() -> None:
+    block = bytearray(300 << 20)
+    usage = Usage()
+    usage.begin()
+    call(lambda: len(bytearray(50 << 20)), usage=usage)
+    _, memory = usage.end()
+    assert 50 << 20 <= memory < 200 << 20
+    assert block
+
+
+def test_what_a_task_computes_by_dask_is_computed_in_its_own_process(lab: Lab) -> None:
+    @lab.task(timeout=100, site="local")
+    def work() -> tuple[int, str]:
+        return dask.delayed(sum)([1, 2]).compute(), dask.config.get("scheduler")
+
+    assert work().result(100) == (3, "threads")

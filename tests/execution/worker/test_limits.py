@@ -53,6 +53,45 @@ def test_pages_shared_with_this_process_do_not_count_for_forks() -> None:
         os.close(writer)
 
 
+def test_the_message_says_where_the_limit_comes_from(hungry: subprocess.Popen[str]) -> None:
+    try:
+        limit = MemoryLimit(100 << 20, basis="its share of the node")
+        with pytest.raises(OutOfMemory, match=r"it may use 100 MiB, its share of the node, and was killed\. Give it"):
+            limit.look(ProcessTree(hungry.pid))
+    finally:
+        hungry.communicate()
+
+
+def test_who_uses_much_of_it_is_looked_at_more_often(hungry: subprocess.Popen[str]) -> None:
+    try:
+        far, near = MemoryLimit(4000 << 20), MemoryLimit(300 << 20)
+        tree = ProcessTree(hungry.pid)
+        for limit in (far, near):
+            limit.look(tree)
+        assert far.pause >= 0.1
+        assert near.pause < far.pause or near.pause > 0.1, "unless looking takes long"
+    finally:
+        hungry.communicate()
+
+
+def test_who_was_killed_near_the_limit_was_killed_for_its_memory() -> None:
+    limit = MemoryLimit(100 << 20)
+    assert limit.suspect(50 << 20) is None
+    assert MemoryLimit(None).suspect(1 << 40) is None
+    found = limit.suspect(90 << 20)
+    assert found is not None
+    assert "used 90 MiB of memory where it may use 100 MiB, and the system killed it" in str(found)
+
+
+def test_what_a_fork_shares_with_this_process_is_not_its_own() -> None:
+    block = bytearray(200 << 20)
+    limit = MemoryLimit(None, forked=True)
+    assert limit.own(300 << 20) < 100 << 20
+    limit.peak = 500 << 20
+    assert limit.own(300 << 20) == 500 << 20
+    assert block
+
+
 def test_the_bell_rings_when_the_node_is_killed() -> None:
     grip = Grip("node")
     with bell(grip) as ringing:

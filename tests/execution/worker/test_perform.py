@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pickle
+import signal
 import sys
 import threading
 import time
@@ -11,28 +13,30 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
+import numpy as np
 import pytest
 
+from daskflow.artifacts.store import ObjectStore
 from daskflow.artifacts.values import Values
 from daskflow.errors import CodeMismatch, NotInTask
-from daskflow.execution.worker import perform as module
 from daskflow.execution.worker.attempt import current
 from daskflow.execution.worker.capture import read_log
 from daskflow.execution.worker.package import ONCE, Assignment, Attempts, Bench, Package, Shipped, Source, pack
 from daskflow.execution.worker.perform import load_again, perform
-from daskflow.execution.worker.result import Missing, Result
+from daskflow.execution.worker.result import ABSENT, LEFT, Missing, Result
 from daskflow.execution.worker.retry import Retry
 from daskflow.graph import host
 from daskflow.graph.encoding import digest
 from daskflow.graph.structure import Nest, Slot
 from daskflow.graph.task import Task
-from daskflow.model.outcome import Outcome
+from daskflow.model.outcome import Live, Outcome
 from daskflow.model.policy import Policy
 from daskflow.sites import grip
 from daskflow.sites.blackbox import HOST, last_notes
 from daskflow.sites.grip import Grip, gripping, kill_here
 from tests.execution.counting import count, counted
 from tests.execution.handmade import stored
+from tests.execution.worker.conftest import Settle
 
 VALUES = Values(None)
 
@@ -451,12 +455,168 @@ def test_a_full_log_disk_does_not_hide_the_error(tmp_path: Path) -> None:
     assert outcome.failure.type == "ZeroDivisionError"
 
 
-def test_tasks_are_unpickled_once(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    packed = shipped(lambda x: x)
-    worker.perform([packed], Assignment("one", 0, [1]))
-    known = module._tasks[packed]
-    worker.perform([packed], Assignment("two", 0, [2]))
-    assert module._tasks[packed] is known
-    monkeypatch.setattr(module, "_REMEMBERED", 0)
-    worker.perform([shipped(lambda x: -x)], Assignment("three", 0, [2]))
-    assert packed not in module._tasks, "no worker remembers tasks for ever"
+class TestInABatchJob:
+    """Attempts that are made by a pilot, or by a batch job of their own."""
+
+    @pytest.fixture
+    def worker(self, tmp_path: Path, settled: Settle) -> Worker:
+        settled()
+        made = Worker(tmp_path)
+        made.bench = pickle.dumps(Bench("a-run", self._values(tmp_path), str(made.logs), str(made.boxes)))
+        return made
+
+    def _values(self, directory: Path) -> Values:
+        return Values(ObjectStore(directory / "store"), key=bytes(32))
+
+    def test_an_attempt_has_a_process_of_its_own_and_tells_where_it_was(self, worker: Worker, tmp_path: Path) -> None:
+        outcome = worker.one(lambda x: (x, os.getpid()), 7)
+        assert outcome.value is not None, outcome.failure
+        value, pid = self._values(tmp_path).load(outcome.value)
+        assert value == 7
+        assert pid != os.getpid()
+        assert (outcome.host, outcome.place, outcome.cores, outcome.asked) == ("n3", "12_0", 1, 2**28)
+        assert 0 < outcome.memory < 2**28
+
+    def test_arguments_and_results_stay_out_of_the_worker(self, worker: Worker, tmp_path: Path) -> None:
+        values = self._values(tmp_path)
+        large = values.dump(np.ones(10**6))
+        *_, outcome = worker.perform([lambda x: x + 1], Assignment("one", 0, [Slot(0)], (large,)))
+        assert outcome.value is not None, outcome.failure
+        assert outcome.value.inline is None
+        assert outcome.taken == large.size
+        assert worker.value._value is ABSENT
+        assert worker.value.value[0] == 2.0
+
+    def test_who_takes_more_than_its_share_is_killed_and_its_neighbour_is_not(self, worker: Worker) -> None:
+        def grow() -> None:
+            blocks = []
+            while True:
+                blocks.append(bytearray(20 << 20))
+                time.sleep(0.01)
+
+        neighbour: list[Outcome] = []
+
+        def perform_neighbour() -> None:
+            other = Worker(worker.logs.parent)
+            other.bench = worker.bench
+            neighbour.append(other.one(_wait_for, str(worker.logs.parent / "gate")))
+
+        thread = threading.Thread(target=perform_neighbour)
+        thread.start()
+        outcome = worker.one(grow)
+        (worker.logs.parent / "gate").touch()
+        thread.join(60)
+        assert outcome.failure is not None
+        assert outcome.failure.type == "daskflow.errors.OutOfMemory"
+        assert "where it may use 256 MiB, its share, by 1 of 4 cores, of the 1 GiB of the batch job 12_0 on n3" in (
+            outcome.failure.message
+        )
+        assert [other.state for other in neighbour] == ["succeeded"]
+
+    def test_an_error_is_told_as_one_elsewhere(self, worker: Worker) -> None:
+        outcome = worker.one(lambda text: int(text), "one")  # noqa: PLW0108  (`int` does not tell its parameters)
+        assert outcome.failure is not None
+        assert (outcome.failure.type, outcome.final) == ("ValueError", True)
+        assert "make(" not in outcome.failure.traceback
+
+    def test_retries_are_made(self, worker: Worker, tmp_path: Path) -> None:
+        def fail(path: str) -> None:
+            count(path, "work")
+            raise ValueError
+
+        path = tmp_path / "count"
+        path.mkdir()
+        limits = Attempts(retries=2, pauses=(0.0, 0.0))
+        outcomes = worker.perform([fail], Assignment("one", 0, [str(path)], attempts=limits))
+        assert counted(path) == {"work": 3}
+        assert [outcome.final for outcome in outcomes] == [False, False, True]
+
+    def test_a_bundle_has_one_process(self, worker: Worker, tmp_path: Path) -> None:
+        jobs = [Assignment(f"job-{x}", 0, [x]) for x in range(20)]
+        outcomes = worker.perform([lambda x: print(x) or os.getpid()], *jobs, wanted=("job-3",))
+        values = self._values(tmp_path)
+        pids = {values.load(outcome.value) for outcome in outcomes if outcome.value is not None}
+        assert len(outcomes) == 20
+        assert len(pids) == 1
+        assert pids != {os.getpid()}
+        assert [worker.log(outcome) for outcome in outcomes] == [f"{x}\n" for x in range(20)]
+        assert worker.value["job-3"].value in pids
+
+    def test_of_a_bundle_only_the_guilty_one_fails(self, worker: Worker) -> None:
+        def work(x: int) -> int:
+            if x == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return x
+
+        outcomes = worker.perform([work], *[Assignment(f"job-{x}", 0, [x]) for x in range(4)])
+        assert [outcome.state for outcome in outcomes] == ["succeeded", "succeeded", "failed", "succeeded"]
+
+    def test_devices_are_shared_out(self, worker: Worker, settled: Settle, tmp_path: Path) -> None:
+        settled(gpus=2)
+        seen = [
+            worker.one(lambda: os.environ["CUDA_VISIBLE_DEVICES"], attempts=Attempts(gpus=number)) for number in (0, 2)
+        ]
+        assert [self._values(tmp_path).load(outcome.value) for outcome in seen if outcome.value] == ["", "0,1"]
+
+    def test_a_job_that_is_handed_over_waits_and_goes_on(self, worker: Worker, tmp_path: Path) -> None:
+        def work(path: str) -> list[int]:
+            steps = current().restore([])
+            count(path, "work")
+            steps = [*steps, len(steps)]
+            if len(steps) < 3:
+                current().hand_over(steps)
+            return list(steps)
+
+        path = tmp_path / "count"
+        path.mkdir()
+        outcomes = [worker.one(work, str(path)) for _ in range(3)]
+        assert [(o.state, o.final, o.value is None) for o in outcomes] == [
+            ("waiting", False, True),
+            ("waiting", False, True),
+            ("succeeded", True, False),
+        ]
+        assert outcomes[2].value is not None
+        assert self._values(tmp_path).load(outcomes[2].value) == [0, 1, 2]
+        assert counted(path) == {"work": 3}
+        store = ObjectStore(tmp_path / "store")
+        assert list(store.notes("states")) == [], "the job has its result"
+
+    def test_handing_over_is_told_and_is_no_failure(self, worker: Worker) -> None:
+        told: list[Live] = []
+        with gripping("node", lambda record: told.extend(pickle.loads(record))):
+            outcome = worker.one(lambda: current().hand_over(1), attempts=Attempts(retries=2, pauses=(0.0, 0.0)))
+        assert (outcome.state, outcome.attempt, outcome.wants) == ("waiting", 1, 75.0)
+        assert [(live.key, live.name) for live in told] == [("one", "job.handed_over")]
+        assert json.loads(told[0].data)["place"] == "12_0"
+        assert isinstance(worker.value, Missing)
+        assert worker.value.why == LEFT
+
+    def test_who_depends_on_one_that_was_handed_over_waits_too(self, worker: Worker) -> None:
+        outcomes = worker.perform(
+            [lambda: current().hand_over(1), lambda x: x],
+            Assignment("first", 0, []),
+            Assignment("second", 1, [Slot(0)], ("first",)),
+        )
+        assert [(outcome.state, outcome.final) for outcome in outcomes] == [("waiting", False)] * 2
+
+
+def _wait_for(path: str) -> None:
+    deadline = time.monotonic() + 60
+    while not os.path.exists(path) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def test_handing_over_works_in_this_process_too(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    worker.bench = pickle.dumps(Bench("a-run", Values(ObjectStore(tmp_path / "store"), key=bytes(32)), "", ""))
+
+    def work() -> int:
+        step: int = current().restore(0)
+        try:
+            if step < 2:
+                current().hand_over(step + 1)
+        except Exception:
+            return -1
+        return step
+
+    assert [worker.one(work).state for _ in range(3)] == ["waiting", "waiting", "succeeded"]

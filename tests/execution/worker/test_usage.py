@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -77,6 +78,32 @@ def test_what_children_used_counts() -> None:
     assert memory == 2**50
     found.begin()
     assert found.end()[0] < 1.0, "of one attempt only"
+
+
+def test_an_attempt_in_a_process_of_its_own_has_the_memory_of_that_one() -> None:
+    found = Usage()
+    found.begin()
+    found.add(0.0, 5000)
+    assert found.end()[1] == 5000
+    found.begin()
+    assert found.end()[1] > 10**6, "the next one is made in this process"
+
+
+def test_what_was_there_before_a_fork_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage, "peak_memory", lambda: 700)
+    found = Usage(beyond=300)
+    found.begin()
+    assert found.end()[1] == 400
+
+
+def test_a_fork_begins_anew() -> None:
+    with usage._lock:
+        pid = os.fork()
+        if pid == 0:
+            found = Usage()
+            found.begin()
+            os._exit(usage._active)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
 
 
 def test_many_short_attempts_read_the_memory_once(monkeypatch: pytest.MonkeyPatch) -> None:
