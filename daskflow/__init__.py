@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from daskflow.settings.front import report as report
     from daskflow.settings.front import site as site
     from daskflow.settings.front import task as task
+    from daskflow.settings.places import Site as Site
 
 __all__ = [
     "Artifact",
@@ -41,6 +42,7 @@ __all__ = [
     "InputFile",
     "Resources",
     "Run",
+    "Site",
     "allow_failure",
     "any_of",
     "ask",
@@ -69,6 +71,7 @@ _HOMES = {
     "InputFile": "daskflow.model.command",
     "Resources": "daskflow.model.policy",
     "Run": "daskflow.execution.run",
+    "Site": "daskflow.settings.places",
     "allow_failure": "daskflow.graph.lenient",
     "any_of": "daskflow.graph.conditions",
     "ask": "daskflow.settings.front",

@@ -7,91 +7,30 @@ win over both. `configs/` shows every option.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from daskflow.errors import ContainerError, SettingsInvalid
+from daskflow.errors import SettingsInvalid
 from daskflow.execution.credentials import VARIABLE
 from daskflow.execution.notices.rules import Rule
 from daskflow.model.quantities import Bytes
+from daskflow.settings.mistakes import told
+from daskflow.settings.sites import SiteSettings, built_in, check_containers, check_names, text_of
+
+__all__ = ["FILE", "Settings", "SiteSettings", "built_in", "load", "variables_to_hand_on"]
 
 FILE = "daskflow.yaml"
 _PREFIX = "DASKFLOW_"
-
-
-class SiteSettings(BaseModel):
-    """One place that computes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    kind: Literal["processes", "threads", "synchronous", "dask"] = "processes"
-    """`processes` or `threads` of this machine, `synchronous`: in the driver itself, one job after the other, for
-    debugging; `dask`: the workers of a scheduler that runs already."""
-    workers: int | None = Field(default=None, ge=1)
-    """Number of worker processes, or of threads; None: one for each core."""
-    threads: int = Field(default=1, ge=1)
-    """Jobs that one worker process performs at a time."""
-    memory: Bytes | Literal["auto"] = "auto"
-    """Memory of one worker [bytes], over which it is restarted; `auto`: a fair share of the machine's."""
-    address: str = ""
-    """Address of the scheduler, for the kind `dask`: `tcp://host:8786`."""
-    dashboard: str = "127.0.0.1:0"
-    """Where the dask dashboard listens; port 0 takes any free one, an empty text switches it off."""
-    shipping: bool = True
-    """Whether `install` may bring packages to its workers; else they must have them."""
-    scratch: str | None = None
-    """Where command jobs run on its nodes; None: as said for all sites."""
-    containers: tuple[str, ...] | None = None
-    """The container runtimes that its nodes have; None: as said for all sites."""
-    container_options: dict[str, tuple[str, ...]] = {}
-    """Further arguments of the program that starts a container, by the name of the runtime."""
-    binds: tuple[str, ...] = ()
-    """What of the host containers see: `/source`, `/source:/target` or `/source:/target:rw`."""
-
-    @model_validator(mode="after")
-    def _has_address(self) -> SiteSettings:
-        if self.kind == "dask" and not self.address:
-            raise ValueError("a site of the kind 'dask' needs the address of its scheduler: address: tcp://host:8786")
-        return self
-
-    @model_validator(mode="after")
-    def _names_runtimes(self) -> SiteSettings:
-        _check_containers([*(self.containers or ()), *self.container_options], self.binds)
-        return self
-
-
-def _check_containers(names: Iterable[str], binds: Iterable[str] = ()) -> None:
-    if not (names := list(names)) and not binds:
-        return
-    from daskflow.commands.containers.call import Bind  # noqa: PLC0415, most configurations name no containers
-    from daskflow.commands.containers.runtimes import RUNTIMES  # noqa: PLC0415, the same
-
-    for name in names:
-        if name not in RUNTIMES:
-            raise ValueError(f"{name!r} is no container runtime; known are {', '.join(RUNTIMES)}")
-    for bind in binds:
-        try:
-            Bind.parse(bind)
-        except ContainerError as error:
-            raise ValueError(str(error)) from None
-
-
-def built_in() -> dict[str, SiteSettings]:
-    """The sites that are there without being configured."""
-    # Not at import: the first record that is made has pydantic build its schema and look for plugins.
-    return {
-        "local": SiteSettings(),
-        "threads": SiteSettings(kind="threads"),
-        "synchronous": SiteSettings(kind="synchronous"),
-    }
-
-
-def _text(value: Any) -> Any:
-    """Numbers and booleans of YAML as obstore takes them."""
-    return str(value).lower() if isinstance(value, (bool, int, float)) else value
+_TOLD = frozenset(
+    "BATCH_FOLDER BATCH_ID CORES INDEX LAUNCH MEMORY NODES SERVICE SHARED_SCRATCH TASKS THREADS".split()  # noqa: SIM905
+)
+"""What variables are called after the prefix by which daskflow tells batch jobs of themselves: these are no options."""
+_SECRET = ("storage",)
+"""Options whose variables may hold secrets."""
+_SITES = "sites"
+"""Directory, beside the store, of what sites keep."""
 
 
 class Settings(BaseModel):
@@ -104,7 +43,7 @@ class Settings(BaseModel):
     """Where runs and results are remembered: a path, or `sqlite:///path`."""
     artifacts: str = ".daskflow/artifacts"
     """Where files and large results lie: a directory, or `s3://bucket/prefix`, `gs://...`, `az://...`."""
-    storage: dict[str, Annotated[SecretStr, BeforeValidator(_text)]] = {}
+    storage: dict[str, Annotated[SecretStr, BeforeValidator(text_of, json_schema_input_type=str | float | bool)]] = {}
     """How an object storage is reached: `endpoint`, `region` ...; what is not said comes from the environment."""
     signing_key: Path | None = None
     """File of the key that signs what runs code when it is loaded; None: one of the user's own, made when needed."""
@@ -130,9 +69,17 @@ class Settings(BaseModel):
     """Who is told of which events."""
 
     @model_validator(mode="after")
-    def _names_runtimes(self) -> Settings:
-        _check_containers(self.containers)
+    def _names_fit(self) -> Settings:
+        check_containers(self.containers)
+        check_names(self.sites)
         return self
+
+    def home_of(self, site: str) -> str:
+        """Directory of what batch jobs of a site share with the driver, where the site names none: beside the store."""
+        kind, mark, rest = self.store.partition("://")
+        store = (rest[1:] if kind == "sqlite" else "") if mark else self.store
+        beside = Path(store) if store else self.logs
+        return str(beside.expanduser().absolute().parent / _SITES / site)
 
 
 def load(file: Path | str | None = None) -> Settings:
@@ -149,12 +96,12 @@ def load(file: Path | str | None = None) -> Settings:
         A file or a variable does not fit; the message names the option.
     """
     files = _files(file)
-    variables = [name for name in os.environ if name.startswith(_PREFIX) and not name.startswith(VARIABLE)]
+    variables = _variables()
     if not files and not variables:
         return Settings()
     for name in variables:
         # pydantic-settings passes over names that it does not know.
-        if name.removeprefix(_PREFIX).partition("__")[0].lower() not in Settings.model_fields:
+        if _option(name) not in Settings.model_fields:
             raise SettingsInvalid(f"The variable {name} names no option. There are {', '.join(Settings.model_fields)}.")
     from pydantic_settings import BaseSettings, SettingsConfigDict, YamlConfigSettingsSource
     from yaml import YAMLError
@@ -174,18 +121,25 @@ def load(file: Path | str | None = None) -> Settings:
             return (env_settings, *[YamlConfigSettingsSource(settings_cls, path) for path in files])
 
     try:
-        return Settings.model_validate(Sources().model_dump())
+        return Settings.model_validate(Sources().model_dump(exclude_unset=True))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        what = (
-            "is not known"
-            if first["type"] == "extra_forbidden"
-            else f"does not fit: {first['msg'].removeprefix('Value error, ')}"
-        )
-        raise SettingsInvalid(f"The option {place!r} {what} (read {_read(files)}).") from None
+        raise SettingsInvalid(f"{told(error, Settings)} (read {_read(files)}).") from None
     except (YAMLError, TypeError, ValueError, OSError) as error:
         raise SettingsInvalid(f"The configuration cannot be read: {error} (read {_read(files)}).") from None
+
+
+def _variables() -> list[str]:
+    given = [name for name in os.environ if name.startswith(_PREFIX) and not name.startswith(VARIABLE)]
+    return [name for name in given if name.removeprefix(_PREFIX) not in _TOLD]
+
+
+def _option(variable: str) -> str:
+    return variable.removeprefix(_PREFIX).partition("__")[0].lower()
+
+
+def variables_to_hand_on() -> dict[str, str]:
+    """The variables that set options here, for a process elsewhere; without those that may hold secrets."""
+    return {name: os.environ[name] for name in _variables() if _option(name) not in _SECRET}
 
 
 def _files(file: Path | str | None) -> list[Path]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 from typing import Any
 
 from daskflow.artifacts.cache import NodeCache
 from daskflow.artifacts.forms.keys import key_in
 from daskflow.artifacts.store import ObjectStore
 from daskflow.artifacts.values import Values
-from daskflow.execution.project import BOXES, Project
+from daskflow.execution.project import BATCH, BOXES, Project
 from daskflow.execution.worker.perform import load_again, perform
+from daskflow.settings.kinds import BATCH as BATCH_KINDS
+from daskflow.settings.kinds import BATCHING
 from daskflow.settings.options import Settings, SiteSettings, built_in, load
 from daskflow.sites import ClusterSite, Site, SynchronousSite
 from daskflow.sites.clusters import Connect, cores, local_cluster, running_cluster
@@ -28,9 +31,12 @@ def open_project(settings: Settings | None = None, *, readonly: bool = False) ->
     """
     settings = settings or load()
     boxes = str(settings.logs.expanduser().absolute() / BOXES)
-    makers = {
-        name: functools.partial(make_site, name, found, boxes) for name, found in (built_in() | settings.sites).items()
-    }
+    makers: dict[str, Callable[[], Site]] = {}
+    for name, found in (built_in() | settings.sites).items():
+        home = settings.home_of(name)
+        makers[name] = functools.partial(make_site, name, found, boxes, home)
+        if found.kind in BATCHING:
+            makers[f"{name}{BATCH}"] = functools.partial(_make_batch_site, name, found, boxes, home)
     project = Project(
         Journal(Database(os.path.expanduser(settings.store), readonly=readonly)),
         values_of(settings),
@@ -45,13 +51,36 @@ def open_project(settings: Settings | None = None, *, readonly: bool = False) ->
     return project
 
 
-def make_site(name: str, settings: SiteSettings, boxes: str) -> Site:
-    """Build one site; it opens when jobs are submitted to it."""
+def make_site(name: str, settings: SiteSettings, boxes: str, home: str = "") -> Site:
+    """Build one site; it opens when jobs are submitted to it.
+
+    Parameters
+    ----------
+    boxes
+        Directory of the workers' black boxes.
+    home
+        Directory of what its batch jobs share with the driver, where the site itself names none; empty: as for a
+        configuration that says nothing.
+    """
     if settings.kind == "synchronous":
         return SynchronousSite(name, perform)
+    if settings.kind in BATCH_KINDS:
+        from daskflow.settings.batchsites import pilot_site  # noqa: PLC0415, most projects have no batch system
+
+        return pilot_site(name, settings, boxes, home or Settings().home_of(name))
+    if settings.kind == "allocation":
+        from daskflow.settings.allocating import allocation_site  # noqa: PLC0415, the same
+
+        return allocation_site(name, settings, boxes, home or Settings().home_of(name))
     site = ClusterSite(name, _connector(settings), perform, load_again, slots=_slots(settings), boxes=boxes)
     site.packages.shipping = settings.shipping
     return site
+
+
+def _make_batch_site(name: str, settings: SiteSettings, boxes: str, home: str) -> Site:
+    from daskflow.settings.batchsites import batch_site  # noqa: PLC0415, most runs have no batch jobs
+
+    return batch_site(name, settings, boxes, home)
 
 
 def _slots(settings: SiteSettings) -> int:

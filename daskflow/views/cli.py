@@ -10,6 +10,7 @@ import typer
 from daskflow.errors import DaskflowError, StoreError, UsageError
 from daskflow.views.artifacts import app as artifact_app
 from daskflow.views.asking import answer_command, questions_command
+from daskflow.views.late import LateGroup, add_late
 from daskflow.views.looking import logs_command, report_command, runs_command, show_command, why_command
 from daskflow.views.running import FAILED, INTERRUPTED, USAGE
 from daskflow.views.starting import (
@@ -27,6 +28,7 @@ _KILLED_BY_CTRL_C = 130
 # Rich would make the help prettier and half as fast.
 app = typer.Typer(
     name="daskflow",
+    cls=LateGroup,
     help="Scientific workflows as ordinary Python. Exit codes: 0 done, 1 the run failed, 2 usage, 3 interrupted.",
     no_args_is_help=True,
     add_completion=False,
@@ -46,7 +48,15 @@ app.command("pause")(pause_command)
 app.command("resume")(resume_command)
 app.command("report")(report_command)
 app.command("demo")(demo_command)
+add_late(
+    app,
+    "efficiency",
+    "daskflow.views.usage:efficiency_command",
+    "What jobs used of what they asked for, and what to ask.",
+)
 app.add_typer(artifact_app, name="artifact")
+add_late(app, "site", "daskflow.views.sites:app", "The places that compute: what is configured, and what is wrong.")
+add_late(app, "batch", "daskflow.views.batches:app", "Batch jobs by name, which outlive this command.")
 
 
 def _show_version(wanted: bool) -> None:

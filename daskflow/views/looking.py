@@ -8,16 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
+from daskflow.execution.insight.pilots import dashboards, pilots
 from daskflow.execution.insight.recorded import in_trees, logs, with_trees
 from daskflow.execution.insight.summary import Summary, summarize
 from daskflow.execution.insight.why import Step, trace
+from daskflow.execution.project import Project
 from daskflow.model.records import EventRecord, JobRecord, QuestionRecord, RunRecord
 from daskflow.model.states import JobState
-from daskflow.views.options import ConfigOption, JsonOption, RunArgument, reading
+from daskflow.views.options import ConfigOption, JsonOption, RunArgument, configured, reading
+from daskflow.views.pilots import pilot_fields, show_dashboards, show_pilots
 from daskflow.views.report import write_report
 from daskflow.views.running import show_metrics
 from daskflow.views.terminal import asks, counts_rows, run_fields, say, show_json, show_table
 from daskflow.views.units import duration, moment, size
+from daskflow.views.usage import JOB_COLUMNS, job_fields, job_row
 
 _FAILED, _SKIPPED, _EVENTS, _TITLES = 20, 10, 20, 30
 
@@ -36,11 +40,19 @@ def runs_command(
         found = (
             in_trees(project.journal, limit) if flow is None else [(0, r) for r in project.journal.runs(limit, flow)]
         )
+        drivers = _drivers(project, config, [record for _, record in found if not record.state.final])
     if as_json:
-        show_json([run_fields(record) for _, record in found])
+        show_json([run_fields(record) | drivers.fields(record.id) for _, record in found])
         return
-    rows = [["  " * depth + r.id, *_about(r), _told(r.arguments)] for depth, r in found]
-    show_table(["run", "flow", "state", "created", "took", "arguments"], rows)
+    rows = [["  " * depth + r.id, *_about(r), *drivers.cells(r.id), _told(r.arguments)] for depth, r in found]
+    show_table(["run", "flow", "state", "created", "took", *drivers.columns, "arguments"], rows)
+
+
+def _drivers(project: Project, config: Path | None, records: list[RunRecord]) -> Any:
+    """The drivers among those of some runs that are batch jobs."""
+    from daskflow.views.submitting import drivers_of  # noqa: PLC0415, it knows all batch systems
+
+    return drivers_of(project, configured(config), records)
 
 
 def _about(record: RunRecord) -> list[str]:
@@ -56,11 +68,12 @@ def _told(arguments: dict[str, Any]) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def show_command(
+def show_command(  # noqa: PLR0913, PLR0917, typer takes each option as a parameter
     run: RunArgument = "last",
     events: Annotated[str | None, typer.Option(help="Only events of this kind, such as 'qa.*'.")] = None,
     state: Annotated[str | None, typer.Option(help="List the jobs in this state.")] = None,
     task: Annotated[str | None, typer.Option(help="List the jobs of this task.")] = None,
+    jobs: Annotated[bool, typer.Option("--jobs", help="List the jobs: where they ran, and what they used.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -70,18 +83,17 @@ def show_command(
         happened = project.journal.events(found.run.id, events or "*", tree=True)
         below = with_trees(project.journal, [found.run])[1:]
         asked = project.journal.questions(found.run.id, tree=True)
-    jobs = [job for job in found.jobs if state in (None, str(job.state)) and task in (None, job.task)]
+        drivers = _drivers(project, config, [found.run])
+    chosen = [job for job in found.jobs if state in (None, str(job.state)) and task in (None, job.task)]
     if as_json:
-        show_json(_summary_fields(found, jobs, happened) | {"runs": [run_fields(r) for _, r in below]})
-    elif state or task:
-        show_table(
-            ["number", "task", "key", "state", "site", "reason"],
-            [[job.number, job.task, job.key, str(job.state), job.site, job.reason] for job in jobs],
-        )
+        fields = {"runs": [run_fields(r) for _, r in below], **drivers.fields(found.run.id)}
+        show_json(_summary_fields(found, chosen, happened) | fields)
+    elif jobs or state or task:
+        show_table(JOB_COLUMNS, [job_row(job, found.latest.get(job.number)) for job in chosen])
     elif events:
         _show_events(happened, found.run.id)
     else:
-        _show_summary(found, below, asked)
+        _show_summary(found, below, asked, drivers)
 
 
 def _summary_fields(found: Summary, jobs: list[JobRecord], events: list[EventRecord]) -> dict[str, Any]:
@@ -91,24 +103,32 @@ def _summary_fields(found: Summary, jobs: list[JobRecord], events: list[EventRec
         "cpu": found.cpu,
         "memory": found.memory,
         "counts": found.counts,
-        "jobs": [job.model_dump(exclude={"run"}) for job in jobs],
+        "jobs": [job_fields(job, found.latest.get(job.number)) for job in jobs],
         "failures": [{"number": f.job.number, "key": f.job.key, "error": f.error} for f in found.failures],
+        "pilots": [pilot_fields(life) for life in pilots(found.events)],
+        "dashboards": [one._asdict() for one in dashboards(found.run, found.events)],
         "reports": [report.model_dump(exclude={"content"}) for report in found.reports],
         "events": [event.model_dump() for event in events],
     }
 
 
-def _show_summary(found: Summary, below: list[tuple[int, RunRecord]], asked: list[QuestionRecord]) -> None:
+def _show_summary(
+    found: Summary, below: list[tuple[int, RunRecord]], asked: list[QuestionRecord], drivers: Any
+) -> None:
     run = found.run
     say(f"{run.flow}  {run.id}  {run.state}", style="bold")
     say(f"arguments: {_told(run.arguments) or 'none'}", f"target:    {run.target or 'not known'}")
-    say(f"started:   {moment(run.started)} on {run.host} (process {run.pid}), site {run.site}")
+    if run.host:
+        say(f"started:   {moment(run.started)} on {run.host} (process {run.pid}), site {run.site}")
+    drivers.show(run.id)
     say(f"took:      {duration(found.seconds)}; CPU {duration(found.cpu)}, peak memory {size(found.memory)}")
+    show_dashboards(dashboards(run, found.events))
     if found.jobs:
         show_table(*counts_rows(found.counts))
     if below:
         rows = [["  " * (depth - 1) + record.id, *_about(record)] for depth, record in below]
         show_table(["run", "flow", "state", "created", "took"], rows)
+    show_pilots(pilots(found.events))
     say(*[asks(question) for question in asked], style="yellow")
     for failed in found.failures[:_FAILED]:
         say(f"{failed.job.number} {failed.job.key} failed: {failed.error}", style="red")
@@ -146,12 +166,16 @@ def _show_events(events: list[EventRecord], run: str) -> None:
 def logs_command(
     run: RunArgument = "last",
     job: Annotated[str | None, typer.Argument(metavar="[JOB]", help="As for `why`; all jobs by default.")] = None,
+    driver: Annotated[bool, typer.Option("--driver", help="What the driver of a submitted run printed.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print what the jobs of a run printed and logged, and the tracebacks of those that failed."""
     with reading(config) as project:
         record = project.journal.run(run)
+        if driver:
+            _drivers(project, config, [record]).show_log(record.id)
+            return
         found = list(logs(project, record.id, job))
         if as_json:
             show_json([{**log._asdict(), "job": log.job, "attempts": log.attempts} for log in found])

@@ -20,6 +20,12 @@ SetOption = Annotated[
 ]
 SiteOption = Annotated[str | None, typer.Option("--site", help="Where jobs run that name no site.")]
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Read this instead of daskflow.yaml.")]
+SubmitOption = Annotated[bool, typer.Option("--submit", help="Let the driver run as a batch job; return at once.")]
+AtOption = Annotated[str | None, typer.Option("--at", help="With --submit: the site of the driver, if not --site.")]
+PoolOption = Annotated[str | None, typer.Option("--pool", help="With --submit: the pool of the driver.")]
+WalltimeOption = Annotated[str | None, typer.Option("--walltime", help="With --submit: '2 h'; the pool's by default.")]
+CoresOption = Annotated[int | None, typer.Option("--cores", min=1, help="With --submit: cores of the driver.")]
+MemoryOption = Annotated[str | None, typer.Option("--memory", help="With --submit: memory of the driver, '4 GiB'.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -7,22 +7,30 @@ from typing import Annotated, Any
 
 import typer
 
+from daskflow.errors import ArgumentsInvalid
 from daskflow.execution.insight.preview import Preview
 from daskflow.execution.insight.recorded import await_end, cancel, continuation, pause, unpause
 from daskflow.execution.launcher import Order
 from daskflow.execution.run import Run
+from daskflow.execution.submitting.submission import prepare_again
 from daskflow.execution.target import load_flow, read_arguments
 from daskflow.model.records import RunRecord
 from daskflow.model.states import JobState
 from daskflow.settings.front import choose, launcher
 from daskflow.settings.parts import open_project
 from daskflow.views.options import (
+    AtOption,
     ConfigOption,
+    CoresOption,
     JsonOption,
+    MemoryOption,
+    PoolOption,
     RunArgument,
     SetOption,
     SiteOption,
+    SubmitOption,
     TargetArgument,
+    WalltimeOption,
     configured,
 )
 from daskflow.views.report import write_report
@@ -42,16 +50,74 @@ _FIGURES = {
 _PATIENCE = 15.0
 
 
-def run_command(
+def run_command(  # noqa: PLR0913, each is an option
     target: TargetArgument,
+    *,
     set_: SetOption = None,
     site: SiteOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
+    submit: SubmitOption = False,
+    at: AtOption = None,
+    pool: PoolOption = None,
+    walltime: WalltimeOption = None,
+    cores: CoresOption = None,
+    memory: MemoryOption = None,
 ) -> None:
     """Run a flow; what is known from earlier runs is not done again."""
+    if wish := _submitted(wanted=submit, at=at, pool=pool, walltime=walltime, cores=cores, memory=memory):
+        _submit_new(target, set_ or [], Order(site=site), wish, config, as_json=as_json)
+        return
     _, code = _run(target, set_ or [], Order(site=site), config, as_json=as_json)
     raise typer.Exit(code)
+
+
+def _submitted(*, wanted: bool, **given: Any) -> Any:
+    """What the options say of the batch job of the driver; None where there is to be none."""
+    said = [f"--{name}" for name, value in given.items() if value is not None]
+    if not wanted:
+        if said:
+            raise ArgumentsInvalid(f"{', '.join(said)} tell of a driver that is submitted. Say --submit as well.")
+        return None
+    from daskflow.views.submitting import Submit  # noqa: PLC0415, most runs have their driver here
+
+    return Submit(**given)
+
+
+def _submit_new(target: str, texts: list[str], order: Order, wish: Any, config: Path | None, *, as_json: bool) -> None:
+    from daskflow.views.submitting import queue_for, submit, tell_submitted  # noqa: PLC0415, the same
+
+    settings = configured(config, order.site)
+    choose(settings)
+    with stdout_kept_clean(when=as_json):
+        flow, found = load_flow(target)
+    arguments = read_arguments(flow, texts)
+    order = order._replace(target=found)
+    site = order.site or flow.site or settings.site
+    queue = queue_for(settings, wish, site)
+    record, driver = submit(
+        launcher.project(), queue, wish, lambda: launcher.enter(flow, arguments, order), config=config
+    )
+    tell_submitted(record, driver, as_json=as_json)
+
+
+def _submit_again(run: str, wish: Any, config: Path | None, *, as_json: bool) -> None:
+    from daskflow.views.submitting import (  # noqa: PLC0415, the same
+        queue_for,
+        refuse_queued,
+        submit,
+        tell_submitted,
+    )
+
+    settings = configured(config)
+    choose(settings)
+    project = launcher.project()
+    record = project.journal.run(run)
+    refuse_queued(project, settings, record)
+    with stdout_kept_clean(when=as_json):
+        queue = queue_for(settings, wish, record.site)
+        record, driver = submit(project, queue, wish, lambda: prepare_again(project, record.id), config=config)
+    tell_submitted(record, driver, as_json=as_json)
 
 
 def _run(target: str, texts: list[str], order: Order, config: Path | None, **style: bool) -> tuple[Run, int]:
@@ -73,8 +139,22 @@ def _is_plain(site: str) -> bool:
     return not launcher.project().site(site).bundles
 
 
-def resume_command(run: RunArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def resume_command(  # noqa: PLR0913, each is an option
+    run: RunArgument,
+    *,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    submit: SubmitOption = False,
+    at: AtOption = None,
+    pool: PoolOption = None,
+    walltime: WalltimeOption = None,
+    cores: CoresOption = None,
+    memory: MemoryOption = None,
+) -> None:
     """Go on with a run that was paused, interrupted, cancelled or failed; what it finished is not done again."""
+    if wish := _submitted(wanted=submit, at=at, pool=pool, walltime=walltime, cores=cores, memory=memory):
+        _submit_again(run, wish, config, as_json=as_json)
+        return
     choose(configured(config))
     going = unpause(launcher.project().journal, run)
     if going is not None:
@@ -110,10 +190,15 @@ def pause_command(run: RunArgument, config: ConfigOption = None, as_json: JsonOp
 
 def cancel_command(run: RunArgument, config: ConfigOption = None) -> None:
     """Stop a run that another process performs, and those that it started."""
-    project = open_project(configured(config))
+    from daskflow.views.submitting import cancel_driver  # noqa: PLC0415, most commands have no batch jobs
+
+    settings = configured(config)
+    project = open_project(settings)
     try:
         record = cancel(project.journal, run)
-        if await_end(project.journal, record.id, _PATIENCE):
+        ended = await_end(project.journal, record.id, _PATIENCE)
+        cancel_driver(project, settings, record, ended=ended)
+        if ended:
             say(f"Run {record.id} is cancelled. Go on with it: daskflow resume {record.id}")
         else:
             say(f"Run {record.id} will stop as soon as its process {record.pid} on {record.host} hears of it.")

@@ -46,6 +46,19 @@ def size(number: float) -> str:
     return f"{number:.3g} TiB"
 
 
+def percent(part: float | None) -> str:
+    """A part of something in per cent; nothing for None.
+
+    Examples
+    --------
+    >>> percent(0.873), percent(0.004), percent(None)
+    ('87 %', '0.4 %', '')
+    """
+    if part is None:
+        return ""
+    return f"{part * 100:.0f} %" if part >= 0.0995 else f"{part * 100:.1f} %"
+
+
 def moment(seconds: float | None) -> str:
     """A time in seconds since the epoch as local date and time; nothing for None."""
     return "" if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))

@@ -10,6 +10,8 @@ from daskflow.errors import StoreUnavailable
 from daskflow.settings.options import Settings, SiteSettings
 from daskflow.settings.parts import make_site, open_project
 from daskflow.sites import ClusterSite, SynchronousSite
+from daskflow.sites.batch.batchsite import BatchSite
+from daskflow.sites.pilots.site import PilotSite
 from tests.conftest import settings_in
 
 
@@ -52,6 +54,21 @@ def test_a_project_knows_the_built_in_and_the_configured_sites(tmp_path: Path) -
     assert isinstance(project.site("local"), SynchronousSite), "a built-in one may be configured anew"
     assert project.default_site == "synchronous"
     assert project.logs == tmp_path / "logs"
+    project.close()
+
+
+def test_batch_jobs_of_their_own_have_a_site_beside_each(tmp_path: Path) -> None:
+    slurm = {"kind": "slurm", "cores": 1, "memory": "1 GiB", "walltime": "1 h"}
+    far = {"kind": "dask", "address": "tcp://far:8786"}
+    project = open_project(settings_in(tmp_path, sites={"cedar": slurm, "far": far}))
+    assert [name for name in ("cedar", "local", "threads", "far") if project.has_site(f"{name}:batch")] == [
+        "cedar",
+        "local",
+        "threads",
+    ]
+    assert (type(project.site("cedar")), type(project.site("cedar:batch"))) == (PilotSite, BatchSite)
+    assert project.site("cedar:batch").name == "cedar:batch"
+    assert not (tmp_path / "sites").exists(), "a site opens when something is submitted"
     project.close()
 
 

@@ -12,6 +12,7 @@ def test_a_site_has_what_all_have_or_its_own(tmp_path: Path) -> None:
     settings = settings_in(tmp_path, sites={"far": far})
     found = station_of(settings, "far")
     assert (found.scratch, found.containers.order, found.containers.binds) == ("/far", ("podman",), ("/data",))
+    assert station_of(settings, "far:batch")[:2] == found[:2]
     common = station_of(settings, "local")
     assert (common.scratch, common.containers.order) == (settings.scratch, RUNTIMES)
     assert common.cache.root == tmp_path / "cache"

@@ -58,6 +58,17 @@ def test_show_selects_jobs_and_events(place: Place) -> None:
     assert "job.skipped" not in place.run("show", "--events", "job.f*")
 
 
+def test_show_lists_jobs_with_what_they_used(place: Place) -> None:
+    place.run("run", "flows.py:study", "--set", "n=1")
+    out = place.run("show", "--jobs")
+    for part in ("batch job", "load", "scale", "total", "succeeded", "%"):
+        assert part in out
+    [job] = place.json("show", "--task", "load")["jobs"]
+    assert job["usage"]["cores"] == 1
+    assert job["usage"]["seconds"] > 0
+    assert job["usage"]["memory"] > 0
+
+
 def test_show_tells_why_jobs_were_skipped(place: Place) -> None:
     place.run("run", "flows.py:study", "--set", "bad=2", code=1)
     [told] = [line for line in place.run("show").splitlines() if line.startswith("total skipped: ")]
