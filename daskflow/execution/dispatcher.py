@@ -2,51 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-from daskflow.execution.project import Project
+from daskflow.execution.outages import Outages, SiteEar, bearable
+from daskflow.execution.placing import Places
 from daskflow.execution.roster import Roster
-from daskflow.graph.job import Job
-from daskflow.sites import Listener, Site
+from daskflow.execution.sending.dispatch import Shipment
+from daskflow.sites import Listener, Site, SynchronousSite
+from daskflow.stores.liveness import this_host
 
-
-class Places:
-    """The sites of one run.
-
-    Parameters
-    ----------
-    project
-        Has them.
-    default
-        Name of the site of jobs that name none.
-    """
-
-    def __init__(self, project: Project, default: str) -> None:
-        self._project = project
-        self._default = default
-        self._sites: dict[str, Site] = {}
-
-    def of(self, job: Job) -> Site:
-        """The site of a job.
-
-        Raises
-        ------
-        SiteUnknown
-        """
-        name = job.site or self._default
-        site = self._sites.get(name)
-        if site is None:
-            site = self._sites[name] = self._project.site(name)
-        return site
-
-    def claim(self) -> None:
-        """Note in the artifact store that results of the project are about to come."""
-        self._project.claim()
-
-    def all(self) -> list[Site]:
-        """Those that jobs of the run were meant for so far."""
-        return list(self._sites.values())
+_LEAVING = 10.0
+"""So long a run that ends waits for a site that is just being tried out [s]."""
 
 
 class Dispatcher:
@@ -81,6 +51,10 @@ class Dispatcher:
         self._listener = listener
         self._may_go = may_go
         self._busy = threading.Lock()
+        self._outages = Outages()
+        self._ears: dict[Site, SiteEar] = {}
+        self._helpers: list[threading.Thread] = []
+        roster.barred = self._outages.barred
         self.paused = False
         """Whether nothing is submitted at the moment."""
         self.due = False
@@ -106,7 +80,8 @@ class Dispatcher:
             if shipments:
                 self._places.claim()
             for site, shipment in shipments:
-                site.submit(shipment.nodes, shipment.kept, self._listener, shipment.foreign)
+                self._send(site, shipment)
+            self._look_for_end()
         except Exception as error:  # whatever it is, those who wait must hear of it
             self._listener.fail(error)
         except BaseException:
@@ -118,6 +93,113 @@ class Dispatcher:
         finally:
             with self._lock:
                 self._roster.flights.arrived()
+
+    def _send(self, site: Site, shipment: Shipment) -> None:
+        """Submit a shipment; what may take long, because nobody knows whether the site is there, beside this thread."""
+        with self._lock:
+            aside = (
+                self._outages.strange(site)
+                and not isinstance(site, SynchronousSite)
+                and (self._outages.any or len(self._places.all()) > 1)
+            )
+            if aside:
+                self._outages.try_out(site)
+        if aside:
+            self._beside(partial(self._try, site, shipment))
+        else:
+            self._submit(site, shipment)
+
+    def _beside(self, action: Callable[[], None]) -> None:
+        helper = threading.Thread(target=action, name="daskflow-outage", daemon=True)
+        self._helpers = [*[other for other in self._helpers if other.is_alive()], helper]
+        helper.start()
+
+    def _try(self, site: Site, shipment: Shipment) -> None:
+        try:
+            self._submit(site, shipment)
+        except Exception as error:  # whatever it is, those who wait must hear of it
+            self._listener.fail(error)
+        with self._lock:
+            over = not self._may_go()
+        if over:  # what was let go of meanwhile was not there yet
+            site.release(shipment.members)
+
+    def _submit(self, site: Site, shipment: Shipment) -> None:
+        try:
+            site.submit(shipment.nodes, shipment.kept, self._ear(site), shipment.foreign)
+        except Exception as error:
+            if not bearable(error):
+                raise
+            with self._lock:
+                delay = self._outages.down(site, error)
+            self._hold(site, error, list(shipment.members), delay)
+            return
+        with self._lock:
+            strange = self._outages.strange(site)
+            seconds = self._outages.up(site) if strange else None
+        if strange:
+            self._tell_open(site, seconds)
+
+    def _tell_open(self, site: Site, seconds: float | None) -> None:
+        address = site.address()
+        if seconds is not None:
+            self._tell("site.up", site=site.name, after=round(seconds, 1))
+        if address:
+            self._tell("site.opened", site=site.name, dashboard=address, host=this_host())
+
+    def _tell(self, kind: str, **data: Any) -> None:
+        # The engine's thread looks at everything anew when it hears of it.
+        self._listener.tell(kind, json.dumps(data))
+
+    def _ear(self, site: Site) -> SiteEar:
+        with self._lock:
+            if site not in self._ears:
+                self._ears[site] = SiteEar(
+                    self._listener, lambda error: self._beside(partial(self._clear, site, error))
+                )
+            return self._ears[site]
+
+    def _clear(self, site: Site, error: Exception) -> None:
+        """A site that was up is down: what it had to perform waits again."""
+        with self._lock:
+            delay = self._outages.down(site, error)  # nothing more goes there
+            keys = self._roster.flights.by_site().get(site, [])
+        # It may have forgotten some of them only, and perform the others.
+        site.kill(keys)
+        self._hold(site, error, keys, delay)
+
+    def _hold(self, site: Site, error: Exception, keys: list[str], delay: float | None) -> None:
+        with self._lock:
+            for key in keys:
+                self._roster.hold(self._roster.flights.lose(key))
+        self._tell("site.down", site=site.name, error=f"{type(error).__name__}: {error}", retry=delay)
+
+    def _look_for_end(self) -> None:
+        """Where nothing is left to do but at sites that are down for good, or for long, the run ends."""
+        with self._lock:
+            if not self._outages.any or self._roster.flights.by_site():
+                return
+            error = self._outages.end(self._roster.held_at(), alone=len(self._places.all()) == 1)
+        if error is not None:
+            self._listener.fail(error)
+
+    @property
+    def patience(self) -> float | None:
+        """After which time a site that is down is tried again [s]; None: none is down."""
+        return self._outages.patience
+
+    def detach(self) -> None:
+        """Leave to themselves the batch jobs that go on without a driver: who resumes the run finds them again."""
+        for site, ear in self._ears.items():
+            if not site.chains:
+                site.leave(ear)
+
+    def leave(self) -> None:
+        """Hear no site any more."""
+        for helper in self._helpers:
+            helper.join(_LEAVING)
+        for site, ear in self._ears.items():
+            site.leave(ear)
 
     def rest(self) -> None:
         """Let the workers go where nothing is to be performed."""

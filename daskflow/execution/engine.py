@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,18 +12,22 @@ from daskflow.execution.admission import Admission
 from daskflow.execution.book import Book
 from daskflow.execution.canceller import Canceller
 from daskflow.execution.clerk import Clerk
-from daskflow.execution.dispatcher import Dispatcher, Places
+from daskflow.execution.dispatcher import Dispatcher
+from daskflow.execution.durations import Durations
+from daskflow.execution.ear import Ear
 from daskflow.execution.family import Family
 from daskflow.execution.observer import Observer
+from daskflow.execution.placing import Places
 from daskflow.execution.planner import Batch, Planner
 from daskflow.execution.project import Project
 from daskflow.execution.referee import Referee, Ruling
 from daskflow.execution.results import Results
 from daskflow.execution.roster import Roster
 from daskflow.execution.sending.dispatch import Packer
+from daskflow.execution.sending.needing import Needing, size_above
 from daskflow.execution.unfolding import Unfolder
 from daskflow.graph.job import Job
-from daskflow.model.outcome import Live, Outcome, ReportItem
+from daskflow.model.outcome import Outcome, ReportItem
 from daskflow.model.records import RunRecord
 from daskflow.model.states import JobState
 
@@ -71,24 +74,29 @@ class Engine:
         # Not that of the project: it takes a new one after a failure, and what this one could not write is missing.
         self._writer = project.writer
         self._book = Book(self._writer, run, project.journal.numbers(run), hub=project.hub)
-        self.places = Places(project, site)
-        self._roster = Roster(self._book, Packer(project.bench(run)), self.places.of, bundling=project.bundling)
+        needing = Needing(Durations(project.journal, size_of=size_above))
+        self.places = Places(project, site, needing)
+        packer = Packer(run, project.bench(run), needing)
+        self._roster = Roster(self._book, packer, self.places.of, needing, bundling=project.bundling)
         self.jobs = self._roster.jobs
         self._changed = threading.Condition(threading.RLock())
         self._results = Results(project, self._roster.stored, self._changed)
         self._referee = Referee(project.journal, run, self._roster.races, self._results, self._changed)
         self._observer = Observer(project, self._roster, self._changed)
         self._planner = Planner(
-            project, self._roster, self._results, observer=self._observer, lock=self._changed, site=site
+            project, self._roster, self._results, observer=self._observer, lock=self._changed, places=self.places
         )
         self._canceller = Canceller(self._roster, self._referee, self._changed, on_end=self.nudge)
+        self._clerk = Clerk(f"daskflow-{run}", self._changed, self)
+        self._ear = Ear(
+            self._roster, self._observer, self._book, self._changed, post=self._clerk.post, on_fail=self.fail
+        )
         self._dispatcher = Dispatcher(
-            self._roster, self.places, self._changed, listener=self, may_go=lambda: self.failure is None
+            self._roster, self.places, self._changed, listener=self._ear, may_go=lambda: self.failure is None
         )
         self._flushing = threading.RLock()
         self._admission = Admission(self, self._book, self._roster.waiting, self._changed)
         self._unfolder = Unfolder(self, launcher, self._roster, self._results, lock=self._changed)
-        self._clerk = Clerk(f"daskflow-{run}", self._changed, self)
         self._clerk.start()
         project.watch(self)
 
@@ -248,16 +256,6 @@ class Engine:
             with self._changed:
                 self._book.event("question.asked", id=record.id, prompt=record.prompt)
 
-    # What sites tell: the listener.
-
-    def performed(self, records: Sequence[bytes]) -> None:
-        """Take records of what was performed; returns at once."""
-        self._clerk.post(lambda: self._take(records))
-
-    def lost(self, key: str, reason: str, culprit: str) -> None:
-        """Take note that a node will not be performed; returns at once."""
-        self._clerk.post(lambda: self._lose(key, reason, culprit))
-
     def fail(self, error: Exception) -> None:
         """Stop: the run cannot go on."""
         with self._changed:
@@ -266,7 +264,8 @@ class Engine:
 
     def patience(self) -> float | None:
         """How long the engine's thread may sleep [s]."""
-        times = [time for time in (self._roster.waiting.patience, self._referee.patience) if time is not None]
+        clocks = (self._roster.waiting.patience, self._referee.patience, self._dispatcher.patience)
+        times = [time for time in clocks if time is not None]
         return min(times) if times and self.failure is None else None
 
     def settle(self) -> None:
@@ -307,22 +306,6 @@ class Engine:
                 self._roster.end(ruling.outcome)
                 self._changed.notify_all()
         self._canceller.drop(ruling.losers, ruling.race)
-
-    def _take(self, records: Sequence[bytes]) -> None:
-        items = [item for record in records for item in pickle.loads(record)]
-        with self._changed:
-            for item in items:
-                if type(item) is Live:
-                    self._observer.hear(item, self._book)
-                else:
-                    self._observer.take(item)
-            self._roster.take([item for item in items if type(item) is Outcome])
-            self._changed.notify_all()
-
-    def _lose(self, key: str, reason: str, culprit: str) -> None:
-        with self._changed:
-            self._roster.lose(key, reason, culprit)
-            self._changed.notify_all()
 
     # What people and other runs tell it.
 
@@ -380,6 +363,8 @@ class Engine:
                 f"The run {self.id} was stopped; `daskflow resume {self.id}` goes on where it was."
             )
             self._changed.notify_all()
+        if state is None:
+            self._dispatcher.detach()
         self._canceller.stop(state)
 
     def close(self) -> None:
@@ -395,6 +380,5 @@ class Engine:
             self._changed.notify_all()
         self._clerk.stop()
         self._canceller.join()
-        for site in self.places.all():
-            site.leave(self)
+        self._dispatcher.leave()
         self._writer.flush()

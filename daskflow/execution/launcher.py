@@ -148,6 +148,23 @@ class Launcher:
         project.journal.add_run(record)
         return self._launch(flow, record, arguments, order.on_start, background=background)
 
+    def enter(self, flow: Flow[Any, Any], arguments: Mapping[str, Any], order: Order) -> RunRecord:
+        """Record a run that another process is to begin.
+
+        Raises
+        ------
+        SiteUnknown
+            No site of the ordered name is configured; nothing was recorded.
+        """
+        project = self.project()
+        site = project.site(order.site or flow.site or project.default_site).name
+        target = target_of(flow) if order.target is None else order.target
+        made = _record(flow.name, target, arguments, _payload(arguments, target, project), site)
+        waiting = {"state": RunState.created, "started": None, "heartbeat": None, "host": "", "pid": 0}
+        record = made.model_copy(update=waiting)
+        project.journal.add_run(record)
+        return record
+
     def start_below(self, parent: Engine, flow: Flow[Any, Any], arguments: Mapping[str, Any], ordinal: int) -> Run:
         """Run a flow beside the one that starts it; where that one is resumed, so is this.
 

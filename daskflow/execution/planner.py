@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from daskflow.execution.observer import Observer
+from daskflow.execution.placing import Places
 from daskflow.execution.plan import Needs, Planned, plan, priors, recalled, remembered
 from daskflow.execution.project import Project
 from daskflow.execution.results import Results
@@ -42,8 +43,8 @@ class Planner:
         Learns what cached jobs reported when they were performed.
     lock
         Guards the roster.
-    site
-        Name of the default site.
+    places
+        The sites of the run.
 
     Notes
     -----
@@ -58,7 +59,7 @@ class Planner:
         *,
         observer: Observer,
         lock: threading.Condition,
-        site: str,
+        places: Places,
     ) -> None:
         self._observer = observer
         self._journal = project.journal
@@ -66,7 +67,7 @@ class Planner:
         self._roster = roster
         self._results = results
         self._lock = lock
-        self._site = site
+        self._places = places
         self._wanted: set[str] = set()
         """Keys of waiting jobs that somebody needs."""
 
@@ -130,13 +131,17 @@ class Planner:
         needed = sorted(both.values(), key=lambda job: job.number)
         found = priors(needed, self._journal, self._project.file_digest, self._project.values.readable)
         self._results.fetch_upstream(needed)
+        if self._places.needing.learned is not None:
+            self._places.needing.learned.learn({job.task.policy.name for job in needed})
+        for job in needed:
+            self._places.check(job)
         unlearned = self._roster.pace.unknown(needed)
         seconds = self._journal.durations(unlearned) if unlearned else {}
         with self._lock:
             self._roster.pace.learn(seconds)
             # What was cancelled meanwhile is not needed any more.
             needed = [job for job in needed if not job.state.final]
-            begun = self._roster.queue([] if batch.freed else batch.jobs, needed, found, self._site)
+            begun = self._roster.queue([] if batch.freed else batch.jobs, needed, found, self._places.default)
             if batch.freed:
                 self._roster.note_planned(batch.jobs)
             self._lock.notify_all()

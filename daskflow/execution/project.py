@@ -30,6 +30,8 @@ from daskflow.stores import Journal, JournalWriter
 
 BOXES = "boxes"
 """Directory of the workers' black boxes, among the logs."""
+BATCH = ":batch"
+"""Ends the name of the site for batch jobs of their own that stands beside a site."""
 GRACE = 2.0
 """How long a closing project waits for subscribers, and then for notifications that are under way [s]."""
 
@@ -162,12 +164,19 @@ class Project:
         with self._lock:
             if name not in self._makers:
                 raise SiteUnknown(
-                    f"No site {name!r} is configured; there are {', '.join(sorted(self._makers))}. "
+                    f"No site {name!r} is configured; there are {', '.join(self._site_names())}. "
                     "Add it under `sites:` in daskflow.yaml."
                 )
             if name not in self._sites:
                 self._sites[name] = self._makers[name]()
             return self._sites[name]
+
+    def _site_names(self) -> list[str]:
+        return sorted(name for name in self._makers if not name.endswith(BATCH))
+
+    def has_site(self, name: str) -> bool:
+        """Whether a site of that name is configured."""
+        return name in self._makers
 
     def opened(self) -> list[Site]:
         """The sites that were asked for so far."""

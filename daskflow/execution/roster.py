@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from daskflow.errors import WorkerLost
 from daskflow.execution.book import Book
+from daskflow.execution.holding.losses import lost, numbered, outgrown
 from daskflow.execution.holding.races import Races
 from daskflow.execution.holding.sequels import Sequels
 from daskflow.execution.holding.skipping import bad_upstream, cause_of, skipped
@@ -18,11 +18,11 @@ from daskflow.execution.plan import Prior
 from daskflow.execution.sending.bundles import Group, bundle
 from daskflow.execution.sending.dispatch import Packer, Shipment
 from daskflow.execution.sending.flights import Flights
+from daskflow.execution.sending.needing import Needing
 from daskflow.execution.sending.pace import Pace
 from daskflow.execution.worker.failures import describe
-from daskflow.execution.worker.retry import retry_on
 from daskflow.graph.job import Job
-from daskflow.model.outcome import Failure, Known, Outcome, Stored
+from daskflow.model.outcome import Known, Outcome, Stored
 from daskflow.model.states import JobState
 from daskflow.sites import Site
 
@@ -38,6 +38,8 @@ class Roster:
         Makes what sites get.
     site_of
         Gives the site of a job.
+    needing
+        Says what jobs need.
     bundling
         Whether tiny jobs share a node.
 
@@ -47,7 +49,9 @@ class Roster:
     queued are held here, or perform on a site (`flights`), until they are final.
     """
 
-    def __init__(self, book: Book, packer: Packer, site_of: Callable[[Job], Site], *, bundling: bool) -> None:
+    def __init__(
+        self, book: Book, packer: Packer, site_of: Callable[[Job], Site], needing: Needing, *, bundling: bool
+    ) -> None:
         self.jobs: dict[str, Job] = {}
         """All jobs by key."""
         self.stored: dict[str, Stored] = {}
@@ -60,9 +64,12 @@ class Roster:
         self.races = Races()
         self.sequels = Sequels()
         self.taints = Taints(self.jobs)
+        self.barred: Callable[[Site], bool] = lambda site: False
+        """Whether nothing goes to a site at the moment."""
         self._book = book
         self._packer = packer
         self._site_of = site_of
+        self._needing = needing
         self._bundling = bundling
         self._held: dict[str, Job] = {}
         self._priors: dict[str, Prior] = {}
@@ -71,6 +78,10 @@ class Roster:
     def held(self) -> bool:
         """Whether some jobs wait for others."""
         return bool(self._held)
+
+    def held_at(self) -> set[Site]:
+        """The sites of the jobs that are held."""
+        return {self._site_of(job) for job in self._held.values()}
 
     def cached(self, found: Iterable[tuple[Job, Known]]) -> None:
         """Jobs whose results are known."""
@@ -254,7 +265,7 @@ class Roster:
                 self._settle(skipped(job, cause_of(bad)))
                 continue
             site = self._site_of(job)
-            if not all(self._reachable(up, site, going) for up in job.upstream):
+            if self.barred(site) or not all(self._reachable(up, site, going) for up in job.upstream):
                 continue
             if self._bundling and site.bundles and self.pace.waits(job, site.slots, counts[job.task.policy.name]):
                 continue
@@ -266,6 +277,8 @@ class Roster:
     def _reachable(self, up: Any, site: Site, going: dict[str, Site]) -> bool:
         if not isinstance(up, Job) or up.state.final:
             return True
+        if not site.chains:
+            return False
         return going[up.key] is site if up.key in going else self.flights.reaches(up, site)
 
     def observe(self, key: str, name: str, value: float) -> None:
@@ -278,8 +291,15 @@ class Roster:
         for outcome in outcomes:
             job = self.jobs.get(outcome.key)
             if job is not None and not job.state.final:
-                ended = _numbered(job, outcome)
-                self._defer(job, ended) if ended.state == JobState.waiting else self._settle(ended)
+                ended = numbered(job, outcome)
+                if outgrown(job, ended, self._site_of(job), self._needing):
+                    self._settle(ended._replace(final=False, reason="it gets more memory"))
+                    ended = ended._replace(state="waiting", value=None)
+                # Who needs a job that is performed once more was told that it failed, and is not skipped.
+                wait = ended.state == JobState.waiting or (
+                    ended.state == JobState.skipped and bad_upstream(job) is None
+                )
+                self._defer(job, ended) if wait else self._settle(ended)
         self._book.write(self._priors)
         for outcome in outcomes:
             if outcome.final:
@@ -289,6 +309,7 @@ class Roster:
         """A job returned others, or it needs one that did: its node ended, and the job has not."""
         self.flights.land(job)
         if outcome.value is None:
+            self._needing.handed_over(job, outcome)
             job.state = JobState.queued
             self.hold([job])
         else:
@@ -314,6 +335,7 @@ class Roster:
         if outcome.value is not None:
             self.stored[job.key] = outcome.value
         self.pace.ended(job, outcome)
+        self._needing.ended(job, outcome)
         self.flights.land(job)
         self._note(job)
 
@@ -349,14 +371,9 @@ class Roster:
 
     def _blame(self, job: Job, reason: str) -> None:
         """A job has lost its worker; where its policy allows another attempt, it gets one."""
-        now, number = time.time(), job.attempts + 1
-        policy = job.task.policy
-        again = number <= policy.retries and retry_on(policy.retry_on).worth(WorkerLost(reason), number)
-        failure = Failure("daskflow.errors.WorkerLost", reason, "")
-        self._settle(
-            Outcome(job.key, "failed", number, now, now, failure=failure, reason="worker lost", final=not again)
-        )
-        if again:
+        outcome = lost(job, reason)
+        self._settle(outcome)
+        if not outcome.final:
             self._book.alone.add(job.key)
             self.hold([job])
 
@@ -378,10 +395,3 @@ class Roster:
                 job.state = state
                 self._book.state(job)
         self._book.write(self._priors)
-
-
-def _numbered(job: Job, outcome: Outcome) -> Outcome:
-    """With the attempts counted of which its worker knew nothing: they ended with the workers that made them."""
-    if outcome.attempt > job.attempts or outcome.state in ("skipped", "cached"):
-        return outcome
-    return outcome._replace(attempt=job.attempts + 1)

@@ -15,7 +15,18 @@ DOCS = Path(__file__).parents[2] / "docs"
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
-PAGES = ["artifacts.md", "commands.md", "containers.md", "control.md", "formats.md", "reading-data.md"]
+PAGES = [
+    "artifacts.md",
+    "batch-jobs.md",
+    "commands.md",
+    "containers.md",
+    "control.md",
+    "efficiency.md",
+    "formats.md",
+    "pilots-and-time.md",
+    "reading-data.md",
+    "services.md",
+]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -81,6 +81,9 @@ class PaperSite:
     def fit(self, needs: Needs) -> str:
         return ""
 
+    def larger(self, needs: Needs) -> Needs | None:
+        return None
+
     def running(self) -> Sequence[str]:
         return self.executing
 

@@ -5,28 +5,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from daskflow.errors import SiteUnknown
-from daskflow.execution.dispatcher import Places
 from daskflow.model.states import JobState, RunState
 from tests.conftest import Lab
 from tests.execution.patience import until
-
-
-def test_the_sites_of_a_run_are_those_its_jobs_name(lab: Lab) -> None:
-    @lab.task
-    def work(x: int) -> int:
-        return x
-
-    places = Places(lab.project, "synchronous")
-    assert places.all() == []
-    assert [places.of(work(1)).name, places.of(work(2, site="threads")).name] == ["synchronous", "threads"]
-    assert [site.name for site in places.all()] == ["synchronous", "threads"]
-    job = work(3)
-    job.site = "nowhere"
-    with pytest.raises(SiteUnknown, match="nowhere"):
-        places.of(job)
 
 
 def test_a_paused_run_takes_back_what_does_not_run_yet_and_starts_it_when_it_goes_on(lab: Lab, tmp_path: Path) -> None:

@@ -343,10 +343,15 @@ class _Broken:
     name = "broken"
     slots = 1
     bundles = False
+    chains = True
 
     def submit(self, *args: Any) -> None:
         raise SiteError("no route to the scheduler")
 
+    def fit(self, needs: Any) -> str:
+        return ""
+
+    def larger(self, needs: Any) -> None: ...
     def leave(self, listener: Any) -> None: ...
     def release(self, keys: Any) -> None: ...
     def recall(self, keys: Any) -> set[str]:

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from daskflow.execution.observer import Observer
+from daskflow.execution.placing import Places
 from daskflow.execution.planner import Batch, Planner
 from daskflow.execution.results import Results
+from daskflow.execution.sending.needing import Needing
 from daskflow.graph.job import Job
 from tests.conftest import Lab
 from tests.execution.handmade import ended, job, stored
@@ -23,7 +25,8 @@ class Office:
         lock = threading.Condition()
         results = Results(lab.project, self.roster.stored, lock)
         observer = Observer(lab.project, self.roster, lock)
-        self.planner = Planner(lab.project, self.roster, results, observer=observer, lock=lock, site="here")
+        places = Places(lab.project, "synchronous", Needing())
+        self.planner = Planner(lab.project, self.roster, results, observer=observer, lock=lock, places=places)
 
     def know(self, *keys: str) -> None:
         found = stored()

@@ -9,6 +9,7 @@ from daskflow.artifacts.values import Values
 from daskflow.execution.book import Book
 from daskflow.execution.roster import Roster
 from daskflow.execution.sending.dispatch import Packer, Shipment
+from daskflow.execution.sending.needing import Needing
 from daskflow.execution.worker.package import Bench
 from daskflow.graph.job import Job
 from daskflow.model.outcome import Known
@@ -38,8 +39,9 @@ class Desk:
         self.writer = Writer()
         self.sites = {"here": PaperSite("here"), "there": PaperSite("there")}
         book = Book(self.writer, "a-run", {})  # type: ignore[arg-type]
-        packer = Packer(pickle.dumps(Bench("a-run", Values(None), "", "")))
-        self.roster = Roster(book, packer, self.site_of, bundling=bundling)
+        needing = Needing()
+        packer = Packer("a-run", pickle.dumps(Bench("a-run", Values(None), "", "")), needing)
+        self.roster = Roster(book, packer, self.site_of, needing, bundling=bundling)
         self.roster.jobs.update((one.key, one) for one in jobs)
         self.roster.queue(jobs, jobs, {}, "here")
 

@@ -26,6 +26,7 @@ from daskflow.execution.credentials import Credentials
 from daskflow.execution.worker.attempt import CURRENT_ATTEMPT, Attempt
 from daskflow.execution.worker.capture import CURRENT_LOG
 from daskflow.execution.worker.limits import MemoryLimit, bell
+from daskflow.execution.worker.shares import share_of
 from daskflow.model.command import Command, InputFile
 from daskflow.model.policy import Resources
 from daskflow.sites.grip import CURRENT_GRIP, Grip
@@ -96,21 +97,21 @@ class Performer:
         JobTimeout, OutOfMemory
             They used more than they may, and nothing of them is alive any more; also with `left`.
         """
+        # Where dask alone computes the job there is no attempt, and nobody to tell.
+        attempt = CURRENT_ATTEMPT.get() or Attempt("", 1, "", None)
         placing = Placing(parameters, artifacts)
         keep = outputs.value
         order = Order(
             commands.value[0],
             input_files.value,
             placing.parameters,
-            {name: secret.reveal()[1] for name, secret in commands.value[1].items()},
+            {**attempt.variables, **{name: secret.reveal()[1] for name, secret in commands.value[1].items()}},
             files=keep.files,
             folders=keep.directories,
             check=keep.check,
             cores=self._cores,
-            memory=self._memory,
+            memory=share_of(self._memory, self._cores).memory,
         )
-        # Where dask alone computes the job there is no attempt, and nobody to tell.
-        attempt = CURRENT_ATTEMPT.get() or Attempt("", 1, "", None)
         with self._tools(attempt, placing, *image.value) as tools:
             done = perform(order, tools)
         return self._finish(done, attempt)
@@ -120,10 +121,11 @@ class Performer:
         log = CURRENT_LOG.get()
         logs = log.directory if log is not None else ""
         live = live_paths(logs, attempt.key, attempt.number) if logs and live_directory(logs) else (None, None)
+        share = share_of(self._memory, self._cores)
         # An attempt that was killed with its driver has left its own, and had perhaps this number.
         _remove(live)
         try:
-            with watching(self._memory) as watch:
+            with watching(share.memory, share.basis) as watch:
                 yield Tools(
                     root=self._station.scratch_root(),
                     run=attempt.run,
@@ -191,10 +193,10 @@ def _remove(paths: Iterable[Path | None]) -> None:
 
 
 @contextmanager
-def watching(memory: int | None) -> Iterator[Watch]:
+def watching(memory: int | None, basis: str = "") -> Iterator[Watch]:
     """What waits for the commands of an attempt, and raises when they are to end."""
     grip = CURRENT_GRIP.get() or Grip("")
-    limit = MemoryLimit(memory)
+    limit = MemoryLimit(memory, basis=basis)
     trees: dict[int, ProcessTree] = {}
 
     def look(pids: Sequence[int]) -> None:

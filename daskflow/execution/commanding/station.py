@@ -27,6 +27,8 @@ class Station(NamedTuple):
         if self.scratch:
             # A directory of our own: what others put beside it is none of our business.
             return Path(os.path.expandvars(self.scratch)).expanduser() / f"daskflow-{os.geteuid()}"
+        if shared := os.environ.get("DASKFLOW_SHARED_SCRATCH"):
+            return Path(shared)  # the ranks of an MPI program on all nodes of this batch job have to see it
         # The cache sees to it that nobody else has made its directory, whose name can be foreseen.
         return self.cache.folder("scratch")
 

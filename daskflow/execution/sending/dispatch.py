@@ -12,6 +12,7 @@ from daskflow.errors import CodeMismatch
 from daskflow.execution.credentials import forwarding
 from daskflow.execution.plan import Prior
 from daskflow.execution.sending.bundles import Group
+from daskflow.execution.sending.needing import Needing
 from daskflow.execution.worker.identities import identify_classes
 from daskflow.execution.worker.imports import parts_at, places
 from daskflow.execution.worker.package import ONCE, Assignment, Attempts, Package, Shipped, Source, pack
@@ -43,12 +44,18 @@ class Packer:
 
     Parameters
     ----------
+    run
+        Its id.
     bench
         The pickled `Bench` of the run.
+    needing
+        Says what nodes need.
     """
 
-    def __init__(self, bench: bytes) -> None:
+    def __init__(self, run: str, bench: bytes, needing: Needing) -> None:
+        self._run = run
         self._bench = bench
+        self._needing = needing
         self._tasks: dict[tuple[int, str], tuple[Any, bytes]] = {}
         self._mark = uuid.uuid4().hex[:8]
         self._count = itertools.count()
@@ -126,11 +133,15 @@ class Packer:
             limits = attempts(job.task.policy)
             limits = limits._replace(isolated=True) if job.terms.isolated else limits
             limits = limits._replace(kept=True) if job.task.keeps_limits else limits
+            raised = self._needing.raised(job)
+            limits = limits._replace(memory=raised) if raised is not None else limits
             number, files = job.attempts + 1, job.terms.files
             assignments.append(Assignment(job.key, task, job.arguments, sources, limits, known, number, files))
         wanted = tuple(view.wanted.get(key, ()))
         package = Package(key, self._bench, tuple(tasks), tuple(assignments), wanted, len(group) > 1)
-        return Node(key, pack(package, plain), tuple(upstream))
+        name = group[0].key if len(group) == 1 else ""
+        needs = self._needing.of_all(group)
+        return Node(key, pack(package, plain), tuple(upstream), needs, name, self._run)
 
     def _packed(self, job: Job) -> bytes:
         """The pickled task of a job; the same bytes for all jobs of one code, so that workers unpickle it once."""
@@ -189,12 +200,12 @@ class _View(NamedTuple):
 
 def attempts(policy: Policy) -> Attempts:
     """The part of a policy that the worker follows."""
-    memory, cores = policy.resources.memory, policy.resources.cores
-    if not policy.retries and policy.timeout is None and memory is None and cores == 1:
+    memory, cores, gpus = policy.resources.memory, policy.resources.cores, policy.resources.gpus
+    if not policy.retries and policy.timeout is None and memory is None and cores == 1 and not gpus:
         return ONCE
     pauses = tuple(policy.pause(number) for number in range(1, policy.retries + 1))
     retry = retry_on(policy.retry_on) if policy.retries else None
-    return Attempts(policy.retries, retry, pauses, policy.jitter, policy.timeout, memory, cores=cores)
+    return Attempts(policy.retries, retry, pauses, policy.jitter, policy.timeout, memory, cores=cores, gpus=gpus)
 
 
 def _only(job: Job) -> Package:

@@ -11,7 +11,7 @@ from daskflow.artifacts.holdings import mention
 from daskflow.artifacts.store import ObjectStore
 from daskflow.errors import ArgumentsInvalid, InstallFailed, WorkerLost
 from daskflow.execution.launcher import Launcher
-from daskflow.execution.project import Project
+from daskflow.execution.project import BATCH, Project
 from daskflow.execution.supply.building import Recipe, build, built_version
 from daskflow.execution.supply.shipping import Shipment
 from daskflow.execution.supply.sources import UNKNOWN, Local, local_package
@@ -111,6 +111,9 @@ class Install:
             shipping = target.packages.shipping
             if shipping:
                 target.offer(upload.package)
+                if project.has_site(where + BATCH):
+                    beside: Any = project.site(where + BATCH)
+                    beside.offer(upload.package)
         # What was brought there once is no answer to what is on offer there.
         policy = Policy(name="install", version="1" if shipping else "offer", retries=2, retry_on=(WorkerLost,))
         task = Task(upload if shipping else Comparison(local), policy, self._launcher)

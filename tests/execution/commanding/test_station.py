@@ -23,6 +23,9 @@ def test_scratch_lies_where_it_is_configured_or_beside_the_cache(
     assert root(str(tmp_path)) == root("$NODE_DISK") == tmp_path / mine
     assert root("~/scratch") == Path.home() / "scratch" / mine
     assert root("") == tmp_path / "scratch"
+    monkeypatch.setenv("DASKFLOW_SHARED_SCRATCH", str(tmp_path / "seen by all nodes"))
+    assert root("") == tmp_path / "seen by all nodes"
+    assert root(str(tmp_path)) == tmp_path / mine
 
 
 def test_images_lie_beside_the_copies_of_the_node(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from daskflow.artifacts.values import Values
 from daskflow.errors import CodeMismatch
 from daskflow.execution.plan import Prior
 from daskflow.execution.sending.dispatch import Packer, attempts, pack_task
+from daskflow.execution.sending.needing import Needing
 from daskflow.execution.worker.package import ONCE, Bench, Package, Shipped
 from daskflow.model.policy import Policy
 from tests.conftest import Lab
@@ -19,7 +20,7 @@ BENCH = pickle.dumps(Bench("a-run", Values(None), "logs", "boxes"), protocol=5)
 
 @pytest.fixture
 def packer() -> Packer:
-    return Packer(BENCH)
+    return Packer("a-run", BENCH, Needing())
 
 
 def opened(package: bytes) -> Package:
@@ -64,7 +65,7 @@ def test_a_package_holds_what_its_worker_needs(packer: Packer) -> None:
 def test_no_two_nodes_have_the_same_key() -> None:
     keys: set[str] = set()
     for _ in range(2):  # two runs of one process
-        packer = Packer(BENCH)
+        packer = Packer("a-run", BENCH, Needing())
         for _ in range(2):  # a job that is submitted again
             one, two, three = job("fit-1"), job("fit-2"), job("fit-3")
             keys.update(node.key for node in packer.ship([[one], [two, three]], {}, {}, {}).nodes)
