@@ -55,7 +55,8 @@ def _facts(order: Order, tools: Tools, scratch: Scratch) -> dict[str, str]:
         facts["DASKFLOW_MEMORY"] = str(order.memory)
     if order.cores is not None:
         facts["DASKFLOW_CORES"] = str(order.cores)
-        facts |= dict.fromkeys(_THREADS, str(order.cores))
+        # In a batch job of several ranks each of them has only some of the cores.
+        facts |= dict.fromkeys(_THREADS, os.environ.get("DASKFLOW_THREADS", str(order.cores)))
     return facts
 
 

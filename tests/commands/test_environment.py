@@ -41,6 +41,14 @@ def test_time_is_never_negative(scratch: Scratch, tmp_path: Path) -> None:
     assert found["DASKFLOW_TIME_LEFT"] == "0.000"
 
 
+def test_each_rank_of_a_batch_job_has_its_part_of_the_cores(
+    scratch: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASKFLOW_THREADS", "2")
+    found = own_variables(Order(COMMANDS, cores=8), Tools(root=tmp_path), scratch, {})
+    assert (found["OMP_NUM_THREADS"], found["DASKFLOW_CORES"]) == ("2", "8")
+
+
 def test_what_the_user_says_wins(scratch: Scratch, tmp_path: Path) -> None:
     order = Order(COMMANDS, env={"OMP_NUM_THREADS": "{n}", "A": "job", "B": "job"}, parameters={"n": 2}, cores=8)
     found = own_variables(order, Tools(root=tmp_path), scratch, {"B": "command"})
