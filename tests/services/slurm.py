@@ -201,8 +201,14 @@ class Slurm:
 
     def resume(self, node: str) -> None:
         """Put a node to use again."""
+        self._wait("slurmctld", lambda: self._resumed(node))
+
+    def _resumed(self, node: str) -> bool:
+        # Who is in use is not resumed: a node that was down may have come back by itself.
+        if self.state(node) in _USABLE:
+            return True
         self.run("scontrol", "update", f"nodename={node}", "state=resume")
-        self._wait("slurmctld", lambda: self.state(node) in _USABLE)
+        return False
 
     def state(self, node: str) -> str:
         """In which a node is, for instance `idle` or `drained`."""
