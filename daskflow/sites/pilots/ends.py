@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import NamedTuple
 
 from daskflow.sites.batch.system import Certificate
@@ -44,8 +45,17 @@ def told(code: int, pilot: Pilot, now: float) -> Ending:
     return Ending(f"its worker ended with {_code(code)}", "WorkerLost")
 
 
-def failed_start(code: int) -> Ending:
-    """The end of a pilot whose worker never arrived, by its own note."""
+def failed_start(code: int, *, over: bool = False) -> Ending:
+    """The end of a pilot whose worker never arrived, by its own note.
+
+    Parameters
+    ----------
+    over
+        Whether its time was over.
+    """
+    if code == 128 + signal.SIGTERM and not over:
+        # Nobody but the batch system ends it so, for somebody who cancelled it or for a job that goes first.
+        return Ending(f"it was ended ({_code(code)}) before its worker arrived", "Cancelled")
     return Ending(f"it ended with {_code(code)} before its worker arrived", "StartupFailed")
 
 

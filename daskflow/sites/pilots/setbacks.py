@@ -16,6 +16,8 @@ from daskflow.sites.pilots.pilot import Pilot, Stage
 from daskflow.sites.pilots.refusals import Failure, Refusals, Step
 from daskflow.sites.pilots.roll import COMING
 
+_LAST = 5.0
+"""What ends a pilot so long before the end of its walltime, or later, is its walltime [s]."""
 _GIVEN_UP = Ending("its pool was given up")
 
 
@@ -70,7 +72,8 @@ class Setbacks:
         if pilot is not None:
             self._lives.told(pilot, code)
             if id in self._unclear or pilot.stage in COMING:
-                self._failed(pilot, ends.failed_start(code), now)
+                over = pilot.ends is not None and now > pilot.ends - _LAST
+                self._failed(pilot, ends.failed_start(code, over=over), now)
 
     def late(self, pilot: Pilot, now: float) -> None:
         """The worker of a pilot should have arrived long ago."""

@@ -40,3 +40,10 @@ def test_the_end_of_a_log(tmp_path: Path) -> None:
     assert tail(str(log)).splitlines() == [f"line {number}" for number in range(30, 50)]
     assert tail(str(tmp_path / "none"), str(empty), str(log)).endswith("line 49")
     assert tail(str(tmp_path), str(empty)) == ""
+
+
+def test_who_was_ended_from_outside_may_well_start() -> None:
+    assert failed_start(143).blameless
+    assert failed_start(143).error == "Cancelled"
+    assert not failed_start(143, over=True).blameless, "its walltime is too short to start"
+    assert not failed_start(137).blameless, "it may have used too much memory"
