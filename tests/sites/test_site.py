@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pickle
 
-from daskflow.execution.engine import Engine
+from daskflow.execution.ear import Ear
 from daskflow.settings.options import SiteSettings
 from daskflow.settings.parts import make_site
 from daskflow.sites import Node, Site
@@ -13,7 +13,7 @@ from tests.execution.handmade import PaperSite
 def test_a_node_is_small_and_plain() -> None:
     node = Node("key", b"package")
     assert node.upstream == ()
-    assert pickle.loads(pickle.dumps(node)) == ("key", b"package", ())
+    assert pickle.loads(pickle.dumps(node)) == node
 
 
 def test_all_kinds_of_sites_are_sites(tmp_path: object) -> None:
@@ -26,7 +26,7 @@ def test_all_kinds_of_sites_are_sites(tmp_path: object) -> None:
         site.close()
 
 
-def test_engines_are_listeners_and_paper_is_a_site() -> None:
-    assert all(callable(getattr(Engine, name)) for name in vars(Listener) if not name.startswith("_"))
+def test_ears_are_listeners_and_paper_is_a_site() -> None:
+    assert all(callable(getattr(Ear, name)) for name in vars(Listener) if not name.startswith("_"))
     site: Site = PaperSite()
     assert site.name == "paper"

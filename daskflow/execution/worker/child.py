@@ -168,6 +168,11 @@ def _compute_here() -> None:
     dask = sys.modules.get("dask")
     if dask is not None and not dask.config.get("scheduler", None):
         dask.config.set(scheduler="threads")
+    threaded = sys.modules.get("dask.threaded")
+    if threaded is not None:
+        # Nor do those of a pool that the worker has.
+        threaded.default_pool = None
+        threaded.pools.clear()
 
 
 def _sender(sender: Connection) -> Callable[[bytes], None]:
