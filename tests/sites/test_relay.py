@@ -158,8 +158,15 @@ def test_a_node_that_was_released_while_it_ran_is_told_all_the_same(
     until(lambda: site.running() == ["a"])
     site.release(["a"])
     until(lambda: not scheduler(site).tasks)
+    # What ends before its worker has heard that nobody wants it is told in the usual way, and of no use to anybody.
+    until(lambda: list(site.open().run(_state_of_a).values()) == ["cancelled"])
     gate.touch()
     until(lambda: ear.records == [wait])
+
+
+def _state_of_a(dask_worker: Any) -> str:
+    task = dask_worker.state.tasks.get("a")
+    return str(task.state) if task is not None else ""
 
 
 def _dying(boxes: str, death: str) -> bytes:
