@@ -168,7 +168,7 @@ def _compute_here() -> None:
     dask = sys.modules.get("dask")
     if dask is not None and not dask.config.get("scheduler", None):
         dask.config.set(scheduler="threads")
-    threaded = sys.modules.get("dask.threaded")
+    threaded: Any = sys.modules.get("dask.threaded")
     if threaded is not None:
         # Nor do those of a pool that the worker has.
         threaded.default_pool = None
