@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from daskflow.errors import BatchError, DaskflowError, WalltimeExceeded, WorkerLost, error_of
+from daskflow.errors import BatchError, DaskflowError, WalltimeExceeded, WorkerLost
 from daskflow.sites.batch.system import Certificate
 from daskflow.sites.pilots.room import Room, Stay
 
@@ -141,13 +141,3 @@ def _presumed(lost: Lost) -> Certificate:
     error: type[DaskflowError] = WalltimeExceeded if ended else WorkerLost
     state = "gone at the end of its walltime" if ended else "gone; the batch system has no record of its end"
     return Certificate(lost.room.id, error.__name__, state, node=lost.room.node, stop=lost.time)
-
-
-def class_of(name: str) -> type[DaskflowError]:
-    """The error class of a certificate."""
-    return error_of(name) or WorkerLost
-
-
-def last_lines(text: str, count: int = 10) -> str:
-    """The end of a text, for messages."""
-    return "\n".join(text.rstrip().splitlines()[-count:])

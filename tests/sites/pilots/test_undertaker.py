@@ -119,9 +119,3 @@ def test_where_there_is_no_record_the_time_tells(left: float, error: str, monkey
     court.lose("1", "a", left=left)
     assert court.wait(1)[0][1].error == error
     court.undertaker.close()
-
-
-def test_the_end_of_a_text() -> None:
-    assert undertaker.last_lines("a\nb\nc\n\n", 2) == "b\nc"
-    assert undertaker.class_of("NodeFailure").__name__ == "NodeFailure"
-    assert undertaker.class_of("").__name__ == "WorkerLost"
