@@ -164,15 +164,21 @@ def _serve(sender: Connection, task: Any, arguments: list[Any]) -> NoReturn:
 
 
 def _compute_here() -> None:
-    # What a task computes by dask would by default be sent through the worker, whose threads do not exist in the fork.
+    # What a task computes by dask would by default be sent through the worker, whose threads do not exist in the fork:
+    # also after some other task asked for a client, which makes itself the default of the whole worker.
     dask = sys.modules.get("dask")
-    if dask is not None and not dask.config.get("scheduler", None):
+    if dask is not None and not _local(dask.config.get("scheduler", None)):
         dask.config.set(scheduler="threads")
     threaded: Any = sys.modules.get("dask.threaded")
     if threaded is not None:
         # Nor do those of a pool that the worker has.
         threaded.default_pool = None
         threaded.pools.clear()
+
+
+def _local(scheduler: Any) -> bool:
+    """Whether a scheduler of dask, as its configuration has it, computes without a cluster."""
+    return callable(scheduler) or (isinstance(scheduler, str) and "distributed" not in scheduler)
 
 
 def _sender(sender: Connection) -> Callable[[bytes], None]:

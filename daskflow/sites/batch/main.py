@@ -99,6 +99,9 @@ class Performance:
         self._killed = False
         self._error: BaseException | None = None
         self._rang = float("inf")
+        self._killer = threading.Thread(target=self._kill, name="daskflow-end", daemon=True)
+        self._deaf = False
+        """Whether it does not listen, and is killed with all that it has started, and with this process."""
 
     def run(self) -> int:
         """Perform it; gives the exit code."""
@@ -108,6 +111,9 @@ class Performance:
         worker.start()
         while worker.is_alive():
             worker.join(0.5)
+        if self._deaf:  # it only went on because what it waited for was killed: what it tells is worth nothing
+            self._killer.join()
+            return KILLED
         if self._error is not None:
             raise self._error
         if self._wrecked():
@@ -152,10 +158,11 @@ class Performance:
         """A signal came. The handler itself takes no locks, which this very thread may hold."""
         if self._rang == float("inf"):
             self._rang = time.time()
-            threading.Thread(target=self._kill, name="daskflow-end", daemon=True).start()
+            self._killer.start()
 
     def _kill(self) -> None:
         if kill_here([self._deed.key]):
+            self._deaf = True
             # Compiled code that does not listen; what it has started goes with it.
             for process in ProcessTree(os.getpid()).look()[1:]:
                 ProcessTree(process.pid).kill(0.0)

@@ -31,7 +31,6 @@ from daskflow.model.policy import Policy
 from daskflow.sites import grip
 from daskflow.sites.channel import CURRENT_CHANNEL
 from daskflow.sites.grip import Killed, gripping, kill_here
-from tests.conftest import Lab
 from tests.execution.patience import alive, until
 from tests.sites import deeds
 from tests.sites.deeds import noted
@@ -406,9 +405,10 @@ def test_usage_is_that_of_the_process_without_what_it_shares() -> None:
     assert block
 
 
-def test_what_a_task_computes_by_dask_is_computed_in_its_own_process(lab: Lab) -> None:
-    @lab.task(timeout=100, site="local")
+@pytest.mark.parametrize("default", [None, "dask.distributed", "synchronous"])
+def test_what_a_task_computes_by_dask_is_computed_in_its_own_process(default: str | None) -> None:
     def work() -> tuple[int, str]:
         return dask.delayed(sum)([1, 2]).compute(), dask.config.get("scheduler")
 
-    assert work().result(100) == (3, "threads")
+    with dask.config.set(scheduler=default):
+        assert call(work) == (3, default if default == "synchronous" else "threads")
