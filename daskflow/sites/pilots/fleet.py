@@ -122,7 +122,8 @@ class Fleet:
 
     def lost(self, id: str, error: str = "", reason: str = "") -> None:
         """The worker of a pilot is gone, and somebody knows how: the name of the error class, and the story."""
-        self.errands.hear(partial(self._lives.known, id, Ending(reason or "its worker went away", error)))
+        ending = Ending(reason or "its worker went away", error)
+        self.errands.hear(lambda: self._lives.known(id, ending, self.clock()))
 
     def pilots(self) -> list[Pilot]:
         """All pilots that ever were."""

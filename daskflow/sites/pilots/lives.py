@@ -13,6 +13,8 @@ from daskflow.sites.pilots.roll import Roll
 
 EXPLAINED = 30.0
 """It is known how a pilot ended after this time, or nobody will know [s]."""
+_FORESEEN = ("", "WalltimeExceeded")
+"""Errors of pilots that were not lost before their time."""
 
 Tell = Callable[[str, dict[str, Any]], None]
 
@@ -70,7 +72,7 @@ class Lives:
         self.started(pilot, post.node, now)
         self._missing.pop(pilot.id, None)
         pilot.stage, pilot.node, pilot.address, pilot.ends = Stage.arrived, post.node, post.address, post.ends
-        pilot.reason = ""
+        pilot.reason, pilot.lost = "", None
         self.tell("pilot.arrived", {"id": pilot.id, "pool": pilot.pool, "node": post.node})
 
     def closes(self, pilot: Pilot, why: Ending) -> None:
@@ -82,7 +84,7 @@ class Lives:
         if pilot.stage is Stage.closing:
             self.ended(pilot, Ending(pilot.reason))
         elif pilot.stage is Stage.arrived:
-            pilot.stage = Stage.gone
+            pilot.stage, pilot.lost = Stage.gone, now
             self._missing[pilot.id] = now
 
     def told(self, pilot: Pilot, code: int) -> None:
@@ -93,11 +95,13 @@ class Lives:
         """The exit code of which a pilot told; None where it told none."""
         return self._codes.get(id)
 
-    def known(self, id: str, ending: Ending) -> None:
+    def known(self, id: str, ending: Ending, now: float) -> None:
         """Somebody knows how a pilot ended whose worker is gone."""
         pilot = self.roll.get(id)
-        if pilot is not None and (id in self._missing or pilot.stage in (Stage.arrived, Stage.closing)):
-            self.ended(pilot, Ending(pilot.reason) if pilot.stage is Stage.closing else ending)
+        if pilot is not None:
+            self.missing(pilot, now)
+            if id in self._missing:
+                self.ended(pilot, ending)
 
     def settle(self, now: float, after: float = EXPLAINED) -> None:
         """Tell of those whose end nobody has explained for so long [s] what they told themselves."""
@@ -121,5 +125,7 @@ class Lives:
         """A pilot is gone, and it is known how."""
         self._missing.pop(pilot.id, None)
         pilot.stage, pilot.reason = Stage.gone, ending.reason
+        if ending.error in _FORESEEN:
+            pilot.lost = None
         data = {"id": pilot.id, "pool": pilot.pool, "node": pilot.node}
         self.tell("pilot.ended", {**data, "reason": ending.reason, "error": ending.error})

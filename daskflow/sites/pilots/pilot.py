@@ -34,5 +34,7 @@ class Pilot:
     started: float | None = None
     ends: float | None = None
     """When its walltime is over [s since the epoch]."""
+    lost: float | None = None
+    """Since when its worker is gone, if nobody sent it away and its time was not over [s since the epoch]."""
     reason: str = ""
     """Why it waits, or how it ended."""

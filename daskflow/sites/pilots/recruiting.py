@@ -11,13 +11,15 @@ from daskflow.sites.pilots.crew import Post
 from daskflow.sites.pilots.pilot import Pilot, Stage
 from daskflow.sites.pilots.plan import SitePlan
 from daskflow.sites.pilots.roll import Roll
-from daskflow.sites.pilots.scaling import LOOKAHEAD, Growth, Steady, lacking, shared, spaces
+from daskflow.sites.pilots.scaling import LOOKAHEAD, Growth, Steady, Times, ahead, lacking, shared, spaces
 from daskflow.sites.pools import Pool
 
 FIRST_LEAD = 15.0
 """So long the first pilots are thought to take from their submission to the arrival of their worker [s]."""
 STUCK = 5.0
 """A pilot that has been idle for so long while something waited does not take it [s]."""
+_LATELY = 120.0
+"""How long pilots live is seen from those that were lost in this time [s]."""
 _DELAY = 3.0
 """So long it takes from something lacking to its being asked for [s]."""
 
@@ -95,8 +97,10 @@ class Recruiter:
         unknown = any(needs.seconds is None for needs in waiting)
         growth = self._growth[pool.name].allowed(unknown, there, now)
         taking = [post for post in serving if not self._stuck(post, now)]
-        free = spaces(pool, taking, coming, margin=margin, lead=lead, now=now)
-        lacks = lacking(pool, waiting, free, margin=margin, unknown=max(0, growth - there))
+        lost = self._roll.lost(pool.name, now - _LATELY)
+        times = Times(margin, lead, ahead(there, lost, _LATELY))
+        free = spaces(pool, taking, coming, times, now)
+        lacks = lacking(pool, waiting, free, times, unknown=max(0, growth - there))
         due = self._steady[pool.name].of(lacks, there, now)
         if not self.resting:
             due = max(due, pool.minimum - (there - leaving))

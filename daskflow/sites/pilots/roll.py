@@ -47,6 +47,10 @@ class Roll:
         """Those that get work."""
         return [one for one in self.there(pool) if one.stage is Stage.arrived]
 
+    def lost(self, pool: str, since: float) -> int:
+        """How many were lost after a moment, while they got work."""
+        return sum(one.lost is not None and one.lost >= since for one in self.all() if one.pool == pool)
+
     def count(self, pool: str | None = None) -> int:
         """How many are there or are being submitted."""
         return len(self.there(pool)) + (self.flying.total() if pool is None else self.flying[pool])

@@ -1,8 +1,8 @@
 """How many pilots a pool lacks for what waits: functions of plain values, which ask nobody.
 
-Work is measured by how long it takes. What takes at least `LOOKAHEAD` wants a slot of its own now; of what is shorter a
-slot performs one after the other, so that it wants as many slots as are busy with it for `LOOKAHEAD`. What nobody knows
-anything of wants a slot of its own too, but not all at once: see `Growth`.
+Work is measured by how long it takes. What takes longer than it is looked `ahead` wants a slot of its own now; of what
+is shorter a slot performs one after the other, so that it wants as many slots as are busy with it for so long. What
+nobody knows anything of wants a slot of its own too, but not all at once: see `Growth`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from daskflow.sites.pools import Pool
 
 LOOKAHEAD = 60.0
 """A pilot that has not so much to perform is not worth the start [s]."""
+_LEAST = 5.0
+"""However short pilots live, their starts cost so much [s]."""
 _STEP = 15.0
 """Pilots for work of unknown duration are doubled after so long without any news [s]."""
 _STEADY = 2.0
@@ -39,6 +41,35 @@ class Space(NamedTuple):
     """For so long of the time that counts each of its slots is free [s]."""
 
 
+class Times(NamedTuple):
+    """What counts for the pilots of one pool [s]."""
+
+    margin: float
+    """So long before its end a pilot performs nothing any more."""
+    lead: float
+    """So long it takes from the submission of a pilot to the arrival of its worker: what is done until then needs no
+    other pilot, and a pilot that ends until then is to be replaced."""
+    ahead: float = LOOKAHEAD
+    """So far it is looked ahead: see `ahead`."""
+
+
+def ahead(serving: int, lost: int, span: float) -> float:
+    """How far to look ahead [s]: not farther than pilots live where they get lost.
+
+    A single pilot would be thought to perform all that is left, and with its loss all of that begins again.
+
+    Parameters
+    ----------
+    serving
+        How many pilots of a pool are there.
+    lost
+        So many of them were lost, not sent away,
+    span
+        within this time [s].
+    """
+    return LOOKAHEAD if not lost else min(LOOKAHEAD, max(_LEAST, max(1, serving) * span / lost))
+
+
 class _Demand(NamedTuple):
     """What waits, of one size and about one duration."""
 
@@ -48,10 +79,8 @@ class _Demand(NamedTuple):
     seconds: float | None
     """How long each takes [s]."""
     number: int
-
-    @property
-    def short(self) -> bool:
-        return self.seconds is not None and self.seconds < LOOKAHEAD
+    short: bool
+    """Whether a slot performs several, one after the other."""
 
 
 class Growth:
@@ -104,39 +133,34 @@ class Steady:
         return self._least
 
 
-def spaces(pool: Pool, posts: Iterable[Post], coming: int, *, margin: float, lead: float, now: float) -> list[Space]:
+def spaces(pool: Pool, posts: Iterable[Post], coming: int, times: Times, now: float) -> list[Space]:
     """What the pilots of a pool will have free for what waits, those that have arrived and those that are coming.
 
     Parameters
     ----------
     posts
         Those that have arrived, and get work.
-    margin
-        So long before its end a pilot performs nothing any more [s].
-    lead
-        So long it takes from the submission of a pilot to the arrival of its worker [s]: what is done until then needs
-        no other pilot, and a pilot that ends until then is to be replaced.
     """
     found = []
     for post in posts:
         # A busy one that is free at once is one of which nobody knows when it will be free.
-        known = not post.busy or now < post.free_at <= now + lead
+        known = not post.busy or now < post.free_at <= now + times.lead
         begins = max(now, post.free_at) if known else now
-        left = post.ends - margin - begins
-        window = min(left, now + lead + LOOKAHEAD - begins)
+        left = post.ends - times.margin - begins
+        window = min(left, now + times.lead + times.ahead - begins)
         size = (pool.cores, pool.memory, pool.gpus) if known else (post.cores, post.memory, post.gpus)
         if left > 0:
             found.append(Space(*size, left, window))
-    return found + [fresh(pool, margin)] * coming
+    return found + [fresh(pool, times)] * coming
 
 
-def fresh(pool: Pool, margin: float) -> Space:
+def fresh(pool: Pool, times: Times) -> Space:
     """What a pilot that is yet to come will have free."""
-    left = max(1.0, pool.walltime - margin)
-    return Space(pool.cores, pool.memory, pool.gpus, left, min(left, LOOKAHEAD))
+    left = max(1.0, pool.walltime - times.margin)
+    return Space(pool.cores, pool.memory, pool.gpus, left, min(left, times.ahead))
 
 
-def lacking(pool: Pool, waiting: Mapping[Needs, int], there: Sequence[Space], *, margin: float, unknown: int) -> int:
+def lacking(pool: Pool, waiting: Mapping[Needs, int], there: Sequence[Space], times: Times, *, unknown: int) -> int:
     """How many more pilots of a pool are worth having for what waits.
 
     Parameters
@@ -148,17 +172,18 @@ def lacking(pool: Pool, waiting: Mapping[Needs, int], there: Sequence[Space], *,
     unknown
         Not more pilots are asked for by nodes of which nobody knows how long they take.
     """
-    most = fresh(pool, margin).left
+    empty = fresh(pool, times)
+    most = empty.left
     rooms = [_Room(space, most) for space in there]
     asked = 0
-    for demand in _demands(pool, waiting):
+    for demand in _demands(pool, waiting, times.ahead):
         left: float = demand.number if not demand.short else demand.number * (demand.seconds or 0.0)
         for room in rooms:
             left = room.absorb(demand, left)
         allowed = unknown if demand.seconds is None else pool.maximum
         # A remainder of seconds by rounding is no work.
         while left > 1e-6 and asked < min(allowed, pool.maximum):
-            room = _Room(fresh(pool, margin), most)
+            room = _Room(empty, most)
             after = room.absorb(demand, left)
             if after >= left:  # not even an empty one takes it
                 break
@@ -167,21 +192,21 @@ def lacking(pool: Pool, waiting: Mapping[Needs, int], there: Sequence[Space], *,
     return asked
 
 
-def _demands(pool: Pool, waiting: Mapping[Needs, int]) -> list[_Demand]:
+def _demands(pool: Pool, waiting: Mapping[Needs, int], ahead: float) -> list[_Demand]:
     """What waits, the largest first; what is short is taken together by its size."""
     exact: dict[tuple[int, int, int, float | None], int] = {}
     short: dict[tuple[int, int, int], tuple[float, int]] = {}
     for needs, count in waiting.items():
         size = (needs.cores, pool.share(needs), needs.gpus)
-        if needs.seconds is not None and needs.seconds < LOOKAHEAD:
+        if needs.seconds is not None and needs.seconds < ahead:
             total, before = short.get(size, (0.0, 0))
             short[size] = total + max(needs.seconds, 1e-3) * count, before + count
         else:
             # There may be as many durations as nodes: those within a tenth count as equal.
             seconds = None if needs.seconds is None else 1.1 ** math.ceil(math.log(needs.seconds, 1.1))
             exact[*size, seconds] = exact.get((*size, seconds), 0) + count
-    found = [_Demand(*key, count) for key, count in exact.items()]
-    found += [_Demand(*size, total / count, count) for size, (total, count) in short.items()]
+    found = [_Demand(*key, count, short=False) for key, count in exact.items()]
+    found += [_Demand(*size, total / count, count, short=True) for size, (total, count) in short.items()]
     # What is known comes first: what is not may only use what that leaves.
     return sorted(found, key=lambda one: (one.seconds is None, one.short, -one.gpus, -one.memory, -one.cores))
 

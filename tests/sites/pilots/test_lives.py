@@ -70,7 +70,7 @@ def test_who_was_sent_away_ended_as_it_should(told: Told, known: bool) -> None:
     pilot = told.pilot(Stage.arrived)
     told.lives.closes(pilot, IDLE)
     if known:
-        told.lives.known("1", Ending("its worker went away", "WorkerLost"))
+        told.lives.known("1", Ending("its worker went away", "WorkerLost"), 9.0)
     else:
         told.lives.missing(pilot, 10.0)
     assert told.kinds == ["pilot.ended"]
@@ -84,7 +84,7 @@ def test_who_is_missing_is_gone_at_once_and_explained_later(told: Told) -> None:
     assert told.lives.unsure() == {"1"}
     told.lives.settle(10.0 + EXPLAINED - 1)
     assert told.events == []
-    told.lives.known("1", Ending("batch job 1: PREEMPTED", "Preempted"))
+    told.lives.known("1", Ending("batch job 1: PREEMPTED", "Preempted"), 9.0)
     assert told.events[0][1] == {
         "id": "1",
         "pool": "small",
@@ -93,7 +93,7 @@ def test_who_is_missing_is_gone_at_once_and_explained_later(told: Told) -> None:
         "error": "Preempted",
     }
     told.lives.settle(1e9)
-    told.lives.known("1", Ending("again"))
+    told.lives.known("1", Ending("again"), 9.0)
     assert told.kinds == ["pilot.ended"]
 
 
@@ -106,6 +106,27 @@ def test_where_nobody_explains_its_own_note_counts(told: Told) -> None:
     assert told.events[0][1]["reason"] == "its time was over"
 
 
+@pytest.mark.parametrize(
+    ("error", "lost"), [("Cancelled", 10.0), ("NodeFailure", 10.0), ("WalltimeExceeded", None), ("", None)]
+)
+@pytest.mark.parametrize("missed", [True, False])
+def test_who_went_before_its_time_is_lost(told: Told, error: str, lost: float | None, missed: bool) -> None:
+    pilot = told.pilot(Stage.arrived)
+    if missed:
+        told.lives.missing(pilot, 10.0)
+    told.lives.known("1", Ending("batch job 1: gone", error), 10.0)
+    assert pilot.lost == lost
+    assert told.lives.roll.lost("small", 10.0) == (lost is not None)
+    assert told.lives.roll.lost("small", 11.0) == told.lives.roll.lost("large", 0.0) == 0
+
+
+def test_who_was_sent_away_is_not_lost(told: Told) -> None:
+    pilot = told.pilot(Stage.arrived)
+    told.lives.closes(pilot, IDLE)
+    told.lives.missing(pilot, 10.0)
+    assert pilot.lost is None
+
+
 def test_who_comes_back_was_not_lost(told: Told) -> None:
     pilot = told.pilot(Stage.arrived)
     told.lives.missing(pilot, 10.0)
@@ -113,13 +134,14 @@ def test_who_comes_back_was_not_lost(told: Told) -> None:
     told.lives.settle(1e9)
     assert told.kinds == ["pilot.arrived"]
     assert told.lives.unsure() == set()
+    assert pilot.lost is None
 
 
 def test_who_is_not_there_yet_is_not_missing(told: Told) -> None:
     pilot = told.pilot(Stage.started)
     told.lives.missing(pilot, 10.0)
-    told.lives.known("1", Ending("it is gone", "WorkerLost"))
-    told.lives.known("7", Ending("it is gone", "WorkerLost"))
+    told.lives.known("1", Ending("it is gone", "WorkerLost"), 9.0)
+    told.lives.known("7", Ending("it is gone", "WorkerLost"), 9.0)
     assert pilot.stage is Stage.started
     assert told.events == []
 

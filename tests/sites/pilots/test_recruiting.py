@@ -148,3 +148,18 @@ def test_each_pool_for_itself() -> None:
     office.add("2", Stage.submitted, "large")
     office.recruiter.see({"large"}, NOW + 100)
     assert [one.id for one in office.recruiter.needless(NOW + 100)] == ["1"]
+
+
+def test_where_pilots_get_lost_the_last_jobs_are_not_left_to_one() -> None:
+    office = Office()
+    short = [LONG._replace(seconds=3.0)] * 48
+    office.add("1", Stage.arrived)
+    assert office.due(*short, now=NOW) == office.due(*short, now=NOW + 3) == {}
+    for id in range(100, 130):
+        office.add(str(id), Stage.gone)
+        lost = office.roll.get(str(id))
+        assert lost is not None
+        lost.lost = NOW
+    assert office.due(*short, now=NOW + 4) == {}, "only what lacks for some time"
+    assert office.due(*short, now=NOW + 7) == {"small": 4}
+    assert office.due(*short, now=NOW + 1000) == {}

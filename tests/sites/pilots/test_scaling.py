@@ -8,16 +8,17 @@ from hypothesis import strategies as st
 
 from daskflow.model.needs import Needs
 from daskflow.sites.pilots.crew import Post
-from daskflow.sites.pilots.scaling import LOOKAHEAD, Growth, Space, Steady, fresh, lacking, shared, spaces
+from daskflow.sites.pilots.scaling import LOOKAHEAD, Growth, Space, Steady, Times, ahead, fresh, lacking, shared, spaces
 from daskflow.sites.pools import Pool
 from tests.sites.pilots.fleets import GIB, pool
 
 MARGIN = 10.0
 NOW = 1e9
+TIMES = Times(MARGIN, 15.0)
 
 
 def lacks(of: Pool, *waiting: Needs, there: list[Space] | None = None, unknown: int = 1) -> int:
-    return lacking(of, Counter(waiting), there or [], margin=MARGIN, unknown=unknown)
+    return lacking(of, Counter(waiting), there or [], TIMES, unknown=unknown)
 
 
 def post(of: Pool, **changes: object) -> Post:
@@ -81,8 +82,8 @@ def test_work_of_unknown_duration_asks_for_no_more_than_it_may() -> None:
 
 def test_pilots_that_are_coming_are_counted_on() -> None:
     waiting = [Needs(seconds=3600.0)] * 10
-    assert lacks(pool(), *waiting, there=[fresh(pool(), MARGIN)] * 2) == 1
-    assert lacks(pool(), *waiting, there=[fresh(pool(), MARGIN)] * 3) == 0
+    assert lacks(pool(), *waiting, there=[fresh(pool(), TIMES)] * 2) == 1
+    assert lacks(pool(), *waiting, there=[fresh(pool(), TIMES)] * 3) == 0
 
 
 def test_what_nobody_can_hold_asks_for_nobody() -> None:
@@ -90,12 +91,16 @@ def test_what_nobody_can_hold_asks_for_nobody() -> None:
 
 
 @settings(deadline=None)
-@given(waiting_of_any_kind, st.integers(0, 5), st.integers(0, 20))
-def test_who_got_what_was_lacking_lacks_nothing(waiting: dict[Needs, int], coming: int, unknown: int) -> None:
+@given(waiting_of_any_kind, st.integers(0, 5), st.integers(0, 20), st.floats(5.0, LOOKAHEAD))
+def test_who_got_what_was_lacking_lacks_nothing(
+    waiting: dict[Needs, int], coming: int, unknown: int, far: float
+) -> None:
     """Asking again before the pilots have come asks for none: nothing flaps."""
     of = pool(maximum=1000)
-    found = lacking(of, waiting, [fresh(of, MARGIN)] * coming, margin=MARGIN, unknown=unknown)
-    again = lacking(of, waiting, [fresh(of, MARGIN)] * (coming + found), margin=MARGIN, unknown=max(0, unknown - found))
+    times = TIMES._replace(ahead=far)
+    found = lacking(of, waiting, [fresh(of, times)] * coming, times, unknown=unknown)
+    there = [fresh(of, times)] * (coming + found)
+    again = lacking(of, waiting, there, times, unknown=max(0, unknown - found))
     assert again == 0
 
 
@@ -103,7 +108,7 @@ def test_who_got_what_was_lacking_lacks_nothing(waiting: dict[Needs, int], comin
 @given(waiting_of_any_kind)
 def test_there_is_a_slot_for_each_long_job_and_none_is_asked_for_in_vain(waiting: dict[Needs, int]) -> None:
     of = pool(maximum=1000)
-    found = lacking(of, waiting, [], margin=MARGIN, unknown=1000)
+    found = lacking(of, waiting, [], TIMES, unknown=1000)
     assert bool(found) == bool(waiting)
     assert found <= sum(waiting.values())
     long = {needs: count for needs, count in waiting.items() if needs.seconds is None or needs.seconds >= LOOKAHEAD}
@@ -116,32 +121,32 @@ def test_there_is_a_slot_for_each_long_job_and_none_is_asked_for_in_vain(waiting
 @settings(deadline=None)
 @given(waiting_of_any_kind, st.integers(0, 30))
 def test_the_limit_holds(waiting: dict[Needs, int], maximum: int) -> None:
-    assert lacking(pool(maximum=maximum), waiting, [], margin=MARGIN, unknown=1000) <= maximum
+    assert lacking(pool(maximum=maximum), waiting, [], TIMES, unknown=1000) <= maximum
 
 
 def test_ten_thousand_kinds_are_looked_at_quickly() -> None:
     waiting = {Needs(memory=1 + number, seconds=100.0 + number): 10 for number in range(3000)}
     began = time.process_time()
-    assert lacking(pool(maximum=100), waiting, [], margin=MARGIN, unknown=1) == 100
+    assert lacking(pool(maximum=100), waiting, [], TIMES, unknown=1) == 100
     # Some hundredths of a second here; in each second it is looked once.
     assert time.process_time() - began < 20.0
 
 
 def test_an_idle_pilot_has_all_free() -> None:
     of = pool()
-    (found,) = spaces(of, [post(of)], 0, margin=MARGIN, lead=15.0, now=NOW)
+    (found,) = spaces(of, [post(of)], 0, TIMES, NOW)
     assert found == Space(4, 8 * GIB, 0, 3590.0, 15.0 + LOOKAHEAD)
 
 
 def test_a_busy_pilot_that_is_free_soon_is_waited_for() -> None:
     of = pool()
     busy = post(of, busy=4, idle_since=None, cores=0, memory=0)
-    (soon,) = spaces(of, [busy._replace(free_at=NOW + 5.0)], 0, margin=MARGIN, lead=15.0, now=NOW)
+    (soon,) = spaces(of, [busy._replace(free_at=NOW + 5.0)], 0, TIMES, NOW)
     assert (soon.cores, soon.left, soon.window) == (4, 3585.0, 10.0 + LOOKAHEAD)
-    (late,) = spaces(of, [busy._replace(free_at=NOW + 500.0)], 0, margin=MARGIN, lead=15.0, now=NOW)
+    (late,) = spaces(of, [busy._replace(free_at=NOW + 500.0)], 0, TIMES, NOW)
     assert late.cores == 0
     # Nobody knows when it will be free.
-    (dark,) = spaces(of, [busy], 0, margin=MARGIN, lead=15.0, now=NOW)
+    (dark,) = spaces(of, [busy], 0, TIMES, NOW)
     assert dark.cores == 0
 
 
@@ -151,8 +156,8 @@ def test_who_ends_soon_is_replaced_before_it_does() -> None:
     ending = post(of, busy=1, idle_since=None, cores=0, memory=0, free_at=NOW + 5.0)
 
     def lacks_with(left: float, lead: float) -> int:
-        there = spaces(of, [ending._replace(ends=NOW + left)], 0, margin=MARGIN, lead=lead, now=NOW)
-        return lacking(of, Counter(waiting[:14]), there, margin=MARGIN, unknown=0)
+        there = spaces(of, [ending._replace(ends=NOW + left)], 0, Times(MARGIN, lead), NOW)
+        return lacking(of, Counter(waiting[:14]), there, TIMES, unknown=0)
 
     # 70 s of work, and 75 s in which it does it.
     assert lacks_with(left=3600.0, lead=20.0) == 0
@@ -162,7 +167,7 @@ def test_who_ends_soon_is_replaced_before_it_does() -> None:
 
 def test_a_long_job_does_not_wait_for_a_pilot_that_ends_before_it() -> None:
     of = pool(cores=1)
-    there = spaces(of, [post(of, ends=NOW + 500.0)], 0, margin=MARGIN, lead=15.0, now=NOW)
+    there = spaces(of, [post(of, ends=NOW + 500.0)], 0, TIMES, NOW)
     assert lacks(of, Needs(seconds=1000.0), there=there) == 1
     assert lacks(of, Needs(seconds=400.0), there=there) == 0
 
@@ -196,3 +201,19 @@ def test_all_pools_get_some_of_what_is_allowed() -> None:
     assert shared({"a": 10, "b": 1, "c": 3}, 5) == {"a": 2, "b": 1, "c": 2}
     assert shared({"a": 10}, 0) == {}
     assert sum(shared({"a": 10, "b": 10}, 7).values()) == 7
+
+
+def test_it_is_looked_no_farther_ahead_than_pilots_live() -> None:
+    assert ahead(3, 0, 120.0) == LOOKAHEAD
+    assert ahead(30, 3, 120.0) == LOOKAHEAD, "few of many are lost"
+    assert ahead(3, 15, 120.0) == 24.0
+    assert 0 < ahead(0, 1000, 120.0) < 10.0
+
+
+def test_where_pilots_get_lost_the_last_jobs_are_not_left_to_one() -> None:
+    waiting = Counter({Needs(memory=GIB, seconds=3.0): 48})
+    of = pool(maximum=10)
+    assert lacking(of, waiting, [], TIMES, unknown=0) == 1
+    short = TIMES._replace(ahead=ahead(1, 24, 120.0))
+    assert lacking(of, waiting, [], short, unknown=0) == 8
+    assert lacking(of, waiting, [fresh(of, short)] * 8, short, unknown=0) == 0
