@@ -288,10 +288,11 @@ def test_a_job_starts_at_its_time_and_not_before(lab: Lab) -> None:
 
     @lab.flow
     def study() -> Any:
+        early = work(when=at(datetime(2020, 1, 1))).result()
         due = datetime.now() + timedelta(seconds=0.4)
-        return due.timestamp(), work(when=at(due)), work(when=at(datetime(2020, 1, 1)))
+        return early, due.timestamp(), work(when=at(due))
 
-    due, late, early = study()
+    early, due, late = study()
     assert early < due <= late
 
 
