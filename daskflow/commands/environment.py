@@ -45,7 +45,7 @@ def _facts(order: Order, tools: Tools, scratch: Scratch) -> dict[str, str]:
         "DASKFLOW_RUN": tools.run,
         "DASKFLOW_JOB": tools.job,
         "DASKFLOW_ATTEMPT": str(tools.attempt),
-        "DASKFLOW_SCRATCH": os.fspath(scratch.work),
+        "DASKFLOW_SCRATCH_DIR": os.fspath(scratch.work),
         "TMPDIR": os.fspath(scratch.tmp),
     }
     left = tools.time_left()

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Collection
 
-MARK = b"DASKFLOW_SCRATCH="
+MARK = b"DASKFLOW_SCRATCH_DIR="
 """Begins the variable that names the scratch directory."""
 _ROUNDS = 100
 _LOOK = 0.03

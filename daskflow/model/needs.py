@@ -24,6 +24,8 @@ class Needs(NamedTuple):
     """Machines that it spans."""
     tasks: int | None = None
     """Ranks of an MPI program, over all nodes; None: one for each core."""
+    at_least: float = 0.0
+    """With less time than this it gets nowhere, however long it takes [s]."""
 
 
 PLAIN_NEEDS = Needs()

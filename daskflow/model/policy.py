@@ -7,7 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from daskflow.model.quantities import Bytes, Seconds
+from daskflow.model.quantities import Bytes, Seconds, enough
+
+_LEAST_MEMORY = 1000
+"""What asks for less [bytes] has forgotten the unit."""
 
 
 def _several(value: Any) -> Any:
@@ -21,12 +24,12 @@ class Resources(BaseModel):
 
     cores: int = Field(default=1, ge=1)
     """Processor cores that the job uses."""
-    memory: Bytes | None = Field(default=None, gt=0)
+    memory: Annotated[Bytes, enough(_LEAST_MEMORY)] | None = None
     """Memory that the job may use [bytes], over which it is killed; text such as `"8 GiB"` is read. None: no limit but
     the worker's own."""
     gpus: int = Field(default=0, ge=0)
     """Graphics processors that the job uses."""
-    walltime: Seconds | None = None
+    walltime: Seconds | None = Field(default=None, gt=0)
     """How long the job may take [s]; text such as `"2 h"` is read. None: learned from earlier runs."""
     nodes: int = Field(default=1, ge=1)
     """Nodes that the job spans; more than one make it a batch job of its own, of which each node has all that is asked

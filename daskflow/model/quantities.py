@@ -7,7 +7,7 @@ import math
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 _SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "day": 86400.0, "days": 86400.0}
 _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -21,16 +21,15 @@ def seconds(value: Any) -> float:
     Raises
     ------
     ValueError
-        The text is no amount of time.
+        The text is no amount of time, or the timedelta is negative.
 
     Examples
     --------
     >>> seconds("1.5 min")
     90.0
     """
-    if isinstance(value, datetime.timedelta):
-        return value.total_seconds()
-    return _amount(value, _SECONDS, "s", "an amount of time such as '90 s', '15 min' or '2 h'")
+    given = value.total_seconds() if isinstance(value, datetime.timedelta) else value
+    return _amount(given, _SECONDS, "s", "an amount of time such as '90 s', '15 min' or '2 h'")
 
 
 def memory(value: Any) -> int:
@@ -62,6 +61,25 @@ def _amount(value: Any, units: dict[str, float] | dict[str, int], default: str, 
 
 Seconds = Annotated[float, BeforeValidator(seconds, json_schema_input_type=float | str)]
 Bytes = Annotated[int, BeforeValidator(memory, json_schema_input_type=int | str)]
+
+
+def enough(least: int) -> AfterValidator:
+    """Has `Bytes` refused below an amount [bytes] that nobody can mean: most often their unit was forgotten.
+
+    Examples
+    --------
+    >>> enough(2**20).func(8)
+    Traceback (most recent call last):
+    ValueError: 8 is 8 bytes, and less than 1 MiB is too little; write 8 GiB
+    """
+
+    def check(value: int) -> int:
+        if value < least:
+            meant = f"{value} {'GiB' if value < 1000 else 'MiB'}" if 0 < value < 2**20 else "16 GiB"
+            raise ValueError(f"{value} is {value} bytes, and less than {as_bytes(least)} is too little; write {meant}")
+        return value
+
+    return AfterValidator(check)
 
 
 def as_seconds(value: float) -> str:

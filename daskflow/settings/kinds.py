@@ -56,7 +56,7 @@ KINDS_OF: dict[str, tuple[str, ...]] = (
 
 
 SYSTEM_OPTIONS: dict[str, tuple[str, ...]] = {
-    "slurm": ("timeout",),
+    "slurm": ("cluster", "timeout"),
     "pbs": ("torque", "timeout"),
     "sge": ("parallel", "spanning", "memory", "timeout"),
     "lsf": ("timeout",),

@@ -25,8 +25,12 @@ FILE = "daskflow.yaml"
 _PREFIX = "DASKFLOW_"
 _TOLD = frozenset(
     "BATCH_FOLDER BATCH_ID CORES INDEX LAUNCH MEMORY NODES SERVICE SHARED_SCRATCH TASKS THREADS".split()  # noqa: SIM905
+    + "ATTEMPT JOB RUN SCRATCH_DIR TIME_LEFT".split()  # noqa: SIM905
 )
-"""What variables are called after the prefix by which daskflow tells batch jobs of themselves: these are no options."""
+"""What variables are called after the prefix by which daskflow tells batch jobs and commands of themselves: these are
+no options, and daskflow may be what a command starts."""
+_PARAMETER = f"{_PREFIX}PARAM_"
+"""Begins the variables by which commands are told the parameters of their job."""
 _SECRET = ("storage",)
 """Options whose variables may hold secrets."""
 _SITES = "sites"
@@ -129,7 +133,7 @@ def load(file: Path | str | None = None) -> Settings:
 
 
 def _variables() -> list[str]:
-    given = [name for name in os.environ if name.startswith(_PREFIX) and not name.startswith(VARIABLE)]
+    given = [name for name in os.environ if name.startswith(_PREFIX) and not name.startswith((VARIABLE, _PARAMETER))]
     return [name for name in given if name.removeprefix(_PREFIX) not in _TOLD]
 
 

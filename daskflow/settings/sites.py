@@ -7,17 +7,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from daskflow.errors import ContainerError
-from daskflow.model.quantities import Bytes, Seconds
+from daskflow.model.quantities import Bytes, Seconds, enough
 from daskflow.settings.kinds import BATCH, KINDS_OF, POOL_OPTIONS, SYSTEM_OPTIONS, Kind, strangers
+from daskflow.settings.particular import particular
 from daskflow.settings.walltime import Walltime
 
 DEFAULT_POOL = "default"
 """Name of the pool of a site that names none."""
 NEEDED = ("cores", "memory", "walltime")
 """What each pool has to be told."""
+_LEAST_MEMORY = 16 << 20
+"""No worker begins in less [bytes]."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
 _PREFIX = re.compile(r"^\s*#\s*(?:SBATCH|PBS|BSUB|OAR|\$)\s+")
 
@@ -59,7 +62,7 @@ class PoolSettings(BaseModel):
     """Who pays: account or project; None: the user's default."""
     cores: int | None = Field(default=None, ge=1)
     """Cores of one pilot. Has to be said."""
-    memory: Bytes | Literal["auto"] = "auto"
+    memory: Annotated[Bytes, enough(_LEAST_MEMORY)] | Literal["auto"] = "auto"
     """Memory of one pilot, or of one worker process of this machine, over which it is restarted [bytes]; a text such as
     `16 GiB` is read. Has to be said for pilots; `auto`, for this machine: a fair share of it."""
     walltime: Walltime | None = None
@@ -105,10 +108,11 @@ class SiteSettings(PoolSettings):
     """What of the host containers see: `/source`, `/source:/target` or `/source:/target:rw`."""
 
     system: dict[str, str | int | float | bool] = {}
-    """What is particular to one batch system. `sge`: `parallel` and `spanning`, the parallel environments of jobs on
-    one node (`smp`) and on several (`mpi`), and `memory`, the resource that memory is asked by (`h_vmem`; empty: it is
-    not asked for). `pbs`: `torque`, whether it is Torque (else it is found out). `oar`: `memory`, the property of nodes
-    that tells it. `htcondor`: `disk` [bytes]. All: `timeout`, after which a command of it counts as unanswered [s]."""
+    """What is particular to one batch system. `slurm`: `cluster`, which of several all commands are for. `sge`:
+    `parallel` and `spanning`, the parallel environments of jobs on one node (`smp`) and on several (`mpi`), and
+    `memory`, the resource that memory is asked by (`h_vmem`; empty: it is not asked for). `pbs`: `torque`, whether it
+    is Torque (else it is found out). `oar`: `memory`, the property of nodes that tells it. `htcondor`: `disk` [bytes].
+    All: `timeout`, after which a command of it counts as unanswered [s]."""
     pools: dict[str, PoolSettings] = {}
     """Groups of like workers by name, in the order in which jobs choose them: the first that holds a job gets it. What
     a pool does not say is as said for the site; without pools the site is one, named `default`."""
@@ -125,12 +129,12 @@ class SiteSettings(PoolSettings):
     """The interpreter on the nodes; empty: the driver's own path. It needs daskflow and dask in the same versions."""
     environment: dict[str, Text] = {}
     """Variables for the workers."""
-    idle: Seconds = Field(default=60.0, ge=0)
+    idle: Seconds = Field(default=60.0, ge=1)
     """Pilots that have nothing to perform go after this time [s]."""
     margin: Seconds = Field(default=10.0, ge=0)
     """So long before the end of its walltime a pilot performs nothing any more [s]."""
     notice: Seconds = Field(default=60.0, ge=0)
-    """So long before the end of its walltime what a pilot performs is told to stop [s]."""
+    """So long before the end of its walltime what a pilot performs is told to stop [s]; half of it at most."""
     poll: Seconds = Field(default=30.0, ge=1)
     """The batch system is asked how jobs stand at most so often [s]."""
     patience: int = Field(default=3, ge=1)
@@ -139,6 +143,11 @@ class SiteSettings(PoolSettings):
     """Not more batch jobs at a time, whatever the pools allow; None: no limit."""
     arrays: bool = True
     """Whether several pilots are submitted as one array, where the batch system has arrays."""
+
+    @field_validator("system")
+    @classmethod
+    def _reads_system(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {name: particular(name, value) for name, value in given.items()}
 
     @model_validator(mode="after")
     def _has_options_of_its_kind(self) -> SiteSettings:

@@ -20,7 +20,7 @@ def test_what_a_command_is_told(scratch: Scratch, tmp_path: Path) -> None:
         "DASKFLOW_RUN": "r1",
         "DASKFLOW_JOB": "fit-0a",
         "DASKFLOW_ATTEMPT": "2",
-        "DASKFLOW_SCRATCH": str(scratch.work),
+        "DASKFLOW_SCRATCH_DIR": str(scratch.work),
         "DASKFLOW_TIME_LEFT": "12.500",
         "DASKFLOW_CORES": "3",
         "DASKFLOW_MEMORY": "1073741824",

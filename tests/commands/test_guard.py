@@ -27,7 +27,7 @@ import os, subprocess, sys, time
 from pathlib import Path
 from daskflow.commands.guard import GUARD
 with GUARD.guarding(Path(sys.argv[1])):
-    sleeper = subprocess.Popen(["sleep", "1000"], env={**os.environ, "DASKFLOW_SCRATCH": sys.argv[1]})
+    sleeper = subprocess.Popen(["sleep", "1000"], env={**os.environ, "DASKFLOW_SCRATCH_DIR": sys.argv[1]})
     if os.fork():
         print(sleeper.pid, flush=True)
         time.sleep(1000)
@@ -55,7 +55,7 @@ def test_commands_do_not_outlive_their_worker(tmp_path: Path) -> None:
 
 
 def sleeper(scratch: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(["sleep", "1000"], env={**os.environ, "DASKFLOW_SCRATCH": str(scratch)})
+    return subprocess.Popen(["sleep", "1000"], env={**os.environ, "DASKFLOW_SCRATCH_DIR": str(scratch)})
 
 
 def test_what_slipped_away_is_killed_soon_after_the_end(tmp_path: Path, guard: Guard) -> None:

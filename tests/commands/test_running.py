@@ -99,10 +99,10 @@ def test_programs_that_are_not_there(done: Performed, command: str | list[str], 
 
 
 def test_a_directory_that_is_gone(done: Performed) -> None:
-    made = done("rm -r $DASKFLOW_SCRATCH", "echo never", files=("x",))
+    made = done("rm -r $DASKFLOW_SCRATCH_DIR", "echo never", files=("x",))
     with pytest.raises(CommandFailed, match=r"working directory .*/work is gone"):
         raise made.failure or AssertionError
-    assert "It is gone" in str(done("rm -r $DASKFLOW_SCRATCH", files=("x",)).failure)
+    assert "It is gone" in str(done("rm -r $DASKFLOW_SCRATCH_DIR", files=("x",)).failure)
 
 
 def test_a_program_may_end_as_if_it_were_missing(done: Performed) -> None:

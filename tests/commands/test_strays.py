@@ -16,7 +16,7 @@ setsid sh -c 'env -i sleep 1000 & echo $! >> pids; echo $$ >> pids; mv pids all;
 
 
 def family(tmp_path: Path) -> list[int]:
-    env = {**os.environ, "DASKFLOW_SCRATCH": str(tmp_path)}
+    env = {**os.environ, "DASKFLOW_SCRATCH_DIR": str(tmp_path)}
     subprocess.run(["sh", "-c", FAMILY], cwd=tmp_path, env=env, check=True)
     until((tmp_path / "all").exists)
     return [int(line) for line in (tmp_path / "all").read_text().split()]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -64,6 +65,17 @@ def test_pauses() -> None:
         {"backoff": "soon"},
         {"resources": {"cores": 0}},
         {"resources": {"gpus": -1}},
+        {"resources": {"nodes": 0}},
+        {"resources": {"tasks": 0}},
+        {"resources": {"walltime": 0}},
+        {"resources": {"walltime": "0 s"}},
+        {"resources": {"walltime": float("nan")}},
+        {"resources": {"walltime": timedelta(seconds=-5)}},
+        {"resources": {"memory": 16}},
+        {"resources": {"memory": float("inf")}},
+        {"timeout": timedelta(seconds=-5)},
+        {"backoff": timedelta(seconds=-5)},
+        {"backoff": float("nan")},
         {"resources": {"memory": "much"}},
         {"other": 1},
     ],
@@ -71,6 +83,11 @@ def test_pauses() -> None:
 def test_what_does_not_fit(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Policy.model_validate({"name": "fit", **wrong})
+
+
+def test_memory_without_its_unit_is_told() -> None:
+    with pytest.raises(ValidationError, match="16 is 16 bytes, and less than 1000 B is too little; write 16 GiB"):
+        Resources(memory=16)
 
 
 def test_changes_are_checked_and_leave_the_policy_as_it_was() -> None:

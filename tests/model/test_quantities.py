@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from daskflow.model.quantities import Bytes, Seconds, as_bytes, as_seconds, memory, seconds
+from daskflow.model.quantities import Bytes, Seconds, as_bytes, as_seconds, enough, memory, seconds
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,22 @@ def test_what_is_no_amount(value: Any) -> None:
         seconds(value)
     with pytest.raises(ValueError, match="is not an amount of memory such as '512 MiB' or '8 GB'"):
         memory(value)
+
+
+def test_no_time_is_negative() -> None:
+    with pytest.raises(ValueError, match=r"-5\.0 is not an amount of time"):
+        seconds(datetime.timedelta(seconds=-5))
+    assert seconds(datetime.timedelta(microseconds=1)) == 1e-6
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"), [(0, "16 GiB"), (16, "16 GiB"), ("16", "16 GiB"), (4000, "4000 MiB"), ("2 MiB", "16 GiB")]
+)
+def test_memory_whose_unit_was_forgotten(value: Any, meant: str) -> None:
+    some = TypeAdapter(Annotated[Bytes, enough(16 << 20)])
+    with pytest.raises(ValidationError, match=f"bytes, and less than 16 MiB is too little; write {meant}"):
+        some.validate_python(value)
+    assert some.validate_python("16 MiB") == 16 << 20
 
 
 def test_units_of_one_kind_are_none_of_the_other() -> None:

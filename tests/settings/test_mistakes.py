@@ -53,6 +53,20 @@ def test_mistakes_are_told(here: Path, text: str, message: str) -> None:
         ),
         (f"{SLURM}, pools: {{'a b': {{}}}}", "'a b' is no name of a pool"),
         (f"{SLURM}, margin: 2 h", "a walltime that is not longer than its margin of 7200 s"),
+        (
+            "memory: 16",
+            "'sites.s.memory' does not fit: 16 is 16 bytes, and less than 16 MiB is too little; write 16 GiB",
+        ),
+        (
+            "memory: 4000",
+            "'sites.s.memory' does not fit: 4000 is 4000 bytes, and less than 16 MiB is too little; write 4000 M",
+        ),
+        ("memory: 0", "'sites.s.memory' does not fit: 0 is 0 bytes"),
+        (f"{SLURM}, pools: {{b: {{memory: 16}}}}", "'sites.s.pools.b.memory' does not fit: 16 is 16 bytes"),
+        (
+            f"{SLURM}, system: {{timeout: -5}}",
+            "'sites.s.system' does not fit: system.timeout: -5 is not an amount of time",
+        ),
         (f"{SLURM}, min_pilots: 20", "a min_pilots that is more than its max_pilots"),
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,13 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from daskflow.commands.environment import own_variables
+from daskflow.commands.order import Order, Tools
+from daskflow.commands.perform import perform
+from daskflow.commands.scratch import Scratch
 from daskflow.errors import CredentialsMissing, SettingsInvalid
-from daskflow.settings.options import FILE, Settings, SiteSettings, load
+from daskflow.model.command import Command
+from daskflow.settings.options import FILE, Settings, SiteSettings, load, variables_to_hand_on
 from daskflow.settings.parts import open_project
 from tests.acceptance.shell import environment
 
@@ -110,6 +116,28 @@ def test_variables_that_do_not_fit(
     with pytest.raises(SettingsInvalid) as caught:
         load()
     assert message in str(caught.value)
+
+
+def test_what_a_command_is_told_is_no_option(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASKFLOW_SITE", "threads")
+    order = Order((Command("daskflow ls"),), cores=2, memory=1 << 30, parameters={"store": "a.db", "n__m": 1})
+    tools = Tools(root=here, run="r", job="a-1", time_left=lambda: 60.0)
+    with Scratch(here / "scratch", "a-1") as scratch:
+        told = own_variables(order, tools, scratch, {})
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    assert {"DASKFLOW_SCRATCH_DIR", "DASKFLOW_TIME_LEFT", "DASKFLOW_PARAM_STORE", "DASKFLOW_PARAM_N__M"} <= set(told)
+    assert load() == Settings(site="threads")
+    assert variables_to_hand_on() == {"DASKFLOW_SITE": "threads"}
+
+
+def test_a_program_of_ours_that_a_command_starts_reads_its_own_options(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASKFLOW_SCRATCH", "/fast")
+    line = f"{shlex.quote(sys.executable)} -c 'from daskflow.settings.options import load; print(repr(load().scratch))'"
+    tools = Tools(root=here / "scratch", run="r", job="a-1", time_left=lambda: 60.0)
+    assert perform(Order((Command(line),), parameters={"n": 3}), tools).stdout == b"'/fast'\n"
 
 
 def test_rules_of_notifications(here: Path) -> None:

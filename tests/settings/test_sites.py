@@ -124,10 +124,31 @@ def test_pools_in_the_example_are_pools() -> None:
         PoolSettings.model_validate(yaml.safe_load(value))
 
 
+@pytest.mark.parametrize("option", ["memory", "idle", "margin", "notice", "poll"])
+@pytest.mark.parametrize("amount", [-1, "-1 s", float("nan"), float("inf"), "soon", True])
+def test_what_is_no_amount_is_refused(option: str, amount: Any) -> None:
+    with pytest.raises(ValidationError, match="is not an amount of"):
+        SiteSettings.model_validate(SLURM | {option: amount})
+
+
+@pytest.mark.parametrize(
+    "option", ["cores", "memory", "walltime", "nodes", "max_pilots", "idle", "poll", "patience", "max_jobs"]
+)
+def test_nothing_is_refused_where_something_is_needed(option: str) -> None:
+    # A pilot that may not wait is taken back before it begins.
+    with pytest.raises(ValidationError):
+        SiteSettings.model_validate(SLURM | {option: 0})
+    with pytest.raises(ValidationError):
+        SiteSettings.model_validate(SLURM | {option: "0 s"})
+
+
 def test_what_is_particular_to_a_batch_system() -> None:
     given = {"kind": "sge", "cores": 2, "memory": "1 GiB", "walltime": "1 h"}
     made = SiteSettings.model_validate({**given, "system": {"parallel": "openmp", "memory": "h_vmem"}})
     assert made.system == {"parallel": "openmp", "memory": "h_vmem"}
+    made = SiteSettings.model_validate({**given, "system": {"timeout": "2 min"}})
+    assert made.system == {"timeout": 120.0}
+    assert SiteSettings.model_validate(made.model_dump()) == made
     with pytest.raises(ValidationError, match=r"system.paralel is no option of the kind 'sge'; there are parallel"):
         SiteSettings.model_validate({**given, "system": {"paralel": "openmp"}})
     with pytest.raises(ValidationError, match="no option 'system'"):

@@ -7,16 +7,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from daskflow.execution.doctor import batch, places
-from daskflow.execution.doctor.findings import Finding, Mark, look, passed_over
+from daskflow.execution.doctor.findings import Finding, Mark, good, look, passed_over
 from daskflow.execution.doctor.patient import Patient
 from daskflow.execution.doctor.probe import send
 from daskflow.execution.doctor.verdicts import verdicts
+from daskflow.sites.batch.steps import Steps
 from daskflow.sites.batch.system import Examined, Limits
 
 _QUICK = 60.0
 """Looks that take longer are given up [s]."""
 _PROBE = 600.0
 """A probe that began, and all around it, takes at most so long [s]."""
+
+_ALLOCATION = "allocation"
+"""Kind of the sites that are the batch job around the driver."""
 
 
 def check_site(patient: Patient, wait: float) -> Iterator[Finding]:
@@ -28,6 +32,8 @@ def check_site(patient: Patient, wait: float) -> Iterator[Finding]:
         So long the probe may wait in its queue [s].
     """
     healthy = True
+    if patient.kind == _ALLOCATION:
+        yield from look("allocation", _allocation, _QUICK)
     if patient.system is not None:
         for finding in _batch(patient, patient.system):
             healthy = healthy and finding.mark is not Mark.broken
@@ -37,6 +43,8 @@ def check_site(patient: Patient, wait: float) -> Iterator[Finding]:
         # The probe tells what it finds through these.
         healthy = healthy and not (finding.mark is Mark.broken and finding.check in ("interface", "shared directory"))
     system = patient.system
+    if patient.kind == _ALLOCATION:
+        yield from look("probe", lambda: passed_over("nothing is tried on the nodes of an allocation"), _QUICK)
     if system is None:
         return
     if not healthy:
@@ -45,6 +53,12 @@ def check_site(patient: Patient, wait: float) -> Iterator[Finding]:
         )
         return
     yield from look("probe", lambda: verdicts(patient, send(patient, system, wait)), wait + _PROBE)
+
+
+def _allocation() -> Finding:
+    """Whether there is a batch job around this process, and what starts workers on its nodes."""
+    Steps().alive()
+    return good("this process runs in a job of Slurm, and srun is here")
 
 
 def _batch(patient: Patient, system: Examined) -> Iterator[Finding]:
@@ -87,7 +101,7 @@ def _here(patient: Patient) -> Iterator[Finding]:
         yield from look("artifacts", lambda: places.objects(store), _QUICK)
     if patient.address:
         yield from look("scheduler", lambda: places.scheduler(patient.address), _QUICK)
-    if patient.system is None:
+    if patient.system is None and patient.kind != _ALLOCATION:
         return
     yield from look("shared directory", lambda: places.writable(Path(plan.home), "shared"), _QUICK)
     yield from look("interface", lambda: places.interface(plan.interface), _QUICK)

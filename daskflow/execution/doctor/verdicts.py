@@ -51,6 +51,7 @@ def _later(patient: Patient, seen: Seen) -> Iterator[Finding]:
     if not seen.reached:
         return
     yield _prologue(patient, seen)._replace(check="prologue")
+    yield from _other_prologues(patient)
     if seen.stage == "prologue":
         return
     if seen.report is None:
@@ -69,13 +70,27 @@ def _later(patient: Patient, seen: Seen) -> Iterator[Finding]:
 
 def _prologue(patient: Patient, seen: Seen) -> Finding:
     if seen.stage != "prologue":
-        has = any(pool.queue.prologue for pool in patient.plan.pools)
-        return good("it runs without a fault" if has else "there is none")
+        tried, *others = patient.plan.pools
+        where = f" in the pool {tried.name!r}" if others else ""
+        return good(f"it runs without a fault{where}" if tried.queue.prologue else f"there is none{where}")
     line = f" at {seen.failed!r}" if seen.failed else ""
     return bad(
         f"it fails on {seen.reached}{line} with exit code {seen.code}{_log(seen)}",
         "Mend that line of `prologue`; it runs by bash, without your login files.",
     )
+
+
+def _other_prologues(patient: Patient) -> Iterator[Finding]:
+    """Names the pools whose prologues nobody tried: a probe is sent to the first pool only."""
+    tried, *others = patient.plan.pools
+    names = [pool.name for pool in others if pool.queue.prologue not in ((), tried.queue.prologue)]
+    if names:
+        yield passed_over(
+            f"not tried in {', '.join(names)}: only the first pool, {tried.name!r}, gets a probe"
+        )._replace(
+            check="other prologues",
+            cure="Put each of them first in a copy of the configuration, and look again with --config.",
+        )
 
 
 def _no_report(patient: Patient, seen: Seen) -> Finding:

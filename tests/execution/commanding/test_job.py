@@ -327,7 +327,7 @@ def test_environment_of_a_command(lab: Lab) -> None:
     assert said["DASKFLOW_ATTEMPT"] == "1"
     assert said["DASKFLOW_PARAM_N"] == "3"
     assert 0 < float(said["DASKFLOW_TIME_LEFT"]) <= 60
-    assert not Path(said["DASKFLOW_SCRATCH"]).exists(), "it is removed at the end"
+    assert not Path(said["DASKFLOW_SCRATCH_DIR"]).exists(), "it is removed at the end"
     assert "threads 2" in job.stdout()
 
 

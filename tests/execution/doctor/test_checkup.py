@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -77,3 +78,28 @@ def test_a_site_without_a_batch_system(patient: Make) -> None:
     assert list(marks(patient()._replace(system=None))) == ["locks", "logs", "artifacts"]
     found = marks(patient()._replace(system=None, address="tcp://127.0.0.1:1"))
     assert found["scheduler"] is Mark.broken
+
+
+def test_an_allocation_that_is_not_there(patient: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    first, *others = check_site(patient()._replace(system=None, kind="allocation"), 60)
+    assert (first.check, first.mark, first.text) == (
+        "allocation",
+        Mark.broken,
+        "This process runs in no job of Slurm",
+    )
+    assert first.cure.startswith("Start it by `sbatch` or `salloc`")
+    assert {one.check for one in others} >= {"shared directory", "interface", "probe"}
+
+
+def test_an_allocation_that_is_there(patient: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = list(check_site(patient()._replace(system=None, kind="allocation"), 60))
+    assert (found[0].mark, "srun is not installed" in found[0].text) == (Mark.broken, True)
+    (tmp_path / "srun").touch(mode=0o755)
+    found = list(check_site(patient()._replace(system=None, kind="allocation"), 60))
+    assert (found[0].check, found[0].mark) == ("allocation", Mark.ok)
+    assert (found[-1].check, found[-1].mark) == ("probe", Mark.skipped), (
+        "it is told that nothing was tried on the nodes"
+    )

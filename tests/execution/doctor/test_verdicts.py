@@ -12,7 +12,8 @@ from daskflow.execution.doctor.findings import Finding, Mark
 from daskflow.execution.doctor.patient import Patient
 from daskflow.execution.doctor.probe import Seen
 from daskflow.execution.doctor.verdicts import differing, own_versions, verdicts
-from tests.execution.doctor.conftest import pending
+from daskflow.sites.pools import Queue
+from tests.execution.doctor.conftest import POOL, pending
 
 Make = Callable[..., Patient]
 
@@ -122,6 +123,24 @@ def test_where_a_probe_ended(patient: Make, changes: dict[str, Any], check: str,
     assert found[check].mark is mark
     assert text in found[check].text
     assert found[check].cure
+
+
+def test_only_the_prologue_that_was_tried_is_well(patient: Make) -> None:
+    module, other = Queue("main", prologue=("module load a",)), Queue("gpu", prologue=("module load nonsense",))
+    cpu, same, gpu = POOL._replace(name="cpu"), POOL._replace(name="same"), POOL._replace(name="gpu", queue=other)
+    found = told(patient(pools=(cpu, gpu)), seen())
+    assert (found["prologue"].mark, found["prologue"].text) == (Mark.ok, "there is none in the pool 'cpu'")
+    assert (found["other prologues"].mark, found["other prologues"].text) == (
+        Mark.skipped,
+        "not tried in gpu: only the first pool, 'cpu', gets a probe",
+    )
+    assert found["other prologues"].cure
+    loaded = cpu._replace(queue=module)
+    found = told(patient(pools=(loaded, same._replace(queue=module), gpu)), seen())
+    assert found["prologue"].text == "it runs without a fault in the pool 'cpu'"
+    assert found["other prologues"].text.startswith("not tried in gpu: ")
+    assert "other prologues" not in told(patient(pools=(loaded, same)), seen())
+    assert told(patient(pools=(loaded,)), seen())["prologue"].text == "it runs without a fault"
 
 
 def test_why_it_waits(patient: Make) -> None:
