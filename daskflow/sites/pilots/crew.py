@@ -28,8 +28,11 @@ class Post(NamedTuple):
     """What it has free now."""
     node: str
     address: str
-    free_at: float
-    """When what it performs now will have ended, as far as anybody knows [s since the epoch]."""
+    free_at: float | None
+    """When what it performs now will have ended [s since the epoch]; None: nobody knows, because of some of it nobody
+    knows how long it takes, or it takes longer than that."""
+    needed: bool = False
+    """Whether it performs nothing, but its worker alone holds what others wait for."""
 
 
 class Crew(Protocol):

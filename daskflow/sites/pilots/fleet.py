@@ -12,7 +12,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from daskflow.errors import BatchError, BatchSilent
+from daskflow.errors import BatchError
 from daskflow.model.needs import Needs
 from daskflow.sites.batch.system import BatchSystem, Phase, Standing
 from daskflow.sites.batch.watch import Watch
@@ -28,7 +28,7 @@ from daskflow.sites.pilots.refusals import Refusals
 from daskflow.sites.pilots.roll import COMING, Roll
 from daskflow.sites.pilots.script import Meeting
 from daskflow.sites.pilots.setbacks import Setbacks
-from daskflow.sites.pilots.silence import Silence
+from daskflow.sites.pilots.silence import Silence, unheard
 from daskflow.sites.pilots.starts import Notes, Start
 from daskflow.sites.pilots.submissions import Desk, Order
 
@@ -88,6 +88,8 @@ class Fleet:
         )
         self._notes = Notes(plan.home, orphans.new_token())
         self._desk: Desk | None = None
+        self._sent = 0
+        """How many submissions are on their way."""
         self._followed: set[str] = set()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
@@ -158,11 +160,12 @@ class Fleet:
         try:
             if ids:
                 self._system.cancel(sorted(ids))
-        except BatchError as error:
+        except (BatchError, OSError) as error:
             # They end when they find no scheduler; if not, a later driver cancels them.
             _LOG.warning("The pilots of the site %s are not cancelled: %s", self._site, error)
         else:
-            orphans.resign(self._notes)
+            if self._desk is None or not (self._desk.unanswered or self._desk.performed):
+                orphans.resign(self._notes)
 
     # What the watch of the batch system tells, in its thread.
 
@@ -202,11 +205,10 @@ class Fleet:
         self._part(posts, now)
         self._setbacks.ask_why(now)
         self._unfollow()
+        self._setbacks.doom(self._lives.lingering(now))
         if self._silence.over(now):
             self._cancel()
-            pools = [pool for pool in self._plan.pools if self._refusals.open(pool.name, now)]
-            for name, count in self._recruiter.due(pools, waiting, posts, now).items():
-                self._submit(name, count)
+            self._recruit(waiting, posts, now)
 
     def _waiting(self) -> dict[str, Counter[Needs]]:
         """What waits, by the pool that it goes to."""
@@ -304,7 +306,7 @@ class Fleet:
             self.errands.do(lambda: self._system.cancel(ids), partial(self._cancelled, ids))
 
     def _cancelled(self, ids: list[str], found: Any) -> None:
-        if isinstance(found, BatchSilent):
+        if isinstance(found, Exception) and unheard(found):
             self._setbacks.doomed.update(ids)
             self._silence.began(found, self.clock())
 
@@ -316,25 +318,43 @@ class Fleet:
 
     # Submitting.
 
-    def _submit(self, pool: str, count: int) -> None:
+    def _recruit(self, waiting: Mapping[str, Counter[Needs]], posts: Mapping[str, Post], now: float) -> None:
         assert self._desk is not None
-        for order in self._desk.orders(self._pools[pool], count, tuple(self._refusals.avoided)):
-            self._roll.flying[pool] += order.size
-            self.errands.do(partial(self._desk.perform, order), partial(self._answered, order))
+        if self._desk.unanswered:
+            # Nothing new before it is known what is there; and one after the other, for each may take long.
+            if not self._sent:
+                self._send(self._desk.unanswered[0])
+            return
+        pools = [pool for pool in self._plan.pools if self._refusals.open(pool.name, now)]
+        for name, count in self._recruiter.due(pools, waiting, posts, now).items():
+            for order in self._desk.orders(self._pools[name], count, tuple(self._refusals.avoided)):
+                self._roll.flying[name] += order.size
+                self._send(order)
+
+    def _send(self, order: Order) -> None:
+        assert self._desk is not None
+        self._sent += 1
+        self.errands.do(partial(self._desk.perform, order), partial(self._answered, order))
 
     def _answered(self, order: Order, found: list[str] | Exception) -> None:
         assert self._desk is not None
         now, pool = self.clock(), order.pool.name
-        self._roll.flying[pool] -= order.size
-        if isinstance(found, BatchSilent):
+        self._sent -= 1
+        if isinstance(found, Exception) and unheard(found):
+            # Until that is known they count: they may be there.
+            self._desk.unanswered += [order] if order not in self._desk.unanswered else []
             self._silence.began(found, now)
-        elif isinstance(found, Exception) and order.size > 1:
-            # Fewer at once may do: arrays have limits of their own.
-            self._desk.at_once = order.size // 2
-        elif isinstance(found, Exception):
-            self._setbacks.refused(pool, found, serving=bool(self._roll.there(pool)), now=now)
+            if not isinstance(found, (BatchError, OSError)):
+                _LOG.error("Pilots of the site %s cannot be submitted", self._site, exc_info=found)
+            return
+        self._desk.unanswered = [other for other in self._desk.unanswered if other != order]
+        self._roll.flying[pool] -= order.size
+        if isinstance(found, Exception):
+            if not self._desk.refused(order):
+                self._setbacks.refused(pool, found, serving=bool(self._roll.there(pool)), now=now)
         else:
             self._silence.ended(now)
+            self._desk.taken(order)
             pilots = [self._lives.submitted(id, pool, order.log(id), now) for id in found]
             self._follow([one.id for one in pilots if one.stage in COMING])
             self._setbacks.clear(pool)

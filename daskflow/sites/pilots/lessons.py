@@ -13,7 +13,7 @@ _ENOUGH = 5
 """From so many on what was seen here says more than what was learned elsewhere."""
 _AIR = 1.1
 """What is expected is longer than what was seen by this factor."""
-_MORE = 1.5
+MORE = 1.5
 """What did not end in a time is expected to take longer by this factor."""
 
 
@@ -38,21 +38,22 @@ class Lessons:
         """A node of a kind was not done after this time, when its pilot ended [s]."""
         self._at_least[kind] = max(seconds, self._at_least.get(kind, 0.0))
 
-    def at_least(self, needs: Needs) -> float:
-        """How long a node with these needs takes at least, as far as it was seen [s]."""
-        return 0.0 if needs.declared else self._at_least.get(needs.kind, 0.0)
-
     def expected(self, needs: Needs) -> float | None:
-        """How long a node with these needs takes at most, as far as anybody knows [s]: about the 95th percentile."""
-        if needs.declared:
-            return needs.seconds
-        seen = self._durations.get(needs.kind)
+        """How long a node with these needs takes at most, as far as anybody knows [s]: about the 95th percentile.
+
+        Never less than the time without which it gets nowhere.
+        """
+        found = needs.seconds if needs.declared else self._seen(needs)
+        return max(found or 0.0, needs.at_least) if needs.at_least else found
+
+    def _seen(self, needs: Needs) -> float | None:
+        seen = self._durations.get(needs.kind, ())
         found = needs.seconds
         if seen:
             # Of the few that have been seen the longest counts.
             usual = sorted(seen)[math.ceil(0.95 * len(seen)) - 1] * _AIR
             found = usual if found is None or len(seen) >= _ENOUGH else max(found, usual)
         floor = self._at_least.get(needs.kind)
-        if floor is None:
+        if floor is None or len(seen) >= _ENOUGH:  # one that hangs says nothing of all the others
             return found
-        return max(found or 0.0, floor * _MORE)
+        return max(found or 0.0, floor * MORE)

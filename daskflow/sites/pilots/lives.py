@@ -13,6 +13,11 @@ from daskflow.sites.pilots.roll import Roll
 
 EXPLAINED = 30.0
 """It is known how a pilot ended after this time, or nobody will know [s]."""
+LINGERING = 60.0
+"""A batch job of which the worker is gone tells of its own end after this time, however slow the network filesystem is,
+or is cancelled [s]."""
+_PRESUMED = ("WorkerLost", "WalltimeExceeded")
+"""Errors of pilots that may only be thought to have ended: all others are told by who has seen the end."""
 _FORESEEN = ("", "WalltimeExceeded")
 """Errors of pilots that were not lost before their time."""
 
@@ -41,6 +46,8 @@ class Lives:
         self._codes: dict[str, int] = {}
         self._missing: dict[str, float] = {}
         """Pilots that had arrived and are gone, and since when; it is not told yet how they ended."""
+        self._lingering: dict[str, float] = {}
+        """Pilots whose worker is gone while their batch job may be there, and since when."""
         self._reasons: dict[str, str] = {}
 
     def submitted(self, id: str, pool: str, log: str, now: float) -> Pilot:
@@ -71,6 +78,7 @@ class Lives:
         """The worker of a pilot is there; it may be so again, after it was thought to be gone."""
         self.started(pilot, post.node, now)
         self._missing.pop(pilot.id, None)
+        self._lingering.pop(pilot.id, None)
         pilot.stage, pilot.node, pilot.address, pilot.ends = Stage.arrived, post.node, post.address, post.ends
         pilot.reason, pilot.lost = "", None
         self.tell("pilot.arrived", {"id": pilot.id, "pool": pilot.pool, "node": post.node})
@@ -81,6 +89,8 @@ class Lives:
 
     def missing(self, pilot: Pilot, now: float) -> None:
         """The worker of a pilot is gone; how it ended is told as soon as it is known."""
+        if pilot.stage in (Stage.arrived, Stage.closing):
+            self._lingering[pilot.id] = now
         if pilot.stage is Stage.closing:
             self.ended(pilot, Ending(pilot.reason))
         elif pilot.stage is Stage.arrived:
@@ -102,6 +112,11 @@ class Lives:
             self.missing(pilot, now)
             if id in self._missing:
                 self.ended(pilot, ending)
+            if ending.error not in _PRESUMED:
+                self._lingering.pop(id, None)
+            elif id in self._lingering:
+                # Its nodes are performed by others now.
+                self._lingering[id] = float("-inf")
 
     def settle(self, now: float, after: float = EXPLAINED) -> None:
         """Tell of those whose end nobody has explained for so long [s] what they told themselves."""
@@ -112,7 +127,15 @@ class Lives:
 
     def unsure(self) -> set[str]:
         """Pilots whose worker is gone while their batch job may be there."""
-        return {id for id in self._missing if id not in self._codes}
+        return {id for id in self._lingering if id not in self._codes}
+
+    def lingering(self, now: float) -> set[str]:
+        """Those of them that have had time enough to tell of their end; each is told once."""
+        over = {id for id, since in self._lingering.items() if id in self._codes or now - since >= LINGERING}
+        found = over & self.unsure()
+        for id in over:
+            del self._lingering[id]
+        return found
 
     def failed(self, pilot: Pilot, ending: Ending, log: str) -> None:
         """A pilot ended before its worker arrived."""

@@ -17,10 +17,12 @@ from typing import Any
 
 from daskflow.sites import notice
 from daskflow.sites.allocation import Allocation, settle
-from daskflow.sites.pilots.placer import TOLD
+from daskflow.sites.pilots.placer import TOLD, WARNED
 from daskflow.sites.processes import adopt, kill_descendants
 from daskflow.sites.security import security_in
 
+_WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
+"""By these some batch systems warn before the end."""
 _ARRIVAL = 120.0
 """A pilot that does not reach its scheduler in this time ends [s]."""
 
@@ -83,7 +85,29 @@ async def serve(options: argparse.Namespace) -> None:
         startup_information={TOLD: tell},
         dashboard=False,
     ) as worker:
+        _hear_warnings(worker)
         await worker.finished()
+
+
+def _hear_warnings(worker: Any) -> None:
+    """Tell the scheduler when the batch system warns: what is handed over here is not to come straight back."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+
+    def tell() -> None:
+        worker.log_event(WARNED, worker.address)
+
+    def warned(*_: Any) -> None:
+        notice.give()
+        # A signal may come in the middle of what the loop is doing.
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(tell)
+
+    for number in _WARNINGS:
+        signal.signal(number, warned)
+    if notice.given():
+        tell()
 
 
 def _end(signum: int, _: Any) -> None:
@@ -101,8 +125,9 @@ def main(arguments: Sequence[str]) -> int:
     for name in ("distributed.core", "distributed.utils_perf"):
         logging.getLogger(name).setLevel(logging.WARNING)
     adopt()
-    # Some batch systems warn before the end: what is performed is told to stop.
-    signal.signal(signal.SIGUSR1, lambda *_: notice.give())
+    # What is performed is told to stop; the scheduler hears of it as soon as it is reached.
+    for number in _WARNINGS:
+        signal.signal(number, lambda *_: notice.give())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     try:

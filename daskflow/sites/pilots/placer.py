@@ -11,10 +11,10 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from daskflow.errors import FitsNowhere, WalltimeExceeded
+from daskflow.errors import FitsNowhere, SiteError, WalltimeExceeded
 from daskflow.model.needs import PLAIN_NEEDS, Needs
 from daskflow.model.quantities import as_seconds
-from daskflow.sites.pilots.lessons import Lessons
+from daskflow.sites.pilots.lessons import MORE, Lessons
 from daskflow.sites.pilots.room import Room, Stay
 from daskflow.sites.pilots.waiting import Waiting
 from daskflow.sites.pools import Pool, misfit
@@ -23,6 +23,8 @@ NOWHERE = "nowhere"
 """Address of the worker that does not exist."""
 TOLD = "daskflow"
 """What a worker tells of its pilot stands under this name in its start-up information."""
+WARNED = "daskflow-warned"
+"""Topic of the events by which a pilot tells the address of its worker when the batch system says that it ends soon."""
 _TICK = 1.0
 """So often it is looked whether something fits now that did not before [s]."""
 _SLACK = 1.0
@@ -42,8 +44,8 @@ class Desk(NamedTuple):
     """Something waits that was not waiting, or a pilot has come, gone, or has nothing more to do."""
     fell: Callable[[Room, Mapping[str, Stay]], None]
     """Gets what a pilot was performing when it was lost: its room, and the stays by key."""
-    lose: Callable[[Sequence[str], Exception], None]
-    """Gets the keys of nodes for which no pilot will ever come, and why."""
+    lose: Callable[[Sequence[Any], Exception], None]
+    """Gets the keys of tasks for which no pilot will ever come, as dask knows them, and why."""
 
 
 def placer_plugin(site: str, pools: Sequence[Pool], margin: float, desk: Desk) -> Any:
@@ -107,8 +109,18 @@ class Placer:
 
     def _tick(self) -> None:
         if self._scheduler.status.name in ("running", "starting", "init"):
-            self._place()
-            self._scheduler.loop.call_later(_TICK, self._tick)
+            try:
+                self._place()
+                self._weigh()
+            finally:
+                self._scheduler.loop.call_later(_TICK, self._tick)
+
+    def _weigh(self) -> None:
+        """See which idle pilots alone hold what others wait for."""
+        workers = self._scheduler.workers
+        for room in list(self._rooms.values()):
+            held = workers[room.address].has_what if not room.stays and room.address in workers else ()
+            room.needed = any(task.waiters and len(task.who_has) == 1 for task in held)
 
     def update_graph(self, scheduler: Any, *, tasks: Sequence[Any], **_: Any) -> None:
         """New tasks: none of them goes anywhere by itself."""
@@ -141,6 +153,12 @@ class Placer:
             self._desk.fell(room, fallen)
             self._desk.nudge()
 
+    def log_event(self, topic: str, msg: Any) -> None:
+        """Look at every event: by some, pilots tell that they end soon."""
+        if topic == WARNED and msg in self._rooms:
+            self._rooms[msg].warn()
+            self._desk.nudge()
+
     def transition(self, key: Any, start: str, finish: str, *_: Any, **kwargs: Any) -> None:
         """Look at every change of a task's state."""
         if start == "processing":
@@ -156,7 +174,7 @@ class Placer:
         if key not in self.held:
             needs = self._desk.needs_of(str(key)) or PLAIN_NEEDS
             if self.pool_of(needs) is None:
-                self._scheduler.loop.add_callback(self._desk.lose, [str(key)], self.hopeless(needs))
+                self._scheduler.loop.add_callback(self._desk.lose, [key], self.hopeless(needs))
             self._waiting.add(key, needs, self._scheduler.tasks[key].priority)
             self._soon()
 
@@ -219,7 +237,7 @@ class Placer:
             return
         found = [room for room in self._in(pool) if not room.holds(needs) and self._fits(room, expected)]
         if found:
-            kept[pool.name] = min(found, key=lambda room: room.post().free_at)
+            kept[pool.name] = min(found, key=_free_at)
 
     def _in(self, pool: Pool) -> list[Room]:
         return [room for room in self._rooms.values() if room.pool is pool and not room.closed and self._runs(room)]
@@ -249,13 +267,23 @@ class Placer:
 
     def pool_of(self, needs: Needs) -> Pool | None:
         """The pool of a node: the first that holds it, and was not given up."""
-        floor = self.lessons.at_least(needs)
         for pool in self._pools.values():
             if pool.name in self._gone or pool.lacks(needs, self._margin):
                 continue
-            if floor < pool.walltime - self._margin:
+            if needs.at_least < pool.walltime - self._margin:
                 return pool
         return None
+
+    def outlived(self, needs: Needs, seconds: float) -> Needs:
+        """The needs of a node that was not done after this time [s], when the walltime of its pilot was over."""
+        self.lessons.cut_short(needs.kind, seconds)
+        if needs.declared:
+            return needs
+        holding = [pool for pool in self._pools.values() if not pool.lacks(needs, self._margin)]
+        longest = max((pool.walltime - self._margin for pool in holding), default=0.0)
+        # A fresh pilot may do; what was not done in the whole of the longest has nowhere to go.
+        floor = seconds if seconds >= longest - _SLACK else min(MORE * seconds, longest - _SLACK)
+        return needs._replace(at_least=max(needs.at_least, floor))
 
     def _send(self, chosen: Mapping[Any, str]) -> None:
         for key, address in chosen.items():
@@ -294,11 +322,16 @@ class Placer:
             return
         room.dismissed = True
         others = any(other is not room and not other.closed for other in self._rooms.values())
-        if others:
-            await self._scheduler.retire_workers(workers=[room.address], close_workers=True)
-        elif room.address in self._scheduler.workers:
-            # What it holds is had again from where results are kept.
-            await self._scheduler.remove_worker(room.address, stimulus_id="daskflow-dismissed", expected=True)
+        try:
+            if others:
+                await self._scheduler.retire_workers(workers=[room.address], close_workers=True)
+            elif room.address in self._scheduler.workers:
+                # What it holds is had again from where results are kept.
+                await self._scheduler.remove_worker(room.address, stimulus_id="daskflow-dismissed", expected=True)
+        finally:
+            # dask keeps who alone holds something while nobody can take it: the others are full, or were sent away
+            # meanwhile. The fleet asks again, and when no others are left nothing is waited for.
+            room.dismissed = room.address not in self._scheduler.workers
 
     def give_up(self, pool: str, error: Exception) -> None:
         """No pilot of this pool will come."""
@@ -310,7 +343,25 @@ class Placer:
         """Lose what waits and fits into no pool any more."""
         for needs in self._waiting.groups():
             if self.pool_of(needs) is None:
-                self._desk.lose([str(key) for key in self._waiting.keys(needs)], self.hopeless(needs))
+                self._desk.lose(self._waiting.keys(needs), self.hopeless(needs))
+
+    def fail(self, reasons: Mapping[Any, str]) -> None:
+        """Let tasks fail of which nobody hears that are lost: the nodes that depend on them are lost with the reason.
+
+        Parameters
+        ----------
+        reasons
+            By the keys of the tasks, as dask knows them.
+        """
+        from distributed.protocol import Serialized, serialize
+
+        for key, reason in reasons.items():
+            self.held.discard(key)
+            task = self._scheduler.tasks.get(key)
+            if task is not None and task.state in ("no-worker", "waiting"):
+                task.exception, task.exception_text = Serialized(*serialize(SiteError(reason))), reason
+                task.exception_blame = task
+                self._scheduler.transitions({key: "erred"}, "daskflow-lost")
 
     def hopeless(self, needs: Needs) -> Exception:
         """Why no pool will ever hold a node."""
@@ -318,7 +369,7 @@ class Placer:
             if not self._pools[name].lacks(needs, self._margin):
                 return error
         text = misfit(self._site, list(self._pools.values()), needs, self._margin)
-        floor = as_seconds(self.lessons.at_least(needs))
+        floor = as_seconds(needs.at_least)
         return (
             FitsNowhere(text)
             if text
@@ -328,3 +379,9 @@ class Placer:
                 '(`current().hand_over(...)`), or make it a batch job (`placement="batch"`).'
             )
         )
+
+
+def _free_at(room: Room) -> float:
+    """When all of a pilot is free; those of which nobody knows come last."""
+    found = room.free_at()
+    return float("inf") if found is None else found

@@ -35,7 +35,7 @@ class SitePlan(NamedTuple):
     margin: float = 10.0
     """So long before the end of its walltime a pilot performs nothing any more [s]."""
     notice: float = 60.0
-    """So long before the end of its walltime what a pilot performs is told to stop [s]."""
+    """So long before the end of its walltime what a pilot performs is told to stop [s]; see `noticed`."""
     poll: float = 30.0
     """The batch system is asked how jobs stand at most so often [s]."""
     patience: int = 3
@@ -44,3 +44,10 @@ class SitePlan(NamedTuple):
     """Not more batch jobs at a time, whatever the pools allow; None: no limit."""
     arrays: bool = True
     """Whether several pilots are submitted as one array, where the batch system has arrays."""
+
+    def noticed(self, walltime: float) -> float:
+        """So long before the end what is performed in so much time is told to stop [s].
+
+        At most half of it: what was told to stop as soon as it begins would never get on.
+        """
+        return min(self.notice, walltime / 2)

@@ -108,7 +108,10 @@ class Recruiter:
         return max(0, min(due, pool.maximum - (self._roll.count(pool.name) - leaving)))
 
     def idle(self, posts: Mapping[str, Post], now: float) -> list[Pilot]:
-        """Pilots that have had nothing to perform for too long, those first that end first."""
+        """Pilots that have had nothing to perform for too long, those first that end first.
+
+        The last one stays as long as it holds results that something waits for.
+        """
         found = []
         for pool in self._plan.pools:
             serving = [one for one in self._roll.serving(pool.name) if one.id in posts]
@@ -116,13 +119,47 @@ class Recruiter:
             after = 0.0 if self.resting else self._plan.idle
             over = [one for one in serving if _idle_for(posts[one.id], now) >= after]
             found += sorted(over, key=lambda one: posts[one.id].ends)[: max(0, spare)]
-        return found
+        return found if self.resting else self._not_last(found, posts)
 
     def spent(self, posts: Mapping[str, Post], now: float) -> list[Pilot]:
         """Idle pilots that will get nothing more: too little of their time is left for anything that waits."""
         serving = [(one, posts[one.id]) for one in self._roll.there() if one.stage is Stage.arrived and one.id in posts]
         idle = [(pilot, post) for pilot, post in serving if not post.busy]
-        return [pilot for pilot, post in idle if self._stuck(post, now) or post.ends - now <= self._plan.margin]
+        over = {pilot.id for pilot, post in idle if post.ends - now <= self._plan.margin}
+        stuck = [pilot for pilot, post in idle if self._stuck(post, now) and pilot.id not in over]
+        # The one that takes its place could not be submitted while it is there.
+        over |= {one.id for one in stuck if self._full(one.pool)}
+        over |= {one.id for one in self._not_last([one for one in stuck if one.id not in over], posts, leaving=over)}
+        return [pilot for pilot, _ in idle if pilot.id in over]
+
+    def _not_last(self, going: list[Pilot], posts: Mapping[str, Post], leaving: Collection[str] = ()) -> list[Pilot]:
+        """Idle pilots without the one whose results have nowhere else to go.
+
+        Without them what waits for another pool would not wait any more: dask has them performed anew, on a new pilot,
+        which then has as little to do until the one of the other pool comes.
+
+        Parameters
+        ----------
+        leaving
+            Ids of others that go now.
+        """
+        needed = [one for one in going if posts[one.id].needed]
+        if not needed or self._full():
+            return going
+        away = {one.id for one in going}.union(leaving)
+        if any(one.stage is Stage.arrived and one.id in posts and one.id not in away for one in self._roll.there()):
+            return going
+        kept = max(needed, key=lambda one: posts[one.id].ends)
+        return [one for one in going if one is not kept]
+
+    def _full(self, pool: str | None = None) -> bool:
+        """Whether no other pilot can come as long as these are there: of a pool, or of any."""
+        pools = [one for one in self._plan.pools if pool in (None, one.name)]
+        if any(self._roll.coming(one.name) or self._roll.flying[one.name] for one in pools):
+            return False
+        most = self._plan.max_jobs
+        enough = most is not None and self._roll.count() >= most
+        return enough or all(self._roll.count(one.name) >= one.maximum for one in pools)
 
     def _stuck(self, post: Post, now: float) -> bool:
         """Whether a pilot does not take what waits."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from enum import StrEnum
 from typing import NamedTuple
 
 from daskflow.errors import StartupFailed
+from daskflow.sites.batch.errand import crowded
 from daskflow.sites.pilots.ends import Ending
 
 PAUSE = 60.0
 """A pool that serves, but of which some pilots do not start, gets no more for so long [s]; then for twice that ..."""
 _LONGEST = 960.0
 """... up to this [s]."""
-_MANY = re.compile(r"max_?submit|max_?u?_?jobs|too many", re.IGNORECASE)
-"""What batch systems say to somebody who has enough jobs already."""
 
 
 class Step(StrEnum):
@@ -109,14 +107,16 @@ class Refusals:
         serving
             Whether pilots of the pool serve, or wait in the queue, all the same.
         """
-        if serving or _MANY.search(str(error)):
+        if serving or crowded(str(error)):
             self.pause(pool, now)
             return Step.pause
         self.given_up[pool] = error
         return Step.give_up
 
     def pause(self, pool: str, now: float) -> None:
-        """Submit no pilots of a pool for a while, longer from time to time."""
+        """Submit no pilots of a pool for a while, longer from time to time; nothing changes while that lasts."""
+        if now < self._until.get(pool, 0.0):
+            return
         self._pauses[pool] = min(2 * self._pauses.get(pool, PAUSE / 2), _LONGEST)
         self._until[pool] = now + self._pauses[pool]
 

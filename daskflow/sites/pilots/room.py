@@ -48,6 +48,10 @@ class Room:
         """Whether it gets nothing more."""
         self.dismissed = False
         """Whether it was sent away."""
+        self.warned = False
+        """Whether the batch system told it that it ends soon."""
+        self.needed = False
+        """Whether it alone holds what others wait for."""
         self.stays: dict[str, Stay] = {}
         self._cores, self._memory, self._gpus = pool.cores, pool.memory, pool.gpus
         self._idle_since: float | None = self.arrived
@@ -67,7 +71,18 @@ class Room:
 
     def in_time(self, expected: float | None) -> bool:
         """Whether a node would have ended before what is performed here now."""
-        return expected is not None and time.time() + expected <= self.post().free_at
+        now = time.time()
+        return expected is not None and now + expected <= max([now, *self._known_ends()])
+
+    def free_at(self) -> float | None:
+        """When what it performs now will have ended [s since the epoch]; None: nobody knows."""
+        now, ends, busy = time.time(), self._known_ends(), len(self.stays)
+        # Of what takes longer than expected nobody knows anything any more.
+        return None if len(ends) < busy or min(ends, default=now) < now else max([now, *ends])
+
+    def _known_ends(self) -> list[float]:
+        # A copy: the scheduler's thread may change it meanwhile.
+        return [stay.since + stay.expected for stay in list(self.stays.values()) if stay.expected is not None]
 
     def worked(self, stay: Stay) -> float:
         """How long a node was performed until now [s]."""
@@ -88,6 +103,10 @@ class Room:
                 self._idle_since = time.time()
         return stay
 
+    def warn(self) -> None:
+        """The batch system told it that it ends soon: it gets nothing more."""
+        self.closed = self.warned = True
+
     def _change(self, needs: Needs, sign: int) -> None:
         self._cores += sign * needs.cores
         self._memory += sign * self.pool.share(needs)
@@ -95,19 +114,18 @@ class Room:
 
     def post(self) -> Post:
         """What the fleet is told of it."""
-        now = time.time()
-        # A copy: the scheduler's thread may change it meanwhile.
-        ends = [stay.since + (stay.expected or 0.0) for stay in list(self.stays.values())]
         return Post(
             self.id,
             self.pool.name,
             len(self.stays),
             self._idle_since,
-            self.ends,
+            # A fleet replaces who ends now, and sends it away as soon as it performs nothing.
+            min(self.ends, time.time()) if self.warned else self.ends,
             cores=self._cores,
             memory=self._memory,
             gpus=self._gpus,
             node=self.node,
             address=self.address,
-            free_at=max([now, *ends]),
+            free_at=self.free_at(),
+            needed=self.needed and not self.stays,
         )

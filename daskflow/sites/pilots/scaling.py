@@ -143,15 +143,23 @@ def spaces(pool: Pool, posts: Iterable[Post], coming: int, times: Times, now: fl
     """
     found = []
     for post in posts:
-        # A busy one that is free at once is one of which nobody knows when it will be free.
-        known = not post.busy or now < post.free_at <= now + times.lead
-        begins = max(now, post.free_at) if known else now
+        free = _all_free(post, now, times.lead)
+        begins = now if free is None else free
         left = post.ends - times.margin - begins
         window = min(left, now + times.lead + times.ahead - begins)
-        size = (pool.cores, pool.memory, pool.gpus) if known else (post.cores, post.memory, post.gpus)
+        size = (post.cores, post.memory, post.gpus) if free is None else (pool.cores, pool.memory, pool.gpus)
         if left > 0:
             found.append(Space(*size, left, window))
     return found + [fresh(pool, times)] * coming
+
+
+def _all_free(post: Post, now: float, lead: float) -> float | None:
+    """When nothing is performed by a pilot any more; None where nobody knows, or others would come before."""
+    if not post.busy:
+        return now
+    if post.free_at is None or post.free_at > now + lead:
+        return None
+    return max(now, post.free_at)
 
 
 def fresh(pool: Pool, times: Times) -> Space:

@@ -16,6 +16,19 @@ BY_HAND = "by-hand"
 WORKER = "daskflow.sites.pilots.main"
 """The module that is a worker."""
 
+_WAIT = (
+    "daskflow_code=127",
+    "daskflow_heard=1",
+    # Each signal ends `wait`, which is asked again then, also where the worker is gone by now: how it ended is still to
+    # be had. 127 is what it says when that was had already.
+    'while [ "$daskflow_heard" = 1 ]; do',
+    '  daskflow_heard=""',
+    '  wait "$daskflow_worker"; daskflow_last=$?',
+    '  [ "$daskflow_last" -eq 127 ] || daskflow_code=$daskflow_last',
+    "done",
+)
+"""Lines of shell that wait for the worker."""
+
 
 class Meeting(NamedTuple):
     """Where pilots meet their driver."""
@@ -86,6 +99,8 @@ def pilot_body(plan: SitePlan, pool: Pool, system: BatchSystem, meeting: Meeting
         *[f"  {line}" for line in ended],
         "}",
         "trap 'daskflow_end $? \"${BASH_COMMAND:-}\"' EXIT",
+        # The batch system's warning would end the script, and the worker before it is ready to hear it.
+        "trap '' USR1 USR2",
         "# A line that fails ends the script here; what may fail is followed by `|| true`.",
         "daskflow_part=prologue",
         "set -e",
@@ -98,10 +113,9 @@ def pilot_body(plan: SitePlan, pool: Pool, system: BatchSystem, meeting: Meeting
         f"{python} -m {WORKER} {_options(plan, pool, system, meeting)} &",
         "daskflow_worker=$!",
         # A shell looks at its traps only when what it waits for is over, unless it waits by `wait`.
-        "trap 'kill -TERM $daskflow_worker 2>/dev/null' TERM INT",
-        'wait "$daskflow_worker"',
-        "daskflow_code=$?",
-        'while kill -0 "$daskflow_worker" 2>/dev/null; do wait "$daskflow_worker"; daskflow_code=$?; done',
+        "trap 'daskflow_heard=1; kill -TERM $daskflow_worker 2>/dev/null' TERM INT",
+        "trap 'daskflow_heard=1; kill -USR1 $daskflow_worker 2>/dev/null' USR1 USR2",
+        *_WAIT,
         "exit $daskflow_code",
     ]
 
@@ -114,7 +128,7 @@ def _options(plan: SitePlan, pool: Pool, system: BatchSystem, meeting: Meeting) 
         "--cores": str(pool.cores),
         "--memory": str(pool.memory),
         "--gpus": str(pool.gpus),
-        "--notice": f"{plan.notice:g}",
+        "--notice": f"{plan.noticed(pool.walltime):g}",
         "--home": plan.home,
         "--system": system.name,
         "--tls": meeting.tls,

@@ -15,9 +15,12 @@ from daskflow.sites.pilots.lives import Lives
 from daskflow.sites.pilots.pilot import Pilot, Stage
 from daskflow.sites.pilots.refusals import Failure, Refusals, Step
 from daskflow.sites.pilots.roll import COMING
+from daskflow.sites.pilots.silence import unheard
 
 _LAST = 5.0
 """What ends a pilot so long before the end of its walltime, or later, is its walltime [s]."""
+_SILENT = 600.0
+"""If the batch system does not answer for so long, there is no record of an end [s]."""
 _GIVEN_UP = Ending("its pool was given up")
 
 
@@ -58,12 +61,15 @@ class Setbacks:
         self._errands = errands
         self._unclear: dict[str, Pilot] = {}
         """Pilots that went away before their worker arrived; the batch system is asked why."""
+        self._since: dict[str, float] = {}
+        """Since when the batch system has been asked for them."""
         self._asked = float("-inf")
+        self._asking = False
 
     def dismiss(self, pilots: Iterable[Pilot], ending: Ending) -> None:
         """Pilots whose worker has not arrived are to be cancelled."""
         for pilot in pilots:
-            self._doom(pilot)
+            self.doom([pilot.id])
             self._lives.ended(pilot, ending)
 
     def noted(self, id: str, code: int, now: float) -> None:
@@ -77,12 +83,14 @@ class Setbacks:
 
     def late(self, pilot: Pilot, now: float) -> None:
         """The worker of a pilot should have arrived long ago."""
-        self._doom(pilot)
+        self.doom([pilot.id])
         self._failed(pilot, ends.LATE, now)
 
-    def _doom(self, pilot: Pilot) -> None:
-        self.doomed.add(pilot.id)
-        self.dismissed.add(pilot.id)
+    def doom(self, ids: Iterable[str]) -> None:
+        """Batch jobs are to be cancelled, and get nothing even if their worker comes."""
+        for id in ids:
+            self.doomed.add(id)
+            self.dismissed.add(id)
 
     def went(self, id: str) -> None:
         """A batch job is over, of which no note tells."""
@@ -94,20 +102,28 @@ class Setbacks:
 
     def ask_why(self, now: float) -> None:
         """Find out how those ended that left no note."""
-        if self._unclear and now - self._asked >= self._every:
-            self._asked = now
+        # A query may take longer than the time between two of them.
+        if self._unclear and not self._asking and now - self._asked >= self._every:
+            self._asked, self._asking = now, True
             ids = list(self._unclear)
+            for id in ids:
+                self._since.setdefault(id, now)
             self._errands.do(lambda: self._system.certificates(ids), partial(self._certified, ids, now))
 
     def _certified(self, ids: list[str], now: float, found: Mapping[str, Certificate] | Exception) -> None:
+        self._asking = False
         records = {} if isinstance(found, Exception) else found
         for id in ids:
-            if id in self._unclear:  # else its note has come meanwhile
-                self._failed(self._unclear[id], ends.recorded(records.get(id)), now)
+            pilot = self._unclear.get(id)
+            if pilot is None:  # its note has come meanwhile
+                continue
+            if not (isinstance(found, Exception) and unheard(found) and now - self._since[id] < _SILENT):
+                self._failed(pilot, ends.recorded(records.get(id)), now)
 
     def _failed(self, pilot: Pilot, ending: Ending, now: float) -> None:
         """A pilot ended before its worker arrived."""
         self._unclear.pop(pilot.id, None)
+        self._since.pop(pilot.id, None)
         log = ends.tail(pilot.log)
         self._lives.failed(pilot, ending, log)
         if ending.blameless or pilot.pool in self._refusals.given_up:
@@ -135,9 +151,10 @@ class Setbacks:
         """The batch system will not have pilots of a pool; others of it may be `serving` all the same."""
         if pool in self._refusals.given_up:
             return
+        fresh = self._refusals.open(pool, now)
         if self._refusals.refused(pool, error, serving=serving, now=now) is Step.give_up:
             self._give_up(pool)
-        else:
+        elif fresh:
             self._lives.tell("pool.paused", {"pool": pool, "error": f"{type(error).__name__}: {error}"})
 
     def _give_up(self, pool: str) -> None:

@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from daskflow.errors import BatchError, BatchSilent
+
 _FIRST = 5.0
 _LONGEST = 60.0
 """The pause doubles with each vain try, up to this [s]."""
+
+
+def unheard(error: Exception) -> bool:
+    """Whether nobody knows what a batch system made of what it was told: it gave no answer, or no program could ask it.
+
+    Examples
+    --------
+    >>> unheard(BatchSilent("socket timed out")), unheard(BlockingIOError("no process")), unheard(BatchError("no"))
+    (True, True, False)
+    """
+    return isinstance(error, BatchSilent) or not isinstance(error, BatchError)
 
 
 class Silence:

@@ -137,10 +137,24 @@ class PilotSite(ClusterSite):
         if self._undertaker is not None and not room.dismissed:
             self._undertaker.mourn(room, stays)
 
-    def _lose_all(self, keys: Sequence[str], error: Exception) -> None:
-        for key in keys:
+    def _lose_all(self, keys: Sequence[Any], error: Exception) -> None:
+        self._lose_each(dict.fromkeys(keys, f"{type(error).__name__}: {error}"))
+
+    def _lose_each(self, reasons: Mapping[Any, str]) -> None:
+        """Tell whoever waits for nodes that they are lost.
+
+        Tasks of dask collections, and results that are had again after their nodes were released, have nobody who
+        waits: they fail in the scheduler, so that the nodes that depend on them are lost.
+        """
+        others = {}
+        for key, reason in reasons.items():
             order = self._orders.get(key)
-            self._lose(key, f"{type(error).__name__}: {error}", order.name if order is not None else "")
+            if order is None:
+                others[key] = reason
+            else:
+                self._lose(key, reason, order.name)
+        if others:
+            self._placer.later(self._placer.fail, others)
 
     # What the undertaker says.
 
@@ -149,12 +163,9 @@ class PilotSite(ClusterSite):
             self._fleet.lost(room.id, certificate.error, certificate.text)
         for verdict in verdicts:
             order = self._orders.get(verdict.key)
-            if order is None:  # nobody waits for it any more
-                continue
-            if verdict.again and order.name:
+            if verdict.again and order is not None and order.name:
                 self._strike(verdict.key, _attempt(order, verdict))
-            elif not verdict.again:
-                self._lose(verdict.key, f"{verdict.error}: {verdict.text}", order.name)
+        self._lose_each({one.key: f"{one.error}: {one.text}" for one in verdicts if not one.again})
         client = self._client
         if client is not None:
             loop, stays = client.loop, [verdict for verdict in verdicts if verdict.again]
@@ -164,7 +175,10 @@ class PilotSite(ClusterSite):
         for verdict in verdicts:
             order = self._orders.get(verdict.key)
             if verdict.error == "WalltimeExceeded" and order is not None and order.needs.kind:
-                self._placer.lessons.cut_short(order.needs.kind, verdict.time - verdict.since)
+                needs = self._placer.outlived(order.needs, verdict.time - verdict.since)
+                with self._lock:
+                    if verdict.key in self._orders:
+                        self._orders[verdict.key] = order._replace(needs=needs)
         for verdict in verdicts:
             self._placer.free(verdict.key)
         self._placer.judge()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -11,6 +12,8 @@ from typing import NamedTuple
 from daskflow.errors import BatchError, DaskflowError, WalltimeExceeded, WorkerLost
 from daskflow.sites.batch.system import Certificate
 from daskflow.sites.pilots.room import Room, Stay
+
+_LOG = logging.getLogger(__name__)
 
 PATIENCE = 20.0
 """A batch system that knows nothing of an end after this time is not asked any more [s]."""
@@ -108,8 +111,7 @@ class Undertaker:
             found = self._ask([lost.room.id for lost in due])
             now = time.time()
             over = [lost for lost in due if lost.room.id in found or now > lost.time + PATIENCE]
-            for lost in over:
-                self._judge(lost, found.get(lost.room.id) or _presumed(lost))
+            over = [lost for lost in over if self._judge(lost, found.get(lost.room.id) or _presumed(lost))]
             with self._changed:
                 self._lost = [lost for lost in self._lost if lost not in over]
                 pause = _FIRST_PAUSE if over else min(2 * pause, 5.0)
@@ -121,18 +123,31 @@ class Undertaker:
             return self._certify(ids)
         except BatchError:
             return {}
+        except Exception:  # such as no process left for the query
+            _LOG.exception("The batch system cannot be asked how pilots ended")
+            return {}
 
-    def _judge(self, lost: Lost, found: Certificate) -> None:
+    def _judge(self, lost: Lost, found: Certificate) -> bool:
+        """Say what becomes of the nodes of a pilot; False: it was not heard, and is to be said again."""
+        try:
+            verdicts = self._verdicts(lost, found)
+            self._judged(lost.room, found, verdicts)
+        except Exception:
+            _LOG.exception("What becomes of the nodes of the pilot %s is not heard", lost.room.id)
+            return False
+        self._strikes.update((verdict.key, verdict.error) for verdict in verdicts)
+        return True
+
+    def _verdicts(self, lost: Lost, found: Certificate) -> list[Verdict]:
         # A pilot that ended well has not: its worker went away while it was at work.
         name = found.error or "WorkerLost"
         tail = self._log_tail(lost.room.id) if name not in ("WalltimeExceeded", "Cancelled", "Preempted") else ""
         text = f"Its pilot was lost ({found.text})." + (f" The log of the pilot ended with:\n{tail}" if tail else "")
         verdicts = []
         for key, stay in lost.stays.items():
-            self._strikes[key, name] += 1
-            again = self._strikes[key, name] < _STRIKES.get(name, 1 << 30)
+            again = self._strikes[key, name] + 1 < _STRIKES.get(name, 1 << 30)
             verdicts.append(Verdict(key, name, text, stay.since, lost.time, lost.room, again))
-        self._judged(lost.room, found, verdicts)
+        return verdicts
 
 
 def _presumed(lost: Lost) -> Certificate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -13,23 +14,29 @@ from daskflow.model.needs import Needs
 class _Group:
     """Nodes of equal needs; those that were taken out stay in the heap until they come up."""
 
-    __slots__ = ("heap", "keys")
+    __slots__ = ("heap", "keys", "numbers")
 
     def __init__(self) -> None:
-        self.heap: list[tuple[Any, Any]] = []
-        self.keys: dict[Any, Any] = {}
-        """The priority of each key."""
+        self.heap: list[tuple[Any, int, Any]] = []
+        self.keys: dict[Any, tuple[Any, int]] = {}
+        """The priority of each key, and its number."""
+        # Of equal priorities the number decides: keys are texts and tuples, which do not compare with each other.
+        self.numbers = itertools.count()
 
     def add(self, key: Any, priority: Any) -> None:
-        if self.keys.get(key) != priority:
-            self.keys[key] = priority
-            heapq.heappush(self.heap, (priority, key))
+        known = self.keys.get(key)
+        if known is None or known[0] != priority:
+            number = next(self.numbers)
+            self.keys[key] = (priority, number)
+            heapq.heappush(self.heap, (priority, number, key))
 
     def first(self) -> tuple[Any, Any]:
-        """Priority and key of the most urgent one."""
-        while self.keys.get(self.heap[0][1]) != self.heap[0][0]:
+        """Priority and key of the most urgent one; of equally urgent ones that which came first."""
+        while True:
+            priority, number, key = self.heap[0]
+            if self.keys.get(key) == (priority, number):
+                return priority, key
             heapq.heappop(self.heap)
-        return self.heap[0]
 
 
 class Waiting:

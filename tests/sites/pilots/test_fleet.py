@@ -14,13 +14,16 @@ import pytest
 from daskflow.errors import BatchMissing, BatchRefused, BatchSilent, StartupFailed
 from daskflow.model.needs import Needs
 from daskflow.sites.batch.slurm import Slurm
-from daskflow.sites.batch.system import Certificate, Phase, Standing
+from daskflow.sites.batch.system import Ask, Certificate, Phase, Standing
 from daskflow.sites.batch.watch import Watch
+from daskflow.sites.pilots.crew import Post
 from daskflow.sites.pilots.fleet import START, Fleet
 from daskflow.sites.pilots.pilot import Stage
 from daskflow.sites.pilots.plan import SitePlan
+from daskflow.sites.pilots.room import Room
+from daskflow.sites.pilots.starts import Notes
 from daskflow.sites.pools import Queue
-from tests.sites.pilots.fleets import MemoryCrew, Scene, pool
+from tests.sites.pilots.fleets import MemoryCrew, MemorySystem, Scene, pool
 
 LONG = Needs(seconds=3600.0)
 
@@ -279,9 +282,200 @@ def test_a_system_that_is_not_installed_is_given_up_at_once(scene: Scene) -> Non
 def test_smaller_arrays_are_tried(scene: Scene) -> None:
     scene.system.refuses, scene.system.largest = BatchRefused("Invalid job array specification"), 2
     scene.crew.needs = [LONG] * 20
-    scene.wait(5)
+    scene.wait(20)
     assert len(scene.there()) == 5
     assert scene.crew.given_up == {}
+
+
+@pytest.mark.parametrize("limit", ["QOSMaxSubmitJobPerUserLimit", "AssocGrpSubmitJobsLimit", "QOSGrpSubmitJobsLimit"])
+def test_what_there_is_room_for_is_submitted_and_the_rest_later(tmp_path: Path, limit: str) -> None:
+    scene = Scene(tmp_path, pool(maximum=20))
+    submit, asked, most = scene.system.submit, [], 3
+
+    def limited(script: str, ask: Ask) -> list[str]:
+        asked.append(ask.count)
+        if len(scene.system.asks) + ask.count > most:
+            raise BatchRefused(f"sbatch: error: {limit}")
+        return submit(script, ask)
+
+    scene.system.submit = limited  # type: ignore[method-assign]
+    scene.crew.needs = [LONG] * 100
+    scene.wait(50)
+    assert len(scene.there()) == 3
+    assert scene.crew.given_up == {}
+    assert len(scene.told("pool.paused")) == 1
+    assert len(asked) < 15, "while it is paused nothing is submitted"
+    most = 1000
+    scene.wait(120)
+    assert len(scene.there()) == 20
+    assert max(asked[-3:]) > 2, "arrays are large again"
+
+
+def test_refusals_of_one_moment_are_one_pause(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, pool(maximum=20), arrays=False)
+    scene.system.refuses = BatchRefused("sbatch: error: QOSMaxSubmitJobPerUserLimit")
+    scene.crew.needs = [LONG] * 100
+    scene.look()
+    assert len(scene.told("pool.paused")) == 1
+    scene.system.refuses = None
+    scene.wait(61)
+    assert len(scene.there()) == 20
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(116, "Stale file handle"), BlockingIOError(11, "no process"), ValueError("?")]
+)
+def test_what_keeps_us_from_asking_is_no_refusal(scene: Scene, error: Exception) -> None:
+    scene.system.error = error
+    scene.crew.needs = [LONG]
+    scene.wait(20)
+    assert scene.crew.given_up == {}
+    assert scene.told("site.silent") == [{"error": str(error)}]
+    scene.system.error = None
+    scene.wait(60)
+    assert [pilot.id for pilot in scene.there()] == ["1"]
+
+
+def test_ids_that_cannot_be_written_down_are_known(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stale(self: Notes, ids: list[str]) -> None:
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr(Notes, "submitted", stale)
+    scene.crew.needs = [LONG] * 8
+    scene.wait(5)
+    assert [pilot.id for pilot in scene.there()] == list(scene.system.asks) == ["1_0", "1_1"]
+    assert scene.crew.given_up == {}
+
+
+class DeafSystem(MemorySystem):
+    """A batch system that takes what is submitted, but whose answers get lost; the same script finds what it made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deaf = True
+        self.made: dict[str, list[str]] = {}
+
+    def submit(self, script: str, ask: Ask) -> list[str]:
+        text = f"{script}{ask.log}"
+        if text not in self.made:
+            self.made[text] = super().submit(script, ask)
+        if self.deaf:
+            raise BatchSilent("Socket timed out on send/recv operation")
+        return self.made[text]
+
+
+def deaf(scene: Scene) -> DeafSystem:
+    system = DeafSystem()
+    scene.system = scene.fleet._system = scene.fleet._setbacks._system = system
+    assert scene.fleet._desk is not None
+    scene.fleet._desk._system = system
+    return system
+
+
+def test_lost_answers_make_no_more_pilots_than_there_may_be(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, pool(maximum=3), pool("large", cores=16, maximum=3), max_jobs=4)
+    system = deaf(scene)
+    scene.crew.needs = [LONG] * 100 + [LONG._replace(cores=16)] * 100
+    scene.wait(300)
+    assert len(system.asks) == 4
+    # One of them starts, and tells its id itself.
+    scene.begin("1_1")
+    scene.wait(100)
+    system.deaf = False
+    scene.wait(100)
+    assert len(system.asks) == len(scene.there()) == 4
+    assert len(scene.told("site.answers")) == 1
+    scene.fleet.close()
+    assert sorted(system.cancelled[0]) == sorted(system.asks)
+    assert not os.path.exists(scene.notes.owner)
+
+
+def test_who_closes_without_an_answer_leaves_a_later_driver_something_to_look_for(scene: Scene) -> None:
+    deaf(scene)
+    scene.crew.needs = [LONG]
+    scene.wait(3)
+    scene.fleet.close()
+    assert os.path.exists(scene.notes.owner)
+
+
+def test_who_is_busy_for_nobody_knows_how_long_has_nothing_free(scene: Scene) -> None:
+    # A clock that goes on while the fleet looks around, as clocks do.
+    tick = iter(range(1, 1000000))
+    scene.fleet.clock = lambda: scene.now + next(tick) * 1e-6
+    room = Room(scene.plan.pools[0], "1", node="n1", address="tcp://n1:1", ends=scene.now + 1e6)
+    scene.crew.needs = [Needs()] * 8
+    scene.look()
+    for number in range(4):
+        room.take(str(number), Needs(), None)
+    scene.crew.posts = lambda: {"1": room.post()._replace(ends=scene.now + 3600.0)}  # type: ignore[method-assign]
+    scene.crew.needs = [Needs()] * 4
+    scene.wait(60)
+    assert len(scene.there()) == 2
+
+
+def test_the_last_holder_of_what_another_pool_waits_for_stays(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, pool(), pool("gpu", gpus=1))
+    scene.crew.needs = [LONG]
+    scene.look()
+    scene.arrive("1", needed=True)
+    scene.crew.needs = [LONG._replace(gpus=1)]
+    scene.wait(600)
+    assert scene.crew.dismissed == []
+    assert [pilot.pool for pilot in scene.there()] == ["small", "gpu"]
+    assert scene.system.cancelled == []
+    # Now there is somebody who takes what it holds.
+    scene.arrive("2")
+    scene.busy("2", 3600.0)
+    scene.crew.needs = []
+    scene.look()
+    assert set(scene.crew.dismissed) == {"1"}
+
+
+def test_pilots_that_went_while_the_batch_system_was_silent_are_no_failures(scene: Scene) -> None:
+    scene.crew.needs = [LONG] * 12
+    scene.look()
+    ids = [pilot.id for pilot in scene.there()]
+    for id in ids:
+        scene.fleet.standing(Standing(id, Phase.ended, "CANCELLED"))
+        scene.system.records[id] = Certificate(id, "Cancelled", "CANCELLED")
+    scene.system.error = BatchSilent("Unable to contact slurm controller")
+    scene.wait(120)
+    assert scene.crew.given_up == {}
+    scene.system.error = None
+    scene.wait(60)
+    assert [data["error"] for data in scene.told("pilot.ended")] == ["Cancelled"] * 3
+    assert len(scene.there()) == 3
+
+
+def test_a_batch_job_that_may_still_be_there_is_cancelled(scene: Scene) -> None:
+    scene.crew.needs = [LONG]
+    scene.look()
+    scene.arrive("1")
+    scene.look()
+    scene.crew.arrived.clear()
+    scene.look()
+    scene.fleet.lost("1", "WorkerLost", "gone; the batch system has no record of its end")
+    scene.wait(2)
+    assert scene.system.cancelled == [["1"]]
+    # It is heard of once more before it ends.
+    scene.crew.arrived["1"] = Post(
+        "1", "small", 0, None, 2e9, cores=4, memory=0, gpus=0, node="", address="", free_at=None
+    )
+    scene.look()
+    assert scene.crew.closed == ["1"]
+
+
+def test_a_batch_job_that_told_of_its_end_is_not_cancelled(scene: Scene) -> None:
+    scene.crew.needs = [LONG]
+    scene.look()
+    scene.arrive("1")
+    scene.look()
+    scene.crew.arrived.clear()
+    scene.end("1", 1)
+    scene.look()
+    scene.fleet.lost("1", "WorkerLost", "gone; the batch system has no record of its end")
+    scene.wait(100)
+    assert scene.system.cancelled == []
 
 
 def test_who_has_enough_jobs_already_waits(scene: Scene) -> None:

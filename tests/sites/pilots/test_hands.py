@@ -49,8 +49,10 @@ def test_who_outlived_a_pilot_goes_elsewhere() -> None:
         found = hands.pool_of(needs)
         assert found is not None
         assert found.name == "short"
-        ward.placer.lessons.cut_short("fit", 599.5)
-        found = hands.pool_of(needs)
+        found = hands.pool_of(ward.placer.outlived(needs, 300.0))
+        assert found is not None
+        assert found.name == "short", "a fresh one of that may do"
+        found = hands.pool_of(ward.placer.outlived(needs, 599.5))
         assert found is not None
         assert found.name == "long"
     finally:

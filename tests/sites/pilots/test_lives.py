@@ -6,7 +6,7 @@ import pytest
 
 from daskflow.sites.pilots.crew import Post
 from daskflow.sites.pilots.ends import IDLE, Ending
-from daskflow.sites.pilots.lives import EXPLAINED, Lives
+from daskflow.sites.pilots.lives import EXPLAINED, LINGERING, Lives
 from daskflow.sites.pilots.pilot import Pilot, Stage
 from daskflow.sites.pilots.roll import Roll
 
@@ -104,6 +104,44 @@ def test_where_nobody_explains_its_own_note_counts(told: Told) -> None:
     assert told.lives.unsure() == set()
     told.lives.settle(990.0 + EXPLAINED)
     assert told.events[0][1]["reason"] == "its time was over"
+
+
+@pytest.mark.parametrize("error", ["WorkerLost", "WalltimeExceeded"])
+def test_the_batch_job_of_one_that_is_only_presumed_to_be_lost_lingers(told: Told, error: str) -> None:
+    told.lives.missing(told.pilot(Stage.arrived), 10.0)
+    assert told.lives.lingering(11.0) == set()
+    told.lives.known("1", Ending("gone; the batch system has no record of its end", error), 11.0)
+    assert told.lives.unsure() == {"1"}
+    assert told.lives.lingering(11.0) == {"1"}
+    assert told.lives.lingering(1e9) == told.lives.unsure() == set()
+
+
+@pytest.mark.parametrize("error", ["", "Cancelled", "NodeFailure", "OutOfMemory", "Preempted"])
+def test_an_end_that_was_recorded_is_one(told: Told, error: str) -> None:
+    told.lives.missing(told.pilot(Stage.arrived), 10.0)
+    told.lives.known("1", Ending("batch job 1: gone", error), 11.0)
+    assert told.lives.unsure() == told.lives.lingering(1e9) == set()
+
+
+@pytest.mark.parametrize("closing", [True, False])
+@pytest.mark.parametrize("note", [True, False])
+def test_of_whom_nobody_tells_anything_the_note_is_waited_for(told: Told, closing: bool, note: bool) -> None:
+    pilot = told.pilot(Stage.arrived)
+    if closing:
+        told.lives.closes(pilot, IDLE)
+    told.lives.missing(pilot, 10.0)
+    told.lives.settle(10.0 + EXPLAINED)
+    assert told.lives.lingering(9.0 + LINGERING) == set()
+    if note:
+        told.lives.told(pilot, 0)
+    assert told.lives.lingering(10.0 + LINGERING) == (set() if note else {"1"})
+
+
+def test_who_comes_back_does_not_linger(told: Told) -> None:
+    pilot = told.pilot(Stage.arrived)
+    told.lives.missing(pilot, 10.0)
+    told.lives.arrived(pilot, POST, 11.0)
+    assert told.lives.lingering(1e9) == set()
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from distributed import Client
 
+from daskflow.sites import notice
 from daskflow.sites.allocation import here
 from daskflow.sites.pilots.harbour import open_harbour
 from daskflow.sites.pilots.main import allocation_of, parsed
+from daskflow.sites.pilots.placer import WARNED
 from daskflow.sites.pilots.plan import SitePlan
 from daskflow.sites.security import make_security
 from tests.sites.pilots.ward import until
@@ -97,6 +99,21 @@ def test_the_end_of_the_batch_job_ends_all_that_it_performs(quay: Quay, number: 
     until(lambda: not _alive(int(note.read_text())))
     until(lambda: not quay.workers())
     sleeping.cancel()
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_a_warning_of_the_batch_system_is_told_to_jobs_and_scheduler(quay: Quay, number: signal.Signals) -> None:
+    process = quay.pilot()
+    until(quay.workers)
+    # Until a node is performed it may not be ready to hear anything but that it is to stop.
+    assert not quay.client.submit(notice.given, pure=False).result(60)
+    process.send_signal(number)
+    until(lambda: quay.client.get_events(WARNED))
+    assert [address for _, address in quay.client.get_events(WARNED)] == list(quay.workers())
+    assert quay.client.submit(notice.given, pure=False).result(60)
+    assert process.poll() is None
+    process.kill()
+    process.wait(60)
 
 
 def _alive(pid: int) -> bool:

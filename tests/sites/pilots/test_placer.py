@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 
 import pytest
+from distributed.core import Status
 
-from daskflow.errors import FitsNowhere, StartupFailed, WalltimeExceeded
+from daskflow.errors import FitsNowhere, SiteError, StartupFailed, WalltimeExceeded
 from daskflow.model.needs import Needs
+from daskflow.sites.pilots.placer import WARNED
 from daskflow.sites.pools import Pool
 from tests.sites.pilots.ward import Ward, until
 
@@ -168,13 +171,13 @@ def test_what_fits_into_no_pool_any_more_is_lost(ward_of: Callable[..., Ward]) -
 
 def test_what_outlives_all_pilots_is_lost_with_a_cure(ward_of: Callable[..., Ward]) -> None:
     ward = ward_of(SMALL)
-    ward.submit(Needs(1, kind="long"), "long")
-    until(ward.placer.needs_waiting)
-    ward.placer.lessons.cut_short("long", 3599.5)
-    ward.placer.later(ward.placer.judge)
+    needs = Needs(1, kind="long")
+    ward.submit(ward.placer.outlived(needs, 3599.5), "long")
+    ward.submit(needs, "other")
     until(lambda: ward.lost)
     keys, error = ward.lost[0]
-    assert keys == ["long"]
+    assert keys == ["long"], "others of its kind may be shorter"
+    assert ward.placer.outlived(needs._replace(declared=True), 3599.5).at_least == 0.0
     assert isinstance(error, WalltimeExceeded)
     assert 'placement="batch"' in str(error)
 
@@ -196,3 +199,130 @@ def test_how_long_a_kind_takes_is_learned_when_the_first_is_done(ward_of: Callab
     ward.open("a")
     until(lambda: ward.placer.lessons.expected(Needs(kind="fit")) is not None)
     assert ward.placer.lessons.expected(Needs(kind="other")) is None
+
+
+def test_it_goes_on_looking_after_an_error(ward_of: Callable[..., Ward], monkeypatch: pytest.MonkeyPatch) -> None:
+    ward, asked = ward_of(SMALL), list[Needs]()
+
+    def broken(needs: Needs) -> float | None:
+        asked.append(needs)
+        raise RuntimeError("nothing is understood")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ward.placer.lessons, "expected", broken)
+        ward.arrive("small", "1")
+        ward.submit(Needs(1, kind="fit"), "a")
+        until(lambda: len(asked) > 5)
+    ward.settled({"a": "1"})
+
+
+def test_who_alone_holds_what_others_wait_for_is_needed(ward_of: Callable[..., Ward]) -> None:
+    ward = ward_of(SMALL, LARGE)
+    ward.arrive("small", "1")
+    ward.submit(Needs(1, kind="up"), "up")
+    ward.settled({"up": "1"})
+    ward.submit(Needs(1, kind="down", gpus=1), "down", after=["up"])
+    (room,) = ward.placer.rooms()
+    assert not room.post().needed, "it performs something"
+    ward.open("up")
+    until(lambda: room.post().needed)
+    ward.arrive("large", "2")
+    ward.settled({"down": "2"})
+    ward.open("down")
+    until(lambda: not room.post().needed)
+
+
+def test_who_cannot_go_because_nobody_takes_what_it_holds_goes_later(ward_of: Callable[..., Ward]) -> None:
+    ward = ward_of(SMALL)
+    ward.arrive("small", "1")
+    ward.submit(Needs(1, kind="up"), "up")
+    ward.settled({"up": "1"})
+    ward.open("up")
+    assert ward.futures["up"].result(60) == "up"
+    until(lambda: not ward.placer.rooms()[0].stays)
+    other = ward.arrive("small", "2")
+    first, second = ward.placer.rooms()
+    first.closed = True
+
+    async def dismiss(status: Status) -> None:
+        scheduler = ward.harbour.scheduler
+        scheduler.handle_worker_status_change(status, scheduler.workers[other.address], "test")
+        await ward.placer.dismiss(first)
+
+    ward.harbour.sync(dismiss, Status.paused)
+    assert not first.dismissed
+    assert ward.placer.rooms() == [first, second]
+    ward.harbour.sync(dismiss, Status.running)
+    assert ward.placer.rooms() == [second]
+    assert list(other.data) == ["up"]
+
+
+def test_who_cannot_go_goes_at_once_when_it_is_the_last(ward_of: Callable[..., Ward]) -> None:
+    ward = ward_of(SMALL)
+    ward.arrive("small", "1")
+    ward.submit(Needs(1, kind="up"), "up")
+    ward.settled({"up": "1"})
+    ward.open("up")
+    assert ward.futures["up"].result(60) == "up"
+    until(lambda: not ward.placer.rooms()[0].stays)
+    ward.arrive("small", "2")
+    first, second = ward.placer.rooms()
+    first.closed = True
+
+    async def dismiss() -> None:
+        going = asyncio.ensure_future(ward.placer.dismiss(first))
+        await asyncio.sleep(0)  # what it holds is on its way to the second one, which is sent away now
+        second.closed = True
+        await ward.placer.dismiss(second)
+        await going
+        # As the fleet does with those that are still there.
+        for room in ward.placer.rooms():
+            await ward.placer.dismiss(room)
+
+    ward.harbour.sync(dismiss)
+    assert ward.placer.rooms() == []
+
+
+def test_who_was_warned_by_the_batch_system_gets_nothing_more(ward_of: Callable[..., Ward]) -> None:
+    ward = ward_of(SMALL)
+    warned = ward.arrive("small", "1")
+    (room,) = ward.placer.rooms()
+    before = ward.nudges
+
+    async def tell() -> None:
+        warned.log_event(WARNED, warned.address)
+
+    ward.harbour.sync(tell)
+    until(lambda: room.closed)
+    until(lambda: ward.nudges > before)
+    ward.submit(Needs(1, kind="fit"), "a")
+    until(ward.placer.needs_waiting)
+    ward.arrive("small", "2")
+    ward.settled({"a": "2"})
+
+
+def test_what_nobody_hears_of_fails_and_with_it_what_depends_on_it(ward_of: Callable[..., Ward]) -> None:
+    ward = ward_of(SMALL)
+    worker = ward.arrive("small", "1")
+    ward.submit(Needs(1, kind="held"), "held")
+    ward.submit(Needs(1, kind="down"), "down", after=["held"])
+    ward.settled({"held": "1"})
+    ward.abort(worker)
+    until(lambda: ward.fallen)
+    ward.placer.later(ward.placer.fail, {"held": "OutOfMemory: once too often", "unknown": "?"})
+    error = ward.futures["down"].exception(60)
+    assert isinstance(error, SiteError)
+    assert str(error) == "OutOfMemory: once too often"
+    assert ward.placer.held == set()
+
+
+def test_what_waits_for_what_it_needs_fails_too(ward_of: Callable[..., Ward]) -> None:
+    ward = ward_of(SMALL)
+    ward.submit(Needs(1, kind="up"), "up")
+    ward.submit(Needs(1, kind="middle"), "middle", after=["up"])
+    ward.submit(Needs(1, kind="down"), "down", after=["middle"])
+    until(ward.placer.needs_waiting)
+    ward.placer.later(ward.placer.fail, {"middle": "WorkerLost: once too often"})
+    assert str(ward.futures["down"].exception(60)) == "WorkerLost: once too often"
+    ward.arrive("small", "1")
+    ward.settled({"up": "1"})

@@ -115,6 +115,45 @@ def test_who_has_too_little_time_left_goes_at_once_whatever_the_minimum() -> Non
     assert [one.id for one in office.recruiter.spent(office.posts, NOW + 80)] == ["2"]
 
 
+def test_the_last_one_stays_while_it_holds_what_another_pool_waits_for() -> None:
+    office = Office(pool(), pool("gpu", gpus=1), idle=60.0)
+    office.add("1", Stage.arrived, needed=True, ends=NOW + 900)
+    office.add("2", Stage.arrived, needed=True, ends=NOW + 800)
+    office.add("3", Stage.submitted, "gpu")
+    later = NOW + 60
+    assert [one.id for one in office.recruiter.idle(office.posts, later)] == ["2"]
+    office.add("4", Stage.arrived, "gpu", busy=1, idle_since=None)
+    assert [one.id for one in office.recruiter.idle(office.posts, later)] == ["2", "1"], (
+        "another one takes what they hold"
+    )
+    office.add("4", Stage.closing, "gpu")
+    assert [one.id for one in office.recruiter.idle(office.posts, later)] == ["2"]
+    office.recruiter.rest()
+    assert [one.id for one in office.recruiter.idle(office.posts, later)] == ["2", "1"]
+
+
+def test_the_last_one_goes_if_it_keeps_the_others_out() -> None:
+    office = Office(pool(), pool("gpu", gpus=1), idle=60.0, max_jobs=1)
+    office.add("1", Stage.arrived, needed=True)
+    assert [one.id for one in office.recruiter.idle(office.posts, NOW + 60)] == ["1"]
+    office.add("2", Stage.submitted, "gpu")
+    assert office.recruiter.idle(office.posts, NOW + 60) == []
+
+
+def test_of_those_with_too_little_time_left_the_last_one_stays_till_its_end() -> None:
+    office = Office(pool(maximum=2), pool("gpu", gpus=1), margin=10.0)
+    office.add("1", Stage.arrived, needed=True, ends=NOW + 300)
+    office.recruiter.see(["small"], NOW + 10)
+    assert office.recruiter.spent(office.posts, NOW + 20) == []
+    assert [one.id for one in office.recruiter.spent(office.posts, NOW + 290)] == ["1"]
+    office.add("2", Stage.closing)
+    assert [one.id for one in office.recruiter.spent(office.posts, NOW + 20)] == ["1"], "its pool holds no other one"
+    office.add("2", Stage.submitted)
+    assert office.recruiter.spent(office.posts, NOW + 20) == []
+    office.add("2", Stage.arrived, needed=True, ends=NOW + 25)
+    assert [one.id for one in office.recruiter.spent(office.posts, NOW + 20)] == ["1", "2"]
+
+
 def test_who_takes_nothing_of_what_waits_is_not_counted_on() -> None:
     office = Office()
     office.add("1", Stage.arrived)

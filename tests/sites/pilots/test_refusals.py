@@ -63,11 +63,31 @@ def test_a_pool_that_serves_pauses_longer_and_longer() -> None:
     assert steps(refusals, "n1", serving=True) == [Step.pause]
     assert not refusals.open("small", NOW + 59)
     assert refusals.open("small", NOW + 60)
-    steps(refusals, "n1", serving=True)
-    assert not refusals.open("small", NOW + 119)
+    assert refusals.failed("small", failure(), serving=True, now=NOW + 60) is Step.pause
+    assert not refusals.open("small", NOW + 179)
     refusals.arrived("small", "n2")
-    assert refusals.refused("small", BatchRefused("no"), serving=True, now=NOW) is Step.pause
+    assert refusals.refused("small", BatchRefused("no"), serving=True, now=NOW + 180) is Step.pause
+    assert refusals.open("small", NOW + 240)
+
+
+def test_several_refusals_of_one_moment_are_one_pause() -> None:
+    refusals = Refusals("cedar", 1)
+    many = BatchRefused("sbatch: error: QOSMaxSubmitJobPerUserLimit")
+    for _ in range(5):
+        assert refusals.refused("small", many, serving=False, now=NOW) is Step.pause
     assert refusals.open("small", NOW + 60)
+    refusals.pause("small", NOW + 60)
+    assert not refusals.open("small", NOW + 179)
+    assert refusals.open("small", NOW + 180)
+
+
+def test_limits_of_a_group_pass_too() -> None:
+    refusals = Refusals("cedar", 1)
+    policy = "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
+    for limit in ("AssocGrpSubmitJobsLimit", "QOSGrpSubmitJobsLimit"):
+        text = f"sbatch: error: {limit}\nsbatch: error: Batch job submission failed: {policy}"
+        assert refusals.refused("small", BatchRefused(text), serving=False, now=NOW) is Step.pause
+    assert refusals.given_up == {}
 
 
 def test_what_is_refused_is_given_up_unless_there_is_too_much_already() -> None:

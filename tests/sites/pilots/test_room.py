@@ -44,4 +44,36 @@ def test_time_runs_out() -> None:
     assert made.in_time(20.0)
     assert not made.in_time(70.0)
     assert not made.in_time(None)
-    assert made.post().free_at > time.time() + 40
+    free_at = made.post().free_at
+    assert free_at is not None
+    assert free_at > made.stays["a"].since + 40
+
+
+def test_nobody_knows_when_what_has_no_end_or_is_overdue_is_done() -> None:
+    made = room()
+    made.take("known", Needs(), 50.0)
+    assert made.post().free_at is not None
+    made.take("unknown", Needs(), None)
+    assert made.post().free_at is None
+    assert made.in_time(20.0), "it is not free before what is known"
+    made.leave("unknown")
+    made.take("overdue", Needs(), -1.0)
+    assert made.post().free_at is None
+    made.leave("overdue")
+    assert made.post().free_at == made.stays["known"].since + 50.0
+
+
+def test_who_is_warned_gets_nothing_more_and_is_about_to_end() -> None:
+    made = room(1000.0)
+    assert made.post().ends == made.ends
+    made.warn()
+    assert not made.holds(Needs())
+    assert made.post().ends <= time.time() < made.ends
+
+
+def test_who_performs_something_is_not_needed_for_what_it_holds() -> None:
+    made = room()
+    made.needed = True
+    assert made.post().needed
+    made.take("a", Needs(), None)
+    assert not made.post().needed

@@ -146,8 +146,11 @@ def test_a_busy_pilot_that_is_free_soon_is_waited_for() -> None:
     (late,) = spaces(of, [busy._replace(free_at=NOW + 500.0)], 0, TIMES, NOW)
     assert late.cores == 0
     # Nobody knows when it will be free.
-    (dark,) = spaces(of, [busy], 0, TIMES, NOW)
+    (dark,) = spaces(of, [busy._replace(free_at=None)], 0, TIMES, NOW)
     assert dark.cores == 0
+    # It has just become free, of which it has not been told yet.
+    (done,) = spaces(of, [busy._replace(free_at=NOW - 1e-6)], 0, TIMES, NOW)
+    assert (done.cores, done.left) == (4, 3590.0)
 
 
 def test_who_ends_soon_is_replaced_before_it_does() -> None:

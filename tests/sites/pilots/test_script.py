@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,25 @@ from daskflow.sites.pilots.script import Meeting, pilot_ask, pilot_body, pilot_s
 from daskflow.sites.pilots.starts import End, Notes
 from daskflow.sites.pools import Pool, Queue
 from tests.sites.pilots.fleets import MemorySystem, pool
+from tests.sites.pilots.ward import until
 
 PYTHON = """#!/bin/sh
 printf '%s\\n' "$@" > "$TOLD"
 printf '%s\\n' "$GREETING" "$FROM_PROLOGUE" >> "$TOLD"
-trap 'exit 9' TERM
-[ -z "$WAIT" ] || { touch "$TOLD.waits"; while :; do sleep 0.05; done; }
+[ -z "$WAIT" ] || exec "$REAL" -c "$WAITING"
 exit ${CODE:-0}
 """
+WAITING = """
+import os, signal, time
+told = os.environ["TOLD"]
+signal.signal(signal.SIGTERM, lambda *_: os._exit(9))
+signal.signal(signal.SIGUSR1, lambda *_: open(told + ".warned", "w").close())
+open(told + ".pid", "w").write(str(os.getpid()))
+open(told + ".waits", "w").close()
+for _ in range(2000):
+    time.sleep(0.05)
+"""
+"""Not a shell: of what is ignored when it starts a shell hears nothing."""
 
 
 class Stage:
@@ -39,6 +51,7 @@ class Stage:
         self.notes = Notes(self.plan.home, "token")
         self.notes.make()
         self.environment = {**os.environ, "TOLD": str(self.told), "ID": "12_3", "NODE": "n1"}
+        self.environment.update(REAL=sys.executable, WAITING=WAITING)
 
     def start(self, of: Pool, **environment: str) -> subprocess.Popen[str]:
         body = pilot_body(self.plan, of, MemorySystem(), Meeting("cedar", "tcp://10.0.0.1:8786", "/tls", "token"))
@@ -49,6 +62,12 @@ class Stage:
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+    def listens(self, process: subprocess.Popen[str]) -> bool:
+        """Whether the worker is there, and the shell hands signals on to it."""
+        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+        caught = int(next(line for line in lines if line.startswith("SigCgt:")).split()[1], 16)
+        return Path(f"{self.told}.waits").exists() and bool(caught & 1 << signal.SIGUSR2 - 1)
 
     def run(self, of: Pool, **environment: str) -> tuple[int, str]:
         process = self.start(of, **environment)
@@ -133,14 +152,43 @@ def test_an_interpreter_that_is_not_there_is_told(stage: Stage) -> None:
 
 def test_the_end_that_the_batch_system_brings_reaches_the_worker(stage: Stage) -> None:
     process = stage.start(pool(), WAIT="yes")
-    waits, deadline = Path(f"{stage.told}.waits"), time.monotonic() + 60
-    while not waits.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: stage.listens(process))
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode == 9
     assert stage.notes.news()[1] == [End("12_3", 9)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_the_warning_of_the_batch_system_reaches_the_worker_which_goes_on(stage: Stage, number: signal.Signals) -> None:
+    process = stage.start(pool(), WAIT="yes")
+    until(lambda: stage.listens(process))
+    process.send_signal(number)
+    try:
+        until(Path(f"{stage.told}.warned").exists)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 9, "of the worker, which was there until then"
+    assert stage.notes.news()[1] == [End("12_3", 9)]
+
+
+def test_what_ends_while_a_signal_is_heard_is_told_as_it_ended(stage: Stage) -> None:
+    # The shell hears the signal when the worker is gone already: both wait while the shell is stopped.
+    process = stage.start(pool(), WAIT="yes")
+    until(lambda: stage.listens(process))
+    process.send_signal(signal.SIGSTOP)
+    process.send_signal(signal.SIGUSR1)
+    os.kill(int(Path(f"{stage.told}.pid").read_text()), signal.SIGTERM)
+    process.send_signal(signal.SIGCONT)
+    process.communicate(timeout=60)
+    assert process.returncode == 9
+
+
+def test_a_warning_before_the_worker_is_there_ends_nothing(stage: Stage) -> None:
+    code, output = stage.run(pool(queue=Queue(prologue=("kill -USR1 $$", "kill -USR2 $$"))))
+    assert (code, output) == (0, "")
+    assert stage.told.exists()
 
 
 def test_what_pilots_ask_for(tmp_path: Path) -> None:

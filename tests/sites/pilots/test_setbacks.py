@@ -86,12 +86,58 @@ def test_a_note_while_the_record_is_asked_for(case: Case) -> None:
     assert case.kinds == ["pilot.failed", "pilot.ended"]
 
 
-def test_a_system_that_does_not_answer_leaves_a_failed_start(case: Case) -> None:
+@pytest.mark.parametrize("error", [BatchSilent("no answer"), BlockingIOError(11, "Resource temporarily unavailable")])
+def test_a_system_that_does_not_answer_is_asked_again(case: Case, error: Exception) -> None:
+    for id in ("1", "2"):
+        case.pilot(id)
+        case.system.records[id] = Certificate(id, "Cancelled", "CANCELLED")
+        case.setbacks.went(id)
+    case.system.error = error
+    case.ask(NOW)
+    case.ask(NOW + 29)
+    assert (case.system.queries, case.kinds) == (1, [])
+    case.setbacks.noted("2", 5, NOW + 29)
+    case.ask(NOW + 30)
+    assert (case.system.queries, case.kinds) == (2, ["pilot.failed", "pilot.ended"])
+    case.system.error = None
+    case.ask(NOW + 60)
+    assert case.events[-1][1]["error"] == "Cancelled"
+    assert case.crew.given_up == {}
+
+
+@pytest.mark.parametrize(("error", "after"), [(BatchSilent("no answer"), 600), (BatchRefused("not for you"), 0)])
+def test_where_no_record_comes_it_was_a_failed_start(case: Case, error: Exception, after: int) -> None:
     case.pilot("1")
     case.setbacks.went("1")
-    case.system.error = BatchSilent("no answer")
-    case.ask(NOW)
+    case.system.error = error
+    for seconds in range(0, after, 30):
+        case.ask(NOW + seconds)
+    assert case.kinds == []
+    case.ask(NOW + after)
     assert case.events[-1][1]["error"] == "StartupFailed"
+
+
+def test_the_next_query_waits_for_the_answer_to_the_last(case: Case) -> None:
+    errands: list[Any] = []
+    case.errands._give = errands.append  # type: ignore[method-assign, assignment]
+    case.pilot("1")
+    case.setbacks.went("1")
+    for seconds in range(0, 300, 30):
+        case.ask(NOW + seconds)
+    assert len(errands) == 1
+    case.system.error = BatchSilent("no answer")
+    errands[0]()
+    case.errands.listen()
+    case.ask(NOW + 300)
+    assert len(errands) == 2
+
+
+def test_one_pause_is_told_once(case: Case) -> None:
+    for _ in range(3):
+        case.setbacks.refused("small", BatchRefused("QOSMaxSubmitJobPerUserLimit"), serving=False, now=NOW)
+    assert case.kinds == ["pool.paused"]
+    case.setbacks.refused("small", BatchRefused("QOSMaxSubmitJobPerUserLimit"), serving=False, now=NOW + 60)
+    assert case.kinds == ["pool.paused"] * 2
 
 
 def test_the_end_of_one_that_had_arrived_is_no_setback(case: Case) -> None:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from daskflow.errors import BatchSilent
-from daskflow.sites.pilots.silence import Silence
+import pytest
+
+from daskflow.errors import BatchMissing, BatchRefused, BatchSilent
+from daskflow.sites.pilots.silence import Silence, unheard
 
 
 def test_pauses_get_longer_and_it_is_told_once() -> None:
@@ -37,3 +39,16 @@ def test_who_answers_all_the_time_is_not_told_of() -> None:
     silence = Silence(lambda *event: told.append(event))
     silence.ended(1.0)
     assert told == []
+
+
+@pytest.mark.parametrize(
+    ("error", "is_unheard"),
+    [
+        (BatchSilent("no answer"), True),
+        (BlockingIOError(11, "Resource temporarily unavailable"), True),
+        (BatchRefused("no such queue"), False),
+        (BatchMissing("there is no sbatch"), False),
+    ],
+)
+def test_who_said_no_has_heard_it(error: Exception, is_unheard: bool) -> None:
+    assert unheard(error) is is_unheard

@@ -14,10 +14,13 @@ import pytest
 from daskflow.model.needs import Needs
 from daskflow.model.outcome import Outcome
 from daskflow.sites.batch.processes import Processes
+from daskflow.sites.batch.system import Certificate
 from daskflow.sites.grip import CURRENT_GRIP, Killed
 from daskflow.sites.pilots.pilot import Stage
 from daskflow.sites.pilots.plan import SitePlan
+from daskflow.sites.pilots.room import Room
 from daskflow.sites.pilots.site import PilotSite
+from daskflow.sites.pilots.undertaker import Verdict
 from daskflow.sites.pools import Pool
 from daskflow.sites.site import Node
 from tests.sites.pilots.ward import until
@@ -166,6 +169,31 @@ def test_pilots_that_never_come_up_are_given_up_with_their_log(site_of: Callable
     assert ear.losses["a"].startswith("StartupFailed: ")
     assert "no such module" in ear.losses["a"]
     assert "pool.given_up" in ear.kinds()
+
+
+def test_what_depends_on_a_collection_is_told_when_no_pilot_comes(site_of: Callable[..., PilotSite]) -> None:
+    bad = MAIN._replace(queue=MAIN.queue._replace(prologue=("echo no such module >&2; false",)))
+    site, ear = site_of(bad, patience=2), Ear()
+    part: Any = ("part", 0)
+    site.submit([node("a", "values[0]", part)], ["a"], ear, {part: (int, "1")})
+    until(lambda: ear.losses)
+    assert ear.losses["a"].startswith("StartupFailed: ")
+    assert "no such module" in ear.losses["a"]
+
+
+def test_what_depends_on_a_task_under_which_too_many_pilots_were_lost_is_told(
+    site_of: Callable[..., PilotSite],
+) -> None:
+    never = MAIN._replace(queue=MAIN.queue._replace(prologue=("sleep 600",)))
+    site, ear = site_of(never), Ear()
+    part: Any = ("part", 0)
+    site.submit([node("a", "values[0]", part)], ["a"], ear, {part: (int, "1")})
+    until(site._placer.needs_waiting)
+    room = Room(never, "0", node="n1", address="tcp://gone", ends=0.0)
+    verdict = Verdict(part, "OutOfMemory", "Its pilots were lost", 0.0, 1.0, room, again=False)
+    site._judged(room, Certificate("0", "OutOfMemory", "out of memory"), [verdict])
+    until(lambda: ear.losses)
+    assert ear.losses == {"a": "OutOfMemory: Its pilots were lost"}
 
 
 def test_what_fits_nowhere_is_said_without_asking_anybody(site_of: Callable[..., PilotSite]) -> None:

@@ -112,6 +112,40 @@ def test_the_record_may_come_late(monkeypatch: pytest.MonkeyPatch) -> None:
     court.undertaker.close()
 
 
+def test_a_query_that_cannot_be_made_is_made_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(undertaker, "_FIRST_PAUSE", 0.01)
+
+    def certify(ids: list[str]) -> Mapping[str, Certificate]:
+        if len(court.asked) == 1:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return {id: Certificate(id, "Preempted", "PREEMPTED") for id in ids}
+
+    court = Court(certify)
+    for number, id in enumerate("AB"):
+        court.lose(id, "a")
+        assert court.wait(number + 1)[-1][1].error == "Preempted"
+    court.undertaker.close()
+
+
+def test_a_verdict_that_is_not_heard_is_said_again_and_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(undertaker, "_FIRST_PAUSE", 0.01)
+    court = Court(all_ended("OutOfMemory", "OUT_OF_MEMORY"))
+    deaf = [ValueError("not now"), ValueError("nor now")]
+    heard = court.undertaker._judged
+
+    def judged(room: Room, certificate: Certificate, verdicts: list[Verdict]) -> None:
+        if deaf:
+            raise deaf.pop()
+        heard(room, certificate, verdicts)
+
+    court.undertaker._judged = judged
+    for number in range(3):
+        court.lose(str(number), "bad")
+        court.wait(number + 1)
+    assert [(id, verdicts[0].again) for id, _, verdicts in court.judged] == [("0", True), ("1", True), ("2", False)]
+    court.undertaker.close()
+
+
 @pytest.mark.parametrize(("left", "error"), [(3.0, "WalltimeExceeded"), (1000.0, "WorkerLost")])
 def test_where_there_is_no_record_the_time_tells(left: float, error: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(undertaker, "PATIENCE", 0.0)
