@@ -7,7 +7,7 @@ import ctypes
 import os
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from psutil import Process
@@ -18,6 +18,15 @@ _LOOK = 0.02
 """How often a dying tree is looked at [s]."""
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+
+
+class Resident(NamedTuple):
+    """The memory that a process has."""
+
+    own: int
+    """What the kernel cannot drop: pages of its own, and of shared memory [bytes]."""
+    files: int
+    """Pages of mapped files, which it can [bytes]."""
 
 
 class ProcessTree:
@@ -51,15 +60,28 @@ class ProcessTree:
                 break
         return [process for process in self._known.values() if _alive(process)]
 
+    def residents(self) -> list[Resident]:
+        """What memory each of those has that are alive now."""
+        return [_resident(process) for process in self.look()]
+
     def memory(self, *, precise: bool = False) -> int:
-        """Memory of its own that the tree uses: what the kernel cannot drop, as it can mapped files [bytes].
+        """Memory of its own that the tree uses, shared memory included: what the kernel cannot drop [bytes].
 
         Parameters
         ----------
         precise
-            Count pages that processes share only once, those of the root: slower by much.
+            Count pages that processes share only once: slower by much.
         """
-        return sum(own_memory(process, alone=precise and process is not self._root) for process in self.look())
+        if not precise:
+            return sum([resident.own for resident in self.residents()])
+        divided = apart = 0
+        for process in self.look():
+            alone, part = _parts(process)
+            divided += part
+            apart += _resident(process).own if process is self._root else alone
+        # The first is too little where others than the tree have the same pages, as the process has that forked it;
+        # the second where descendants share what the root has not.
+        return max(divided, apart)
 
     def kill(self, grace: float) -> bool:
         """Kill everything: by SIGTERM first, and what is left after some time by SIGKILL.
@@ -97,16 +119,15 @@ class ProcessTree:
         return True
 
 
-def own_memory(process: Process, *, alone: bool = False) -> int:
-    """Memory of a process without mapped files [bytes]; `alone`: also without what it shares with others."""
+def own_memory(process: Process) -> int:
+    """Memory of a process without mapped files and shared memory [bytes]."""
     from psutil import Error
 
     try:
         found = process.memory_info()
-        own = int(found.rss - getattr(found, "shared", 0))
-        return min(own, process.memory_full_info().uss) if alone else own
     except Error:  # it ended meanwhile, or runs as somebody else
         return 0
+    return int(found.rss - getattr(found, "shared", 0))
 
 
 def adopt() -> None:
@@ -191,6 +212,56 @@ def _descendants(process: Process) -> list[Process]:
     except Error:
         return []
     return found
+
+
+def _resident(process: Process) -> Resident:
+    from psutil import Error
+
+    found = _fields(process.pid, "status")
+    if "RssAnon" in found:
+        return Resident(found["RssAnon"] + found["RssShmem"], found["RssFile"])
+    # Not Linux, or before 4.5.
+    try:
+        seen = process.memory_info()
+    except Error:
+        return Resident(0, 0)
+    shared = int(getattr(seen, "shared", 0))
+    return Resident(int(seen.rss) - shared, shared)
+
+
+def _parts(process: Process) -> tuple[int, int]:
+    """Of a process's own memory [bytes]: what it shares with no other; and all, where a page of n processes is 1/n.
+
+    References
+    ----------
+    https://docs.kernel.org/filesystems/proc.html
+    """
+    from psutil import Error
+
+    found = _fields(process.pid, "smaps_rollup")
+    if "Pss_Anon" in found:
+        part = found["Pss_Anon"] + found["Pss_Shmem"]
+        # Pages of files are hardly ever dirty.
+        return min(part, found["Private_Dirty"]), part
+    own = _resident(process).own
+    try:
+        return min(own, process.memory_full_info().uss), 0
+    except Error:  # what it shares is nobody's business
+        return own, 0
+
+
+def _fields(pid: int, name: str) -> dict[str, int]:
+    """The quantities of memory that a file in /proc tells of a process [bytes]; none where it tells nothing."""
+    try:
+        with open(f"/proc/{pid}/{name}", "rb") as file:
+            words = [line.split() for line in file]
+    except OSError:
+        return {}
+    return {
+        word[0].rstrip(b":").decode(): 1024 * int(word[1])
+        for word in words
+        if len(word) == 3 and word[2] == b"kB" and word[1].isdigit()
+    }
 
 
 def _alive(process: Process) -> bool:

@@ -87,8 +87,8 @@ def test_memory_of_its_own() -> None:
     data = bytearray(100 * 2**20)
     data[::4096] = b"x" * len(data[::4096])
     assert own_memory(process) - before > 90 * 2**20
-    assert own_memory(process, alone=True) > 90 * 2**20
     assert ProcessTree(os.getpid()).memory() > 90 * 2**20
+    assert ProcessTree(os.getpid()).memory(precise=True) > 90 * 2**20
 
 
 def test_pages_of_files_are_nobodys_own(tmp_path: Path) -> None:
@@ -97,25 +97,42 @@ def test_pages_of_files_are_nobodys_own(tmp_path: Path) -> None:
     with open(tmp_path / "file", "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         assert sum(mapped[::4096]) == 0
         assert own_memory(psutil.Process()) - before < 10 * 2**20
+        me = ProcessTree(os.getpid()).residents()[0]
+        assert me.own - before < 10 * 2**20
+        assert me.files > 50 * 2**20
 
 
-def test_pages_that_a_fork_shares_count_once_when_looked_at_precisely() -> None:
-    code = (
-        "import os, time\n"
-        "data = bytearray(b'x') * (100 * 2**20)\n"
-        "for _ in range(3):\n"
-        "    if os.fork() == 0:\n"
-        "        time.sleep(1000)\n"
-        "print('ready', flush=True)\n"
-        "time.sleep(1000)\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+POOL = """
+import mmap, os, sys, time
+if "below" in sys.argv and os.fork():
+    time.sleep(1000)
+if "shared" in sys.argv:
+    data = mmap.mmap(-1, 100 * 2**20)
+    data[:] = bytes(len(data))
+else:
+    data = bytearray(b"x") * (100 * 2**20)
+for _ in range(3):
+    ready, done = os.pipe()
+    if os.fork() == 0:
+        assert sum(data[::4096]) >= 0
+        os.write(done, b"!")
+        time.sleep(1000)
+    os.read(ready, 1)
+print("ready", flush=True)
+time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("kind", [[], ["below"], ["shared"], ["shared", "below"]])
+def test_pages_that_processes_share_count_once_when_looked_at_precisely(kind: list[str]) -> None:
+    with subprocess.Popen([sys.executable, "-c", POOL, *kind], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
         tree = ProcessTree(process.pid)
-        assert tree.memory() > 390 * 2**20
-        assert 100 * 2**20 < tree.memory(precise=True) < 200 * 2**20
+        coarse, precise = tree.memory(), tree.memory(precise=True)
         tree.kill(0.0)
+    assert coarse > 390 * 2**20
+    assert 100 * 2**20 < precise < 200 * 2**20
 
 
 def test_orphans_are_adopted() -> None:

@@ -60,7 +60,7 @@ class Keeper:
         self._used = 0
 
     def keep(self, id: str, node: str) -> int:
-        """Run the command to its end; its exit code, as shells tell it.
+        """Run the command to its end, unless another batch job does; its exit code, as shells tell it.
 
         Parameters
         ----------
@@ -72,7 +72,9 @@ class Keeper:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         adopt_orphans()
-        self._folder.note_began(Began(id, node, time.time()))
+        if not self._folder.begin(Began(id, node, time.time())):
+            sys.stderr.write(f"The batch job {id} leaves the service {self._record.name} to another one.\n")
+            return 0
         temporary = Path(tempfile.mkdtemp(prefix="daskflow-service-"))
         try:
             if self._folder.killed() is not None:
@@ -136,6 +138,7 @@ class Keeper:
         ):
             self._used = used
             raise _Over
+        self._folder.refresh()
         if self._folder.killed() is None:
             return
         if not self._told:

@@ -72,7 +72,7 @@ class Found(NamedTuple):
     id: str = ""
     """Of its batch job."""
     dead: ErrandFolder | None = None
-    """The folder of a batch job that has ended without a result, or will never begin."""
+    """The folder of a batch job that will never begin."""
 
 
 def adopt(errands: Sequence[Errand], system: BatchSystem) -> list[Found]:
@@ -90,23 +90,27 @@ def adopt(errands: Sequence[Errand], system: BatchSystem) -> list[Found]:
         if folder is None:
             found.append(Found(errand))
         elif folder.done(folder.names()):
-            found.append(Found(errand, folder, folder.id))
+            found.append(Found(errand, folder, _id(folder)))
         else:
-            open_.append((errand, folder, folder.id))
+            open_.append((errand, folder, _id(folder)))
     ids = [id for _, _, id in open_ if id]
     standings = system.standings(ids) if ids else {}
-    for errand, folder, id in open_:
-        standing = standings.get(id) if id else None
-        names = folder.names()
-        if folder.done(names) or (standing is not None and standing.phase is not Phase.ended):
-            found.append(Found(errand, folder, id))
-        # A job that nobody knows the id of may start yet: not any more.
-        elif not folder.take_back() and not id and folder.id:
-            found.append(Found(errand, folder, folder.id))
-        else:
-            found.append(Found(errand, dead=folder))
+    for errand, folder, known in open_:
+        standing = standings.get(known) if known else None
+        lives = standing is not None and standing.phase is not Phase.ended
+        # What has not begun may yet, where nobody knows its id: not any more. What has may have left a result that is
+        # not seen so soon, and the batch system may know how it ended: who follows it waits, and asks.
+        done = folder.done(folder.names())
+        dead = not (done or lives) and folder.take_back()
+        id = _id(folder) or known
+        found.append(Found(errand, folder, id) if done or (id and not dead) else Found(errand, dead=folder))
     order = {errand.key: number for number, errand in enumerate(errands)}
     return sorted(found, key=lambda one: order[one.errand.key])
+
+
+def _id(folder: ErrandFolder) -> str:
+    """Id of the batch job of a folder; of two, since the first submission got no answer, of the one that is at it."""
+    return folder.performer or folder.id
 
 
 def _left(errand: Errand) -> ErrandFolder | None:

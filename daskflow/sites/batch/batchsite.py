@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +24,7 @@ from daskflow.sites.grip import condemn, doomed
 from daskflow.sites.packages import Package, Packages
 from daskflow.sites.site import Listener, Node, Perform
 
+_LOG = logging.getLogger(__name__)
 AGAIN = 3
 """A batch job that was lost through nobody's fault is submitted again so often."""
 _NOBODYS_FAULT = ("NodeFailure", "Preempted")
@@ -149,7 +151,7 @@ class BatchSite:
         if lost and error not in _ENDED:
             sender.cancel([lost])  # it hopelessly waits
         if again:
-            errand.heard = 0
+            errand.heard, errand.held = 0, None
             errand.struck(error, text)
             sender.again(errand)
         else:
@@ -160,10 +162,13 @@ class BatchSite:
     def _bury(self, folder: ErrandFolder) -> None:
         """Clear up behind a batch job that left no result; its log stays for a while."""
         begun = folder.begun
-        if begun is not None and begun.pid:
-            last_notes(self._boxes, begun.host, begun.pid)
-        else:
-            folder.take_back()
+        try:
+            if begun is not None and begun.pid:
+                last_notes(self._boxes, begun.host, begun.pid)
+            else:
+                folder.take_back()
+        except OSError:  # a full disk is not to keep what became of the job from being told
+            _LOG.warning("%s cannot be cleared up", folder, exc_info=True)
         folder.retire(keep_log=True)
 
     def _take(self, keys: Iterable[str]) -> list[Errand]:
@@ -191,7 +196,7 @@ class BatchSite:
         """See that an errand never begins; False where it has begun."""
         with self._lock:
             folder, id, parts = errand.folder, errand.id, self._parts
-            if folder is not None and not folder.take_back():
+            if folder is not None and not _taken_back(folder):
                 return False
             errand.go(Step.told)
         if parts is not None:
@@ -225,8 +230,6 @@ class BatchSite:
             elif not self._withdraw(errand):
                 with self._lock:
                     errand.go(Step.told)
-                begun = errand.folder.begun if errand.folder is not None else None
-                errand.id = errand.id or (begun.id if begun is not None else "")
                 going.append(errand)
         alive = self._cancel(going)
         for errand in going:
@@ -239,9 +242,13 @@ class BatchSite:
         """Cancel batch jobs that run; those that are alive all the same."""
         left, pause = list(errands), 0.25
         deadline = time.monotonic() + _DYING
-        if left:
+        ids = {errand.id for errand in left}
+        for errand in left:  # a batch job whose submission got no answer may have the place of the one that is known
+            errand.id = (errand.folder.performer if errand.folder is not None else "") or errand.id
+        ids = (ids | {errand.id for errand in left}) - {""}
+        if ids:
             with contextlib.suppress(BatchError):
-                self._system.cancel([errand.id for errand in left])
+                self._system.cancel(sorted(ids))
         while left:
             left = self._alive(left)
             if not left or time.monotonic() > deadline:
@@ -258,7 +265,7 @@ class BatchSite:
         if not left:
             return []
         try:
-            standings = self._system.standings([errand.id for errand in left])
+            standings = self._system.standings([errand.id for errand in left if errand.id])
         except BatchError:
             return left
         return [
@@ -305,6 +312,15 @@ class BatchSite:
 
 _ENDED = ("WalltimeExceeded", "OutOfMemory", "NodeFailure", "Preempted", "Cancelled", "WorkerLost", "StartupFailed")
 """Errors of batch jobs that are over."""
+
+
+def _taken_back(folder: ErrandFolder) -> bool:
+    """See that what lies in a folder never begins; False where it has, or where that cannot be written down."""
+    try:
+        return folder.take_back()
+    except OSError:
+        _LOG.warning("%s cannot be taken back", folder, exc_info=True)
+        return False
 
 
 def _needed(node: Node, foreign: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ _SILENT = re.compile(
             r"Unable to contact slurm controller",
             r"Unable to establish control(ler)? connection",
             r"Socket timed out|Socket communication error",
-            r"Zero Bytes were transmitted",
+            r"Zero Bytes were transmitted|Unexpected message received|Message receive failure",
             r"Slurm(ctld)? (backup|is) .*(not responding|standby)",
             r"slurmctld.* (is )?DOWN",
             r"munge_?(encode|decode)?\s*(failed|error)|Munge (encode|decode) failed|Failed to access .*munge",
@@ -35,12 +35,13 @@ _SILENT = re.compile(
             r"pbs_iff: |Communication failure|Batch protocol error|Could not connect to|trqauthd",
             # Grid Engine
             r"commlib error|unable to (send|contact|receive) .*(qmaster|using port)|connect to qmaster|got no qmaster",
+            r"failed receiving gdi (request|response)",
             # LSF, OAR, HTCondor
             r"LSF is down|LIM is down|Cannot connect to LSF|batch daemon not responding|mbatchd.*not respon",
             r"Failed to (connect|fetch ads)|Can't (connect to|find address of|locate) .*schedd",
             r"Can not connect to database|DBI connect",
             # any
-            r"Connection (refused|reset|timed out)",
+            r"Connection (refused|reset|timed out)|Transport endpoint is not connected",
             r"Name or service not known|Temporary failure in name resolution|No route to host|Network is unreachable",
         ]
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,6 +14,16 @@ from daskflow.model.outcome import Failure, Outcome
 from daskflow.sites.batch.folder import ErrandFolder, RunFolder
 from daskflow.sites.batch.system import Certificate
 from daskflow.sites.site import Listener, Node
+
+_CROWDED = re.compile(
+    r"(max|grp)_?submit|max_?u?_?jobs|too many (\w+ ){0,3}jobs|maximum number of (\w+ )?jobs|jobs are allowed"
+    r"|would exceed (?!.*resource).*limit|pending job (threshold|limit)|Resource temporarily unavailable",
+    re.IGNORECASE,
+)
+"""What batch systems say to somebody who has enough jobs already."""
+_POLICY = re.compile("job submit limit", re.IGNORECASE)
+_LIMIT = re.compile(r"\b(QOS|Assoc)[A-Z]\w+")
+_NUMBER = re.compile(r"^\d+")
 
 
 class Step(StrEnum):
@@ -51,6 +62,8 @@ class Errand:
     """Whether it has left a result."""
     reasons: set[str] = field(default_factory=set)
     """Why it waited, as far as that was told."""
+    held: float | None = None
+    """Since when its batch job hopelessly waits although it has begun [s]."""
 
     @property
     def key(self) -> str:
@@ -78,7 +91,37 @@ class Errand:
         self.listener.performed([pickle.dumps([lost])])
 
 
-def fate(certificate: Certificate | None, *, id: str, begun: bool, code: int | None) -> tuple[str, str]:
+def crowded(complaint: str) -> bool:
+    """Whether a refusal says that there are enough jobs already, so that there is room later.
+
+    Examples
+    --------
+    >>> crowded("qsub: Maximum number of jobs already in queue")
+    True
+    >>> crowded("Requested node configuration is not available")
+    False
+    """
+    if _CROWDED.search(complaint):
+        return True
+    # Slurm says so of all limits of a policy; those that no job can keep are named as well.
+    return bool(_POLICY.search(complaint)) and not _LIMIT.search(complaint)
+
+
+def same_job(id: str, other: str) -> bool:
+    """Whether two ids are those of one submission; PBS may write the name of its server longer or shorter.
+
+    Examples
+    --------
+    >>> same_job("12.pbs", "12.pbs.example.org"), same_job("12", "13")
+    (True, False)
+    """
+    number = _NUMBER.findall(id)
+    return id == other or bool(number and number == _NUMBER.findall(other))
+
+
+def fate(
+    certificate: Certificate | None, *, id: str, begun: bool, code: int | None, silence: str = ""
+) -> tuple[str, str]:
     """How a batch job without a result came to its end: name of the error, and what is known.
 
     Parameters
@@ -89,8 +132,11 @@ def fate(certificate: Certificate | None, *, id: str, begun: bool, code: int | N
         Whether anything was performed.
     code
         What its script ended with; None where it did not come to its end.
+    silence
+        Why the batch system could not be asked; empty where it could.
     """
-    known = certificate.text if certificate is not None else f"batch job {id}: the batch system has no record of it"
+    nothing = f"does not tell how it ended ({silence})" if silence else "has no record of it"
+    known = certificate.text if certificate is not None else f"batch job {id}: the batch system {nothing}"
     error = certificate.error if certificate is not None else ""
     if code and (certificate is None or not certificate.exit_code):
         known += f", its script ended with exit code {code}"

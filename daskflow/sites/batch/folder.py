@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import struct
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from typing import NamedTuple
 
 _LENGTH = struct.Struct(">Q")
 _UNFIT = re.compile(r"[^A-Za-z0-9_.-]+")
+_WRITTEN = "?"
+"""Stands for the id of a batch job that is being written down."""
 
 
 class Begun(NamedTuple):
@@ -66,6 +69,12 @@ class ErrandFolder:
     def end_note(self) -> str:
         """Path of the file in which a batch job writes its exit code as the last thing."""
         return str(self.path / "ended")
+
+    @property
+    def not_own(self) -> str:
+        """Shell text that is true where another batch job than `$daskflow_id` performs it, or nobody ever will."""
+        mark = shlex.quote(str(self.path / "begun"))
+        return f'[ -s {mark} ] && ! grep -qF "\\"id\\": \\"$daskflow_id\\"" {mark}'
 
     @property
     def scratch(self) -> str:
@@ -131,7 +140,13 @@ class ErrandFolder:
         try:
             return Begun(**json.loads(text))
         except (ValueError, TypeError):  # it is being written
-            return Begun("?")
+            return Begun(_WRITTEN)
+
+    @property
+    def performer(self) -> str:
+        """Id of the batch job that performs it, or did; empty where nobody is known to."""
+        begun = self.begun
+        return "" if begun is None or begun.id == _WRITTEN else begun.id
 
     @property
     def exit_code(self) -> int | None:
@@ -202,12 +217,13 @@ class ErrandFolder:
 
         The batch system may have put the job into its queue again: then it begins once more.
         """
-        if self._first("begun", begun):
-            return True
-        before = self.begun
-        if before is None or before.id != begun.id:
-            return False
-        self._write("begun", json.dumps(begun._asdict()).encode())
+        if not self._first("begun", begun):
+            before = self.begun
+            if before is None or before.id != begun.id:
+                return False
+            self._write("begun", json.dumps(begun._asdict()).encode())
+        with contextlib.suppress(OSError):  # an end that was noted before is not that of who performs from now on
+            (self.path / "ended").unlink(missing_ok=True)
         return True
 
     def tell(self, record: bytes) -> None:

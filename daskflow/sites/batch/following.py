@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from daskflow.errors import BatchError
-from daskflow.sites.batch.errand import Errand, Step, fate, with_log
+from daskflow.errors import BatchError, BatchSilent
+from daskflow.sites.batch.errand import Errand, Step, fate, same_job, with_log
 from daskflow.sites.batch.folder import ErrandFolder
 from daskflow.sites.batch.system import BatchSystem, Certificate, Phase, Standing
 from daskflow.sites.batch.watch import Watch
 from daskflow.sites.blackbox import last_notes
 
+_LOG = logging.getLogger(__name__)
 LOOK = 1.0
 """How often folders are looked at [s]."""
 _SHARE = 10
@@ -21,8 +24,14 @@ _LATE = 60.0
 """So long after the end of a batch job its result may come to light, on file servers that tell late [s]."""
 _RECORD = 90.0
 """What the batch system has not said of an end after this time it never will [s]."""
-_GAP = 5.0
-"""Between two questions how batch jobs ended at least [s]."""
+_SILENCE = 900.0
+"""So long is waited for a record of which the batch system only does not answer now [s]."""
+_GAP, _LONGEST_GAP = 5.0, 60.0
+"""Between two questions how batch jobs ended: at least, and where nothing is known for long [s]."""
+_RARER = 10
+"""The time between two such questions is at most this part of that for which nothing is known."""
+_HELD = 600.0
+"""A batch job that has begun, and is held now, is given up after this time; some systems remove it before [s]."""
 _SAFE = 5.0
 """So long after a result was told the journal has it [s]."""
 
@@ -70,6 +79,9 @@ class Follower:
         self._errands: dict[str, Errand] = {}
         self._retired: list[tuple[float, ErrandFolder]] = []
         self._next_question = 0.0
+        self._mute = False
+        """Whether it was told that the batch system does not say how jobs ended."""
+        self._complaints: set[str] = set()
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -115,7 +127,8 @@ class Follower:
         if thread is not None and thread is not threading.current_thread():
             thread.join(10.0)
         for _, folder in retired:
-            self._remove(folder)
+            with self._guarded(str(folder)):
+                self._remove(folder)
 
     # What the watch tells.
 
@@ -128,11 +141,13 @@ class Follower:
             if standing.phase is Phase.ended:
                 self._end(errand)
                 return
+            if not standing.hopeless:
+                errand.held = None
             if standing.phase is not Phase.pending:
                 return
             news = standing.reason not in ("", "None", *errand.reasons)
             errand.reasons.add(standing.reason)
-        if standing.hopeless:
+        if standing.hopeless and self._in_vain(errand):
             text = f"batch job {standing.id} waits for what will never be: {standing.reason}"
             self._lose(errand, "BatchRefused", f"{text}. Ask for less, or look at queue and limits of the site.")
         elif news:
@@ -152,6 +167,15 @@ class Follower:
         for errand in told.values():
             errand.event("site.silent", reason=str(error))
 
+    def _in_vain(self, errand: Errand) -> bool:
+        """Whether a batch job that hopelessly waits is given up: one that has begun may be about to end instead."""
+        folder = errand.folder
+        if errand.step is Step.submitted and not (folder is not None and folder.going(folder.names())):
+            return True
+        now = time.monotonic()
+        errand.held = now if errand.held is None else errand.held
+        return now - errand.held > _HELD
+
     def _end(self, errand: Errand) -> None:
         if errand.step in (Step.submitted, Step.performing):
             errand.go(Step.ended)
@@ -167,11 +191,24 @@ class Follower:
             for errand in errands:
                 if stop.is_set():
                     return
-                self._look(errand)
-            self._certify([errand for errand in errands if errand.step is Step.ended])
+                with self._guarded(errand.job):
+                    self._look(errand)
+            with self._guarded("the ends of batch jobs"):
+                self._certify([errand for errand in errands if errand.step is Step.ended])
             self._clear()
             wake.wait(max(LOOK, _SHARE * (time.monotonic() - start)))
             wake.clear()
+
+    @contextlib.contextmanager
+    def _guarded(self, what: str) -> Iterator[None]:
+        """What fails for one, such as for a full disk, is not the end for the others; it is tried again soon."""
+        try:
+            yield
+        except Exception as error:
+            complaint = f"{what}: {error!r}"
+            if complaint not in self._complaints:
+                self._complaints.add(complaint)
+                _LOG.exception("Following %s failed", what)
 
     def _look(self, errand: Errand) -> None:
         """See what an errand has left."""
@@ -179,13 +216,14 @@ class Follower:
         if folder is None or errand.step is Step.told:
             return
         names = folder.names()
-        if errand.step is Step.submitted and folder.going(names):
+        if errand.step in (Step.submitted, Step.ended) and folder.going(names):
             self._begin(errand, folder)
         records, heard = folder.records(errand.heard)
         if records:
             errand.heard = heard
             errand.listener.performed(records)
-            folder.note_heard(heard)
+            with contextlib.suppress(OSError):  # then the next driver hears it once more
+                folder.note_heard(heard)
         if folder.done(names):
             self.finish(errand, folder)
         elif folder.over(names):
@@ -194,11 +232,27 @@ class Follower:
 
     def _begin(self, errand: Errand, folder: ErrandFolder) -> None:
         begun = folder.begun
+        if begun is None or not folder.performer:  # it is being written
+            return
+        self._turn(errand, begun.id)
         with self._lock:
             if errand.step is not Step.submitted:
                 return
             errand.go(Step.performing)
-        errand.event("batch.started", id=errand.id, node=begun.node if begun is not None else "")
+        errand.event("batch.started", id=errand.id, node=begun.node)
+
+    def _turn(self, errand: Errand, id: str) -> None:
+        """Follow the batch job that performs an errand: the answer to its submission got lost, and it was first."""
+        with self._lock:
+            stray = errand.id
+            if same_job(stray, id) or self._errands.pop(stray, None) is None:
+                return
+            errand.id, self._errands[id] = id, errand
+            errand.go(Step.submitted)
+        self._watch.unfollow([stray])
+        self._watch.follow([id], self)
+        with contextlib.suppress(BatchError):  # it finds its place taken
+            self._system.cancel([stray])
 
     def finish(self, errand: Errand, folder: ErrandFolder) -> None:
         """Tell the result that an errand has left."""
@@ -220,27 +274,78 @@ class Follower:
         now = time.monotonic()
         if not errands or now < self._next_question:
             return
-        self._next_question = now + _GAP
+        waited = min(now - errand.since for errand in errands)
+        self._next_question = now + min(max(_GAP, waited / _RARER), _LONGEST_GAP)
+        found, silence = self._asked(errands)
+        patience = _SILENCE if isinstance(silence, BatchSilent) else _RECORD
+        clear = [errand for errand in errands if errand.id in found]
+        unclear = [errand for errand in errands if errand.id not in found and now - errand.since >= patience]
+        for errand in [*clear, *self._gone(unclear)]:
+            with self._guarded(errand.job):
+                self._judge(errand, found.get(errand.id), str(silence or ""))
+
+    def _asked(self, errands: list[Errand]) -> tuple[Mapping[str, Certificate], BatchError | None]:
+        """The records of how errands ended, and why there are none."""
         try:
             found = self._system.certificates([errand.id for errand in errands])
-        except BatchError:  # it is asked again
-            return
-        for errand in errands:
-            self._judge(errand, found.get(errand.id))
+        except BatchError as error:
+            silence = error
+        except Exception as error:
+            _LOG.exception("What %s tells of ended jobs cannot be read", self._system.name)
+            silence = BatchSilent(f"What {self._system.name} tells of ended jobs cannot be read: {error!r}.")
+        else:
+            self._mute = False
+            return found, None
+        if not self._mute:
+            self._mute = True
+            self.silent(silence)
+        return {}, silence
 
-    def _judge(self, errand: Errand, certificate: Certificate | None) -> None:
+    def _gone(self, errands: list[Errand]) -> list[Errand]:
+        """Those errands without a record that stand nowhere either; the others are followed again."""
+        if not errands:
+            return []
+        try:
+            standings = self._system.standings([errand.id for errand in errands])
+        except BatchError as error:
+            return [] if isinstance(error, BatchSilent) else errands
+        except Exception:
+            _LOG.exception("What %s tells of jobs cannot be read", self._system.name)
+            return []
+        gone = []
+        for errand in errands:
+            standing = standings.get(errand.id)
+            if standing is None or standing.phase is Phase.ended:
+                gone.append(errand)
+            else:
+                self._resume(errand)
+        return gone
+
+    def _resume(self, errand: Errand) -> None:
+        """Follow a batch job that has not ended, although its system said so, or nothing."""
+        folder = errand.folder
+        names = folder.names() if folder is not None else set()
+        # A script that has ended is not followed: what its batch job still does is asked for with the records.
+        if ErrandFolder.over(names):
+            return
+        with self._lock:
+            if errand.step is not Step.ended or self._errands.get(errand.id) is not errand:
+                return
+            errand.go(Step.performing if ErrandFolder.going(names) else Step.submitted)
+        self._watch.follow([errand.id], self)
+
+    def _judge(self, errand: Errand, certificate: Certificate | None, silence: str) -> None:
         folder, waited = errand.folder, time.monotonic() - errand.since
         if folder is None:
             return
         names = folder.names()
-        over = folder.over(names)
-        if folder.done(names):
+        over, performer = folder.over(names), folder.performer
+        if folder.done(names) or not same_job(errand.id, performer or errand.id):
             return  # at the next look
-        if certificate is None and waited < _RECORD:
-            return
         if certificate is not None and not certificate.error and not over and waited < _LATE:
             return
-        error, text = fate(certificate, id=errand.id, begun=folder.going(names), code=folder.exit_code)
+        begun = folder.going(names) or bool(performer)
+        error, text = fate(certificate, id=errand.id, begun=begun, code=folder.exit_code, silence=silence)
         self._lose(errand, error, with_log(text, folder.log_tail()))
 
     def _clear(self) -> None:
@@ -249,7 +354,8 @@ class Follower:
             due = [folder for time, folder in self._retired if time <= now]
             self._retired = [(time, folder) for time, folder in self._retired if time > now]
         for folder in due:
-            self._remove(folder)
+            with self._guarded(str(folder)):
+                self._remove(folder)
 
     def _remove(self, folder: ErrandFolder) -> None:
         begun = folder.begun

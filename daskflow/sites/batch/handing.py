@@ -45,9 +45,8 @@ class Plan(Protocol):
     def margin(self) -> float:
         """So long before its end nothing is performed [s]."""
 
-    @property
-    def notice(self) -> float:
-        """So long before its end what is performed is told to stop [s]."""
+    def noticed(self, walltime: float) -> float:
+        """So long before the end what is performed in so much time is told to stop [s]."""
 
     @property
     def poll(self) -> float:
@@ -182,7 +181,7 @@ def body(folder: ErrandFolder, system: BatchSystem, plan: Plan, ask: Ask) -> lis
     -----
     The id is written by the job itself as well: where the answer of the batch system got lost, nobody else knows it.
     What the batch system sends to the script is passed on, and the script outlives what it started, to tell how that
-    ended.
+    ended; not so where another batch job, whose submission got no answer, has its place.
     """
     exports = [f"export {name}={shlex.quote(value)}" for name, value in plan.environment.items()]
     command = f'{shlex.quote(plan.python)} -m {_MAIN} {shlex.quote(str(folder.path))} "$daskflow_id"'
@@ -191,6 +190,7 @@ def body(folder: ErrandFolder, system: BatchSystem, plan: Plan, ask: Ask) -> lis
         f'daskflow_id="{system.own_id}"',
         f'printf %s "$daskflow_id" > {shlex.quote(folder.id_note)}',
         f"daskflow_ended={shlex.quote(folder.end_note)}",
+        f'daskflow_end() {{ {folder.not_own} || echo "$daskflow_code" > "$daskflow_ended"; }}',
         *_prologue(ask.queue.prologue),
         *exports,
         # SECONDS counts from the start of the shell, before any prologue.
@@ -204,7 +204,7 @@ def body(folder: ErrandFolder, system: BatchSystem, plan: Plan, ask: Ask) -> lis
         "    daskflow_code=$?",
         '    [ -n "$daskflow_rang" ] || break',
         "done",
-        'echo "$daskflow_code" > "$daskflow_ended"',
+        "daskflow_end",
         'exit "$daskflow_code"',
     ]
 
@@ -215,7 +215,7 @@ def _prologue(lines: Sequence[str]) -> list[str]:
         return []
     said = "daskflow: a line of the prologue failed, with exit code $daskflow_code"
     return [
-        f'trap \'daskflow_code=$?; echo "{said}" >&2; echo "$daskflow_code" > "$daskflow_ended"\' EXIT',
+        f"trap 'daskflow_code=$?; echo \"{said}\" >&2; daskflow_end' EXIT",
         "set -e",
         *lines,
         "set +e",

@@ -12,7 +12,7 @@ from daskflow.model.quantities import memory
 from daskflow.sites.batch.calls import call
 from daskflow.sites.batch.grid import in_portions, log_path, quoted
 from daskflow.sites.batch.scripts import directives, header, joined, mebibytes, plain_name
-from daskflow.sites.batch.system import Ask, Certificate, Limits, Phase, Standing
+from daskflow.sites.batch.system import Ask, Certificate, Limits, Phase, Standing, slots_of
 
 # see https://www.ibm.com/docs/en/SSWRJV_10.1.0/lsf_admin/terms.html
 _PENDING = ("PEND", "PSUSP", "WAIT", "PROV", "FWD_PEND")
@@ -65,7 +65,8 @@ class Lsf:
     def script(self, ask: Ask, body: Sequence[str]) -> str:
         """The job script: its head, and lines of shell."""
         name = plain_name(ask.name, allowed="A-Za-z0-9._+/-")
-        total = ask.tasks if ask.tasks is not None else ask.cores * ask.nodes
+        # A slot is a core; how many ranks there are is said to mpirun.
+        total = slots_of(ask)
         minutes = max(1, math.ceil(ask.walltime / 60))
         head = header(
             "lsf",
@@ -79,7 +80,7 @@ class Lsf:
         )
         array = f"[1-{ask.count}]" if ask.count > 1 else ""
         size = mebibytes(ask.memory)
-        span = f"span[ptile={max(1, -(-total // ask.nodes))}]" if ask.nodes > 1 else "span[hosts=1]"
+        span = f"span[ptile={-(-total // ask.nodes)}]" if ask.nodes > 1 else "span[hosts=1]"
         head += [f'#BSUB -J "{name}{array}"', f"#BSUB -M {size}MB", f'#BSUB -R "rusage[mem={size}MB]"']
         head += [f'#BSUB -R "{span}"', f"#BSUB -o {quoted(log_path(ask, '%I'))}"]
         head += [f'#BSUB -gpu "num={ask.gpus}"'] if ask.gpus else []

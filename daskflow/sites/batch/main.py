@@ -53,7 +53,9 @@ def main(arguments: Sequence[str]) -> int:
     deed: Deed = pickle.loads(handed.deed)
     values = computed(deed)
     if not folder.begin(Begun(id, node, HOST, os.getpid())):
-        print("This batch job was taken back before it began: nothing is performed.", flush=True)
+        other = folder.performer
+        why = f"The batch job {other} has its place" if other else "This batch job was taken back before it began"
+        print(f"{why}: nothing is performed.", flush=True)
         return 0
     return Performance(folder, deed, values).run()
 

@@ -19,6 +19,7 @@ _GONE = re.compile(r"Unknown Job Id|Job has finished|invalid state|^exit code (1
 # The same guide, "Job Exit Status Codes"; Torque has its own, in its `pbs_error.h` and `resmom.h`.
 _PRO_CODES = {"-26": "OutOfMemory", "-27": "OutOfMemory", "-28": "WalltimeExceeded", "-29": "WalltimeExceeded"}
 _TORQUE_CODES = {"-10": "OutOfMemory", "-11": "WalltimeExceeded", "-12": "WalltimeExceeded"}
+_NO_HISTORY = re.compile(r"not configured to maintain job history", re.IGNORECASE)
 _TERMINATED = 15
 
 
@@ -46,6 +47,7 @@ class Pbs(Grid):
     def __init__(self, *, torque: bool | None = None, timeout: float = 60.0) -> None:
         super().__init__(timeout, torque)
         self._torque = torque
+        self._history = True
 
     def _is_torque(self) -> bool:
         if self._torque is None:
@@ -97,14 +99,26 @@ class Pbs(Grid):
 
     def _jobs(self, ids: Iterable[str]) -> dict[str, dict[str, str]]:
         """What qstat tells of jobs, ended ones included as far as the server keeps them."""
-        flags = ["-f"] if self._is_torque() else ["-x", "-t", "-f"]
         found: dict[str, dict[str, str]] = {}
         for some in in_portions(ids):
-            answer = blocks(self._call("qstat", *flags, *some, pardon=_GONE), "Job Id:")
+            answer = blocks(self._qstat(some), "Job Id:")
             # The server may write its own name longer or shorter than qsub did.
             short = {_short(id): fields for id, fields in answer.items()}
             found |= {id: short[_short(id)] for id in some if _short(id) in short}
         return found
+
+    def _qstat(self, ids: Sequence[str]) -> str:
+        if self._is_torque():
+            return self._call("qstat", "-f", *ids, pardon=_GONE)
+        if self._history:
+            try:
+                return self._call("qstat", "-x", "-t", "-f", *ids, pardon=_GONE)
+            except BatchRefused as error:
+                if not _NO_HISTORY.search(str(error)):
+                    raise
+                # So it is unless a site has switched it on: of what ended nothing is known, now and later.
+                self._history = False
+        return self._call("qstat", "-t", "-f", *ids, pardon=_GONE)
 
     def certificates(self, ids: Iterable[str]) -> Mapping[str, Certificate]:
         """How jobs ended, as far as the server keeps ended ones."""

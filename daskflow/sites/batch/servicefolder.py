@@ -36,6 +36,15 @@ class Began(NamedTuple):
     """Seconds since the epoch [s]."""
 
 
+class Missed(NamedTuple):
+    """The note that is left when a service is not in the batch system any more, which has not said how it ended."""
+
+    id: str
+    """Of its batch job."""
+    time: float
+    """When that was seen first; seconds since the epoch [s]."""
+
+
 class Ended(NamedTuple):
     """The note that a service leaves when it has ended."""
 
@@ -69,6 +78,8 @@ class ServiceFolder:
     -----
     Only its user may read it: its record has the variables of the command. Each note is written once, at its place by
     one rename, so that a reader sees all of it or nothing, and a writer may be killed at any instant.
+
+    One batch job owns a service, the first that begins: where an answer of the batch system got lost there may be two.
     """
 
     def __init__(self, home: str | os.PathLike[str], name: str) -> None:
@@ -79,10 +90,12 @@ class ServiceFolder:
         self._record = self.path / "record.json"
         self._station = self.path / "station"
         self._id = self.path / "id"
+        self._owner = self.path / "owner"
         self._killed = self.path / "killed.json"
         self._began = self.path / "began.json"
         self._ended = self.path / "ended.json"
         self._certificate = self.path / "certificate.json"
+        self._missed = self.path / "missed.json"
 
     @classmethod
     def all(cls, home: str | os.PathLike[str]) -> list[ServiceFolder]:
@@ -124,6 +137,11 @@ class ServiceFolder:
             shutil.rmtree(new, ignore_errors=True)
         return True
 
+    def refresh(self) -> None:
+        """See what others noted lately: file servers let a machine go on for a while with names it found missing."""
+        with suppress(OSError):
+            os.listdir(self.path)
+
     def record(self) -> ServiceRecord | None:
         """The service; None: there is none, or a newer daskflow wrote its record."""
         try:
@@ -142,11 +160,8 @@ class ServiceFolder:
         _write(self._id, id.encode())
 
     def id(self) -> str:
-        """Id of its batch job, as who submitted it was told, or as the job itself says; empty: not known."""
-        with suppress(OSError):
-            return self._id.read_text()
-        began = self.began()
-        return "" if began is None else began.id
+        """Id of the batch job that owns it; before that the one that who submitted it was told; empty: not known."""
+        return _text(self._owner) or _text(self._id)
 
     def note_killed(self) -> None:
         """Note that it is to be killed: it obeys even where the batch system does not answer."""
@@ -157,9 +172,26 @@ class ServiceFolder:
         found = _read(self._killed)
         return None if found is None else float(found)
 
-    def note_began(self, began: Began) -> None:
-        """Note that it has begun; a batch job that was put into the queue again begins again."""
-        _write(self._began, json.dumps(began).encode())
+    def begin(self, began: Began) -> bool:
+        """Note that it has begun; False where it must not, since another batch job owns it, or it is gone.
+
+        A batch job that was put into the queue again begins again.
+        """
+        try:
+            if not self._own(began.id):
+                return False
+            _write(self._began, json.dumps(began).encode())
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _own(self, id: str) -> bool:
+        """Have a batch job own it; False where another one does."""
+        if _first(self._owner, id.encode()):
+            return True
+        # It may have been put into the queue again, and file servers repeat a call whose answer got lost.
+        self.refresh()
+        return _text(self._owner) == id
 
     def began(self) -> Began | None:
         """How it began; None: not yet."""
@@ -176,14 +208,30 @@ class ServiceFolder:
         return None if found is None else Ended(*found)
 
     def note_certificate(self, certificate: Certificate) -> None:
-        """Keep what the batch system says of its end, which forgets it after a while."""
+        """Keep what the batch system says of its end, which forgets it after a while; no other batch job begins now."""
         with suppress(OSError):
-            _write(self._certificate, json.dumps(certificate).encode())
+            if self._own(certificate.id):
+                _write(self._certificate, json.dumps(certificate).encode())
 
     def certificate(self) -> Certificate | None:
         """What the batch system said of its end; None: it was not asked, or did not know."""
         found = _read(self._certificate)
-        return None if found is None else Certificate(*found)
+        certificate = None if found is None else Certificate(*found)
+        # Of a batch job that does not own it it tells nothing.
+        return certificate if certificate is not None and certificate.id == self.id() else None
+
+    def note_missed(self, missed: Missed | None) -> None:
+        """Note since when it is missed in the batch system; None: it is there again."""
+        with suppress(OSError):
+            if missed is None:
+                self._missed.unlink(missing_ok=True)
+            else:
+                _write(self._missed, json.dumps(missed).encode())
+
+    def missed(self) -> Missed | None:
+        """Since when it is missed in the batch system; None: it is not."""
+        found = _read(self._missed)
+        return None if found is None else Missed(*found)
 
     def tail(self, lines: int | None = None) -> str:
         """What it printed, or the last lines of that."""
@@ -240,13 +288,46 @@ def _hidden(folder: Path) -> Iterator[Path]:
 
 
 def _write(path: Path, content: bytes) -> None:
+    os.replace(_draft(path, content), path)
+
+
+def _first(path: Path, content: bytes) -> bool:
+    """Make a file that nobody else has made; with its content at once, where the file system has links."""
+    draft = _draft(path, content)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    except OSError:
+        try:
+            _make(path, content)
+        except FileExistsError:
+            return False
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
+
+
+def _draft(path: Path, content: bytes) -> Path:
+    """A new file beside its place, with its content."""
     new = path.with_name(f"{_NEW}{uuid.uuid4().hex}")
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    _make(new, content)
+    return new
+
+
+def _make(path: Path, content: bytes) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
         file.flush()
         # Nodes may look at once, by another way.
         os.fsync(file.fileno())
-    os.replace(new, path)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 def _read(path: Path) -> Any:

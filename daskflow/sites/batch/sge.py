@@ -14,7 +14,7 @@ from daskflow.errors import BatchRefused
 from daskflow.model.quantities import memory
 from daskflow.sites.batch.grid import Grid, as_duration, as_epoch, in_portions, log_path, quoted
 from daskflow.sites.batch.scripts import clock, directives, header, joined, mebibytes, plain_name, warner
-from daskflow.sites.batch.system import Ask, Certificate, Limits, Phase, Standing
+from daskflow.sites.batch.system import Ask, Certificate, Limits, Phase, Standing, slots_of
 
 _GONE = re.compile(
     r"not found|do(es)? not exist|already in deletion|Following jobs|^\s*$|^exit code"
@@ -73,7 +73,8 @@ class Sge(Grid):
         log = quoted(log_path(ask, "$TASK_ID"))
         head += ["#$ -S /bin/bash", f"#$ -o {log}", f"#$ -r {'y' if ask.requeue else 'n'}"]
         if ask.nodes > 1:
-            head.append(f"#$ -pe {self._spanning} {ask.tasks or ask.nodes * ask.cores}")
+            # A slot is a core; how many ranks there are is said to mpirun.
+            head.append(f"#$ -pe {self._spanning} {slots_of(ask)}")
         elif ask.cores > 1:
             head.append(f"#$ -pe {self._parallel} {ask.cores}")
         head += [f"#$ -t 1-{ask.count}"] if ask.count > 1 else []

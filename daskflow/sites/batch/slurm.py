@@ -23,21 +23,30 @@ _MANY = 200
 _OWN = re.compile(r"SLURM_(?!CONF|JWT|TIME_FORMAT)")
 _KEPT = (
     "SBATCH_ACCOUNT",
-    "SBATCH_CLUSTERS",
     "SBATCH_CONSTRAINT",
     "SBATCH_PARTITION",
     "SBATCH_QOS",
     "SBATCH_RESERVATION",
 )
 """What a user may preset for all batch jobs; sbatch lets its variables win over the head of a script."""
+_NAMED = re.compile(r"(?:--clusters?[=\s]|-M)\s*(\S+)")
+"""A directive that names the cluster."""
 _GONE = re.compile(r"Invalid job id|already completing or completed|Job/step already", re.IGNORECASE)
 
 
 class Slurm:
     """The batch system Slurm.
 
+    Parameters
+    ----------
+    cluster
+        Which of several clusters all commands are for; empty: what `SBATCH_CLUSTERS` or `SLURM_CLUSTERS` says, or else
+        the one that is the default here.
+
     Notes
     -----
+    Of several clusters it has one: jobs of two may have the same id.
+
     An answer of sbatch may get lost after the job was made. Each submission has a file of its own name, by which
     squeue finds it again: who submits the same script once more after `BatchSilent` gets the ids of what is there.
 
@@ -52,21 +61,29 @@ class Slurm:
     own_node = "${SLURMD_NODENAME:-$(hostname)}"
     launch = "srun"
 
-    def __init__(self, *, timeout: float = 60.0) -> None:
+    def __init__(self, *, cluster: str = "", timeout: float = 60.0) -> None:
+        self._cluster = cluster or os.environ.get("SBATCH_CLUSTERS") or os.environ.get("SLURM_CLUSTERS", "")
         self._timeout = timeout
-        self._cluster = os.environ.get("SLURM_CONF", "")
+        self._identity = (self._cluster, timeout, os.environ.get("SLURM_CONF", ""))
         self._accounting = True
         self._unsure: dict[str, str] = {}
 
     def __eq__(self, other: object) -> bool:
         """Whether both are the same cluster, so that one query serves both."""
-        return isinstance(other, Slurm) and (self._cluster, self._timeout) == (other._cluster, other._timeout)
+        return isinstance(other, Slurm) and self._identity == other._identity
 
     def __hash__(self) -> int:
-        return hash((self._cluster, self._timeout))
+        return hash(self._identity)
 
     def script(self, ask: Ask, body: Sequence[str]) -> str:
-        """The job script: its head, and lines of shell."""
+        """The job script: its head, and lines of shell.
+
+        Raises
+        ------
+        BatchRefused
+            A directive names another cluster than that of all commands.
+        """
+        self._see_cluster(ask.queue.directives)
         several = ask.nodes > 1 or ask.tasks is not None
         named = ask._replace(name=plain_name(ask.name))
         head = header(
@@ -92,6 +109,15 @@ class Slurm:
         head += [f"#SBATCH --exclude={','.join(ask.avoid)}"] if ask.avoid else []
         head.append("#SBATCH --requeue" if ask.requeue else "#SBATCH --no-requeue")
         return joined([*head, *directives("#SBATCH", ask.queue.directives)], body)
+
+    def _see_cluster(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            found = _NAMED.match(line.removeprefix("#SBATCH").strip())
+            if found and found.group(1) != self._cluster:
+                raise BatchRefused(
+                    f"The directive {line!r} names a cluster at which nothing else would look: jobs there would be "
+                    f"taken for lost. Say it for the whole site: `system: {{cluster: {found.group(1)}}}`."
+                )
 
     def submit(self, script: str, ask: Ask) -> list[str]:
         """Submit `ask.count` jobs by one call; their ids."""
@@ -136,7 +162,14 @@ class Slurm:
 
     def _squeue(self, columns: str) -> str:
         return self._call(
-            "squeue", "--noheader", "--array", "--states=all", f"--user={os.getuid()}", f"--format={columns}"
+            "squeue",
+            "--noheader",
+            # Partitions may be hidden also from those whose jobs are in them.
+            "--all",
+            "--array",
+            "--states=all",
+            f"--user={os.getuid()}",
+            f"--format={columns}",
         )
 
     def certificates(self, ids: Iterable[str]) -> Mapping[str, Certificate]:
@@ -152,10 +185,10 @@ class Slurm:
     def _records(self, ids: Sequence[str]) -> Iterable[str]:
         """What the controller knows of jobs, a line for each."""
         if len(ids) > _FEW:
-            yield self._call("scontrol", "--oneliner", "show", "jobs")
+            yield self._call("scontrol", "--all", "--oneliner", "show", "jobs")
             return
         for id in ids:
-            yield self._call("scontrol", "--oneliner", "show", "job", id, pardon=_GONE)
+            yield self._call("scontrol", "--all", "--oneliner", "show", "job", id, pardon=_GONE)
 
     def _accounts(self, ids: Sequence[str]) -> dict[str, Certificate | None]:
         columns = "JobID,State,ExitCode,NodeList,Start,End,MaxRSS,ReqMem,Reason"
@@ -203,8 +236,15 @@ class Slurm:
         env: Mapping[str, str] | None = None,
         pardon: re.Pattern[str] | None = None,
     ) -> str:
+        if "," in self._cluster or self._cluster == "all":
+            raise BatchRefused(
+                f"{self._cluster!r} are several clusters, and a site has one. "
+                "Name it by `system: {cluster: NAME}`, or by the variable SLURM_CLUSTERS."
+            )
+        # By an option, since sacct heeds no variable; and then no job inherits what was meant for this machine.
+        cluster = [f"--clusters={self._cluster}"] if self._cluster else []
         around = {**(os.environ if env is None else env), "SLURM_TIME_FORMAT": "%s"}
-        return call(argv, input=input, timeout=self._timeout, env=around, pardon=pardon)
+        return call([argv[0], *cluster, *argv[1:]], input=input, timeout=self._timeout, env=around, pardon=pardon)
 
 
 def _environment(ask: Ask | None) -> dict[str, str]:

@@ -23,8 +23,9 @@ _ERRORS = {
     "CANCELLED": "Cancelled",
 }
 # see https://slurm.schedmd.com/job_reason_codes.html: a limit of the association may make room, one for each job never.
+# Not so `PartitionNodeLimit`, which squeue also says of nodes that are down or drained.
 _HOPELESS = re.compile(
-    r"Partition(TimeLimit|NodeLimit|Config)$|(QOS|Assoc)Max\w+Per(Job|Node)(Limit)?$|QOSMin\w+$|MaxMemPerLimit$"
+    r"Partition(TimeLimit|Config)$|(QOS|Assoc)Max\w+Per(Job|Node)(Limit)?$|QOSMin\w+$|MaxMemPerLimit$"
     r"|BadConstraints|Invalid(Account|QOS)|AccountNotAllowed|QOSNotAllowed|DependencyNeverSatisfied"
     r"|launch failed requeued held|user env retrieval failed"
 )
@@ -166,8 +167,12 @@ def _time(text: str) -> float | None:
 
 
 def _amount(text: str) -> int:
-    """Memory such as `4528K`, or `200Mn` as old versions write what was asked for on each node [bytes]."""
-    return memory(text.rstrip("nc")) if text[:1].isdigit() else 0
+    """Memory such as `4528K`, or `200Mn` as old versions write what was asked for on each node [bytes].
+
+    What is not known yet may be written as `16?`, beyond all units.
+    """
+    found = re.fullmatch(r"([\d.]+[KMGT]?)[nc]?", text)
+    return memory(found.group(1)) if found else 0
 
 
 def _plain(node: str) -> str:

@@ -232,7 +232,11 @@ class Spawner:
         try:
             ids = self._system.submit(script, ask)
         except BatchSilent:
-            # Its answer may have got lost: it knows the script again, and does not take it twice.
+            # Its answer may have got lost: a batch job that has begun meanwhile says so.
+            folder.refresh()
+            if folder.id():
+                return
+            # Where it takes the script twice, the batch job that begins first runs alone.
             ids = self._system.submit(script, ask)
         folder.note_id(ids[0])
 

@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterable
 
 from daskflow.errors import BatchError
 from daskflow.sites.batch.service import ServiceRecord, ServiceStanding, ServiceState
-from daskflow.sites.batch.servicefolder import Ended, ServiceFolder
+from daskflow.sites.batch.servicefolder import Ended, Missed, ServiceFolder
 from daskflow.sites.batch.system import BatchSystem, Certificate, Phase, Standing
 
 _SLOW = 300.0
 """A submission that was not confirmed after this time never will be [s]."""
+_RECORD = 90.0
+"""What the batch system has not said of an end after this time it never will [s]."""
 _UNCONFIRMED = "nobody knows whether it was submitted, since who did it was killed; kill it to have its name again"
+_MISSED = "it has left the batch system, which has not said yet how it ended"
 _ABANDONED = "the batch system knows nothing of it any more, and it could not say how it ended"
 
 
@@ -34,7 +37,8 @@ class Standings:
     Notes
     -----
     Safe for threads. Which services run, and how those ended that could say it, is known from their folders without any
-    question.
+    question. Records of batch systems and notes on file servers come late: what is missed without a word is noted, and
+    counts as ended only when it still is at a question some time later, whoever asks that.
     """
 
     def __init__(
@@ -53,6 +57,8 @@ class Standings:
         self._clock = clock
         self._lock = threading.Lock()
         self._asked: float | None = None
+        self._since = 0.0
+        """When the answers were asked for; seconds since the epoch, on which several processes agree [s]."""
         self._answers: dict[str, Standing | None] = {}
         """What was said of each id that was asked for last; None: nothing is known of it."""
         self._certificates: dict[str, Certificate] = {}
@@ -72,18 +78,11 @@ class Standings:
             with self._lock:
                 if fresh or self._asked is None or self._clock() - self._asked >= self._poll:
                     self._ask([folder for folder, _ in unclear])
-        for folder, record in unclear:
-            standing = self._of(folder, record)
-            if standing.state.final:
-                self._known[record.token] = standing
-        return [
-            self._known[record.token] if record.token in self._known else self._of(folder, record)
-            for folder, record in found
-        ]
+        return [self._known.get(record.token) or self._of(folder, record) for folder, record in found]
 
     def _ask(self, folders: Iterable[ServiceFolder]) -> None:
         """Ask the batch system how jobs stand, and how those ended of which it says that they did."""
-        self._asked = self._clock()
+        self._asked, since = self._clock(), time.time()
         every = {folder.name: folder for folder in [*self._all(), *folders]}
         ids = [id for folder in every.values() if not self._settled(folder) and (id := folder.id())]
         try:
@@ -95,7 +94,9 @@ class Standings:
             return
         self.silence = None
         self._certificates.update(certificates)
+        # In this order, and read in the other one: no thread takes old answers for new ones.
         self._answers = {id: answers.get(id) for id in ids}
+        self._since = since
 
     def _settled(self, folder: ServiceFolder) -> bool:
         """Whether nobody has to be asked how a service stands."""
@@ -105,6 +106,8 @@ class Standings:
         return record is None or record.token in self._known
 
     def _of(self, folder: ServiceFolder, record: ServiceRecord) -> ServiceStanding:
+        # After the question: what ended before that has left its notes.
+        folder.refresh()
         began, ended, killed, id = folder.began(), folder.ended(), folder.killed(), folder.id()
         standing = ServiceStanding(
             record.name,
@@ -116,27 +119,50 @@ class Standings:
         )
         if ended is not None:
             standing = _with_end(standing, ended)
-            if _said_all(folder):
-                return standing
+            if not ended.stopped:
+                return self._kept(record, standing)
         if ended is not None and killed is not None:
-            return standing._replace(state=ServiceState.killed, reason="", error="")
+            return self._kept(record, standing._replace(state=ServiceState.killed, reason="", error=""))
         if not id:
-            return _unsubmitted(standing, killed)
-        certificate = folder.certificate() or self._certificates.get(id)
-        if certificate is not None:
+            return self._kept(record, _unsubmitted(standing, killed))
+        certificate = folder.certificate()
+        if certificate is None and (certificate := self._certificates.get(id)) is not None:
             folder.note_certificate(certificate)
-            return _certified(standing, certificate, ended, killed)
-        answers = self._answers
+        if certificate is not None:
+            return self._kept(record, _certified(standing, certificate, ended, killed))
+        since, answers = self._since, self._answers
         told = answers.get(id)
-        if id in answers and (told is None or told.phase is Phase.ended):
-            return _abandoned(standing, killed)
-        return _as_told(standing, told, killed)
+        if id not in answers or (told is not None and told.phase is not Phase.ended):
+            if told is not None and folder.missed() is not None:
+                folder.note_missed(None)
+            return _as_told(standing, told, killed)
+        if killed is not None:
+            return self._kept(record, standing._replace(state=ServiceState.killed, ended=killed))
+        if _lately(folder, id, since):
+            return _as_told(standing, told, killed)._replace(reason=_MISSED)
+        # Not known for certain: its notes may come to light.
+        return standing._replace(state=ServiceState.failed, reason=_ABANDONED, error="WorkerLost")
+
+    def _kept(self, record: ServiceRecord, standing: ServiceStanding) -> ServiceStanding:
+        """How a service stands; if it has ended, that is known from now on."""
+        if standing.state.final:
+            self._known[record.token] = standing
+        return standing
 
 
 def _said_all(folder: ServiceFolder) -> bool:
     """Whether a service ended by itself, and has said how: nobody has to be asked."""
     ended = folder.ended()
     return ended is not None and not ended.stopped
+
+
+def _lately(folder: ServiceFolder, id: str, since: float) -> bool:
+    """Whether a batch job that is missed has been so for a short time only, before a question; notes since when."""
+    missed = folder.missed()
+    if missed is None or missed.id != id:
+        folder.note_missed(Missed(id, since))
+        return True
+    return since - missed.time < _RECORD
 
 
 def _with_end(standing: ServiceStanding, ended: Ended) -> ServiceStanding:
@@ -175,12 +201,6 @@ def _certified(
         exit_code=standing.exit_code if ended is not None else certificate.exit_code,
         memory=standing.memory or certificate.memory,
     )
-
-
-def _abandoned(standing: ServiceStanding, killed: float | None) -> ServiceStanding:
-    if killed is not None:
-        return standing._replace(state=ServiceState.killed, ended=standing.ended or killed)
-    return standing._replace(state=ServiceState.failed, reason=_ABANDONED, error="WorkerLost")
 
 
 def _as_told(standing: ServiceStanding, told: Standing | None, killed: float | None) -> ServiceStanding:

@@ -62,6 +62,17 @@ def log_of(ask: Ask, id: str) -> str:
     return ask.log.replace("%s", "0" if ask.count == 1 else found.group(1) if found else id)
 
 
+def slots_of(ask: Ask) -> int:
+    """The cores of a job over all its nodes, for systems that count nothing else; not less than its ranks.
+
+    Examples
+    --------
+    >>> slots_of(Ask("a", 16, 1, 1.0, "log", nodes=2, tasks=4))
+    32
+    """
+    return max(ask.nodes * ask.cores, ask.tasks or 0)
+
+
 class Standing(NamedTuple):
     """How one batch job stands."""
 

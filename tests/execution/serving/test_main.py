@@ -36,9 +36,9 @@ class Node:
         )
         assert self.folder.make(record, b"")
 
-    def start(self, token: str = "t") -> subprocess.Popen[str]:
+    def start(self, token: str = "t", id: str = "17") -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", main.__name__, str(self.home), "x", token, "17", "n1"],
+            [sys.executable, "-m", main.__name__, str(self.home), "x", token, id, "n1"],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -68,9 +68,13 @@ class Node:
 
     def close(self) -> None:
         for process in self._started:
-            if process.poll() is None:
+            # Told to end, it takes its command along.
+            process.terminate()
+            try:
+                process.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+                process.communicate()
 
 
 @pytest.fixture
@@ -193,6 +197,29 @@ def test_an_old_batch_job_does_not_run_the_new_service_of_its_name(node: Node) -
     assert "not wanted any more" in said
     assert node.folder.began() is None
     assert not (node.workdir / "begun").exists()
+
+
+def test_a_second_batch_job_of_a_service_leaves_it_alone(node: Node) -> None:
+    node.order("echo $$ > pid; echo run >> runs; exec sleep 600")
+    first = node.start()
+    node.pid()
+    began = node.folder.began()
+    second = node.start(id="18")
+    said, _ = second.communicate(timeout=60)
+    ended = node.folder.ended()
+    first.terminate()
+    first.communicate(timeout=60)
+    assert second.returncode == 0
+    assert "leaves the service x to another one" in said
+    assert (node.folder.id(), node.folder.began(), ended) == ("17", began, None)
+    assert node.end().code == 143
+    assert (node.workdir / "runs").read_text() == "run\n"
+
+
+def test_a_batch_job_that_was_put_into_the_queue_again_runs_again(node: Node) -> None:
+    node.order("echo run >> runs")
+    assert [node.start().wait(60) for _ in range(2)] == [0, 0]
+    assert (node.workdir / "runs").read_text() == "run\nrun\n"
 
 
 def test_a_service_that_was_removed_does_not_run(node: Node) -> None:

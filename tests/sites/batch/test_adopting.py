@@ -89,15 +89,52 @@ def test_what_waits_or_runs_is_adopted(errand: Errand, left: ErrandFolder, phase
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_what_is_dead_is_told_as_dead(errand: Errand, left: ErrandFolder, known: bool) -> None:
+def test_of_what_has_begun_somebody_asks_how_it_ended(errand: Errand, left: ErrandFolder, known: bool) -> None:
     left.note_id("7")
     left.begin(Begun("7", "n1"))
     system = Paper()
     if known:
         system.phases["7"] = Phase.ended
     (found,) = adopt([errand], system)
+    assert found.left is not None
+    assert (found.left.path, found.id, found.dead) == (left.path, "7", None)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_ended_before_it_began_is_told_as_dead(errand: Errand, left: ErrandFolder, known: bool) -> None:
+    left.note_id("7")
+    system = Paper()
+    if known:
+        system.phases["7"] = Phase.ended
+    (found,) = adopt([errand], system)
     assert found.left is None
     assert found.dead is not None
+    assert not left.begin(Begun("7", "n1"))
+
+
+def test_a_result_that_is_not_seen_yet_is_waited_for(
+    errand: Errand, left: ErrandFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left.note_id("7")
+    left.begin(Begun("7", "n1"))
+    left.give(b"records")
+    system = Paper()
+    system.phases["7"] = Phase.ended
+    # As a file server that tells late.
+    monkeypatch.setattr(ErrandFolder, "names", lambda folder: {"id", "begun"})
+    (found,) = adopt([errand], system)
+    assert found.left is not None
+    assert found.left.result() == b"records"
+
+
+def test_of_two_batch_jobs_the_one_that_performs_is_adopted(errand: Errand, left: ErrandFolder) -> None:
+    left.begin(Begun("6", "n1"))
+    left.note_id("7")
+    system = Paper()
+    system.phases.update({"6": Phase.running, "7": Phase.ended})
+    (found,) = adopt([errand], system)
+    assert found.left is not None
+    assert found.id == "6"
 
 
 def test_a_job_whose_id_got_lost_never_begins(errand: Errand, left: ErrandFolder) -> None:

@@ -10,14 +10,15 @@ from typing import Any, cast
 import pytest
 
 from daskflow.artifacts.values import Values
+from daskflow.errors import BatchSilent
 from daskflow.execution.worker.attempt import current
 from daskflow.execution.worker.perform import perform
 from daskflow.model.needs import Needs
 from daskflow.sites.batch import batchsite, following
 from daskflow.sites.batch.batchsite import BatchSite
-from daskflow.sites.batch.folder import Begun
+from daskflow.sites.batch.folder import Begun, ErrandFolder
 from daskflow.sites.batch.processes import Processes
-from daskflow.sites.batch.system import Certificate, Phase
+from daskflow.sites.batch.system import Ask, Certificate, Phase
 from daskflow.sites.batch.watch import Watch
 from daskflow.sites.pools import Pool
 from daskflow.sites.site import Node
@@ -168,6 +169,41 @@ def test_a_batch_job_that_dies_is_told_with_what_its_log_ended_with(camp: Camp) 
     assert len(camp.folders()) == 1, "the log stays"
 
 
+class Forgetful(Processes):
+    """Its first job begins only when the second one is submitted, and nobody hears of its id."""
+
+    def __init__(self, directory: str, begun: Callable[[], object]) -> None:
+        super().__init__(directory)
+        self.ids: list[str] = []
+        self._begun = begun
+
+    def submit(self, script: str, ask: Ask) -> list[str]:
+        if not self.ids:
+            self.ids.append("")
+            raise BatchSilent("qsub did not answer within 60 s")
+        (first,) = super().submit(script, ask)
+        until(self._begun)
+        (second,) = super().submit(script, ask)
+        until(lambda: self.certificates([second]))
+        self.ids = [first, second]
+        return [second]
+
+
+def test_a_batch_job_whose_answer_got_lost_is_not_lost(camp: Camp, tmp_path: Path) -> None:
+    gate, pids = tmp_path / "gate", tmp_path / "pids"
+    system = Forgetful(str(tmp_path / "processes"), lambda: noted(pids))
+    camp.system = system
+    site = camp.another()
+    site.submit([camp.node("gate", deeds.wait_for, str(gate), str(pids))], [], camp.ear, {})
+    until(lambda: camp.ear.of("batch.started") or camp.ear.losses)
+    assert [data["id"] for data in camp.ear.of("batch.started")] == [system.ids[0]]
+    gate.touch()
+    until(lambda: camp.ear.states or camp.ear.losses)
+    assert camp.ear.states == {"gate": "succeeded"}
+    assert len(noted(pids)) == 1, "performed once"
+    assert [data["id"] for data in camp.ear.of("batch.submitted")] == [system.ids[1]]
+
+
 class Board:
     """A site on paper."""
 
@@ -255,6 +291,35 @@ def test_what_cannot_be_killed_is_not_told_as_dead(board: Board, monkeypatch: py
     start = time.monotonic()
     assert board.site.kill(["a-1"]) == set()
     assert time.monotonic() - start < 60
+
+
+def test_who_is_killed_is_so_in_the_batch_job_that_performs_it(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "LOOK", 60.0)  # nobody has seen that another one was first
+    board.submit("a")
+    _submitted(board, 1)
+    errand = board.site._errands["a-1"]
+    assert errand.folder is not None
+    assert errand.folder.begin(Begun("77", "n1", "elsewhere", 3))
+    board.system.phases["77"] = Phase.running
+    assert board.site.kill(["a-1"]) == {"a-1"}
+    assert set(board.system.cancelled) == {"1", "77"}
+
+
+def test_on_a_full_disk_losses_are_told_and_nodes_killed(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    board.submit("a", "b", "c")
+    _submitted(board, 3)
+
+    def refuse(folder: ErrandFolder) -> bool:
+        raise OSError(122, "Disk quota exceeded")
+
+    monkeypatch.setattr(ErrandFolder, "take_back", refuse)
+    board.system.ends["1"] = Certificate("1", "Cancelled", "CANCELLED")
+    board.follower.vanished("1")
+    until(lambda: board.ear.losses)
+    assert board.ear.losses["a-1"][0].startswith("Cancelled: ")
+    assert board.site.recall(["b-1"]) == set(), "it may begin yet"
+    assert board.site.kill(["c-1"]) == {"c-1"}
+    until(lambda: board.system.cancelled == ["3"])
 
 
 def test_who_leaves_hears_nothing_and_what_runs_goes_on(board: Board) -> None:

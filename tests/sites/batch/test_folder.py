@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -85,6 +86,36 @@ def test_a_job_that_its_system_queued_again_begins_again_and_no_other_one_does(f
     assert folder.begun == Begun("7", "n2", "other", 13)
     assert not folder.begin(Begun("8", "n1", "host", 14))
     assert not folder.take_back()
+
+
+def test_who_begins_is_not_taken_for_ended(folder: ErrandFolder) -> None:
+    Path(folder.end_note).write_text("143\n")
+    assert folder.begin(Begun("7", "n1"))
+    assert not folder.over(folder.names())
+    Path(folder.end_note).write_text("143\n")
+    assert not folder.begin(Begun("8", "n1"))
+    assert folder.over(folder.names())
+    assert folder.begin(Begun("7", "n2"))
+    assert not folder.over(folder.names())
+
+
+def test_who_performs_is_known_as_soon_as_it_is_written(folder: ErrandFolder) -> None:
+    assert folder.performer == ""
+    (folder.path / "begun").touch()
+    assert folder.performer == ""
+    (folder.path / "begun").unlink()
+    folder.begin(Begun("7"))
+    assert folder.performer == "7"
+
+
+@pytest.mark.parametrize(("id", "expected"), [("7", False), ("7.pbs[2]", True), ("", True), (None, False)])
+def test_a_script_sees_whether_the_place_of_its_job_is_taken(
+    folder: ErrandFolder, id: str | None, expected: bool
+) -> None:
+    if id is not None:
+        folder.begin(Begun(id, "7", "7", 7))
+    done = subprocess.run(["bash", "-c", f"daskflow_id=7; {folder.not_own}"], check=False, timeout=60)
+    assert (done.returncode == 0) == expected
 
 
 def test_a_file_system_without_links_will_do(folder: ErrandFolder, monkeypatch: pytest.MonkeyPatch) -> None:

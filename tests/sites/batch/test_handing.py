@@ -10,7 +10,7 @@ import pytest
 
 from daskflow.model.needs import Needs
 from daskflow.sites.allocation import Allocation
-from daskflow.sites.batch.folder import ErrandFolder, RunFolder
+from daskflow.sites.batch.folder import Begun, ErrandFolder, RunFolder
 from daskflow.sites.batch.handing import Deed, Handed, ask_for, body, hand, lacks, misfit, per_node, pool_for, threads
 from daskflow.sites.pools import Pool, Queue
 from daskflow.sites.site import Node
@@ -161,6 +161,24 @@ def test_an_interpreter_that_is_not_there_is_told(bench: Bench) -> None:
     assert done.returncode == 127
     assert "No such file" in done.stderr
     assert bench.folder.exit_code == 127
+
+
+def test_a_script_whose_place_another_batch_job_has_says_nothing_of_its_end(bench: Bench) -> None:
+    bench.folder.begin(Begun("41", "n1"))
+    assert bench.run("exit 0")[0] == 0
+    assert bench.run("exit 0", "(exit 5)")[0] == 5
+    ready = bench.directory / "ready"
+    process = bench.start(f"echo on > {ready}; exec sleep 1000")
+    until(lambda: ready.exists() and ready.read_text())
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert not bench.folder.over(bench.folder.names())
+
+
+def test_a_script_whose_batch_job_performs_notes_its_end(bench: Bench) -> None:
+    bench.folder.begin(Begun("42_1", "n1"))
+    assert bench.run("exit 3")[0] == 3
+    assert bench.folder.exit_code == 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])

@@ -41,6 +41,18 @@ def test_the_head_asks_for_what_is_seldom_asked() -> None:
     assert lines[-1] == "-U window"
 
 
+@pytest.mark.parametrize(
+    ("nodes", "cores", "tasks", "slots", "span"),
+    [(2, 16, 4, 32, "ptile=16"), (1, 8, 2, 8, "hosts=1"), (2, 1, 6, 6, "ptile=3")],
+)
+def test_all_cores_are_reserved_however_few_ranks_there_are(
+    nodes: int, cores: int, tasks: int, slots: int, span: str
+) -> None:
+    lines = head(ASK._replace(nodes=nodes, cores=cores, tasks=tasks))
+    assert {f"-n {slots}", f'-R "span[{span}]"'} < set(lines)
+    assert len([line for line in lines if line.startswith("-n ")]) == 1
+
+
 ROW = "12|{index}|{state}|4*n1:4*n2|65 second(s)|10.0/n1|{peak}|{code}|{why}|{reason}|a|b"
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from daskflow.model.outcome import Outcome
 from daskflow.sites.allocation import Allocation, here
-from daskflow.sites.batch.folder import ErrandFolder, RunFolder
+from daskflow.sites.batch.folder import Begun, ErrandFolder, RunFolder
 from daskflow.sites.batch.handing import Deed, ask_for, hand
 from daskflow.sites.channel import CURRENT_CHANNEL
 from daskflow.sites.grip import CURRENT_GRIP, Killed
@@ -148,6 +148,15 @@ def test_what_was_taken_back_is_not_performed(job: Job) -> None:
     code, text = job.run()
     assert code == 0
     assert "taken back" in text
+    assert not job.folder.done(job.folder.names())
+
+
+def test_what_another_batch_job_performs_is_not_performed_twice(job: Job) -> None:
+    job.hand(look)
+    assert job.folder.begin(Begun("6", "n1"))
+    code, text = job.run()
+    assert code == 0
+    assert "The batch job 6 has its place" in text
     assert not job.folder.done(job.folder.names())
 
 

@@ -161,6 +161,30 @@ def test_ids_are_found_whatever_the_server_adds(programs: StandIns) -> None:
     assert programs.arguments("qstat") == ["-x", "-t", "-f", "12.head", "13.head"]
 
 
+def test_a_server_that_keeps_no_history_is_asked_without(programs: StandIns, tmp_path: Path) -> None:
+    programs.put(
+        "qstat",
+        f'echo "$@" >> {tmp_path}/asked',
+        'case "$*" in *-x*) echo "qstat: PBS is not configured to maintain job history" >&2; exit 35;; esac',
+        "echo 'Job Id: 12.head'; echo '    job_state = R'",
+        "echo 'qstat: Unknown Job Id 13.head' >&2; exit 153",
+    )
+    system = Pbs(torque=False)
+    assert list(system.standings(["12.head", "13.head"])) == ["12.head"]
+    assert system.certificates(["13.head"]) == {}
+    assert (tmp_path / "asked").read_text().splitlines() == [
+        "-x -t -f 12.head 13.head",
+        "-t -f 12.head 13.head",
+        "-t -f 13.head",
+    ]
+
+
+def test_what_else_qstat_refuses_is_told(programs: StandIns) -> None:
+    programs.put("qstat", "echo 'qstat: Unauthorized Request' >&2; exit 1")
+    with pytest.raises(BatchRefused, match="Unauthorized"):
+        Pbs(torque=False).standings(["12.head"])
+
+
 def test_limits_are_those_of_queues_and_nodes(programs: StandIns) -> None:
     queues = (
         "Queue: long\n    resources_max.walltime = 48:00:00\n    enabled = True\n    started = True\n"

@@ -12,11 +12,11 @@ from daskflow.errors import BatchMissing, BatchRefused, BatchSilent
 from daskflow.model.outcome import Outcome
 from daskflow.sites.batch import following, sending
 from daskflow.sites.batch.errand import Errand, Step
-from daskflow.sites.batch.folder import Begun
+from daskflow.sites.batch.folder import Begun, ErrandFolder
 from daskflow.sites.batch.following import Follower
 from daskflow.sites.batch.handing import Handed
 from daskflow.sites.batch.sending import Means, Sender
-from daskflow.sites.batch.system import Phase
+from daskflow.sites.batch.system import Certificate, Phase
 from daskflow.sites.packages import Packages
 from tests.execution.patience import until
 from tests.sites.batch.papers import Ear, Paper, Silence, errand_in, plan_in
@@ -165,23 +165,25 @@ def test_who_is_killed_before_is_never_submitted(office: Office) -> None:
 
 
 def test_what_an_earlier_driver_left_is_found_and_nothing_is_submitted_twice(office: Office) -> None:
-    pending, done, dead, new = office.errands(4)
-    for id, errand in enumerate((pending, done, dead)):
+    pending, done, dead, new, over = office.errands(5)
+    for id, errand in enumerate((pending, done, dead, over)):
         left = errand.folders.new(errand.job)
         left.note_id(str(100 + id))
-        if errand is not pending:
+        if errand in (done, over):
             left.begin(Begun(str(100 + id), "n1"))
     done.folders.of(done.job)[0].give(RESULT)
-    office.system.phases = {"100": Phase.pending, "102": Phase.ended}
-    office.sender.put([pending, done, dead, new])
+    Path(over.folders.of(over.job)[0].end_note).write_text("143")
+    office.system.phases = {"100": Phase.pending, "102": Phase.ended, "103": Phase.ended}
+    office.system.ends["103"] = Certificate("103", "WalltimeExceeded", "TIMEOUT")
+    office.sender.put([pending, done, dead, new, over])
     until(lambda: dead.step is Step.submitted and new.step is Step.submitted)
+    until(lambda: office.lost)
     assert (pending.step, pending.id) == (Step.submitted, "100")
     assert done.step is Step.told
     assert [ask.name for ask in office.system.asks.values()] == ["a-run-job2", "a-run-job3"]
-    assert sorted(data["id"] for data in office.ear.of("batch.adopted")) == ["100", "101"]
-    told = [(outcome.key, outcome.state, outcome.final) for outcome in office.ear.outcomes]
-    assert ("job2", "failed", False) in told
-    assert ("a-job", "succeeded", True) in told
+    assert sorted(data["id"] for data in office.ear.of("batch.adopted")) == ["100", "101", "103"]
+    assert [(outcome.key, outcome.state) for outcome in office.ear.outcomes] == [("a-job", "succeeded")]
+    assert [lost[:2] for lost in office.lost] == [("job4", "WalltimeExceeded")], "as if a driver had been there"
 
 
 def test_batch_jobs_that_are_to_be_cancelled_are_so_at_the_end_too(office: Office) -> None:
@@ -192,6 +194,107 @@ def test_batch_jobs_that_are_to_be_cancelled_are_so_at_the_end_too(office: Offic
     (errand,) = office.errands(1)
     office.sender.put([errand])
     until(lambda: errand.step is Step.submitted)
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_job_of_which_the_answer_got_lost_is_not_submitted_again(office: Office, noted: bool) -> None:
+    (errand,) = office.errands(1)
+
+    def lose_answer(id: str) -> None:
+        assert errand.folder is not None
+        if noted:
+            Path(errand.folder.id_note).write_text("A-1")
+        else:
+            errand.folder.begin(Begun("A-1", "n1"))
+        raise BatchSilent("no answer within 60 s")
+
+    office.system.on_submit = lose_answer
+    office.sender.put([errand])
+    until(lambda: errand.step in (Step.submitted, Step.performing))
+    assert (errand.id, office.system.calls) == ("A-1", ["submit"])
+    assert [data["id"] for data in office.ear.of("batch.submitted")] == ["A-1"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "sbatch: error: QOSMaxSubmitJobPerUserLimit",
+        "Unable to run job: job rejected: Only 2 jobs are allowed per user (current job count: 2)",
+    ],
+)
+def test_where_there_are_enough_jobs_the_next_waits(
+    office: Office, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.setattr(sending, "FIRST_REST", 0.01)
+    monkeypatch.setattr(sending, "LONGEST_REST", 0.02)
+    office.system.fail("submit", *[BatchRefused(words)] * 4)
+    errands = office.errands(2)
+    office.sender.put(errands)
+    until(lambda: [errand.step for errand in errands] == [Step.submitted] * 2)
+    assert office.system.calls == ["submit"] * 6
+    assert office.ear.of("batch.waiting") == [{"job": "job0", "id": "", "reason": words}], "told once"
+    assert not office.lost
+
+
+def test_what_waits_for_room_keeps_nobody_from_being_cancelled(office: Office) -> None:
+    office.system.fail("submit", BatchRefused("qsub: Maximum number of jobs already in queue"))
+    (errand,) = office.errands(1)
+    office.sender.put([errand])
+    until(lambda: office.ear.of("batch.waiting"))
+    office.sender.cancel(["5"])
+    until(lambda: office.system.cancelled == ["5"])
+    assert errand.step is Step.waiting
+    assert office.system.calls.count("submit") == 1
+
+
+def test_what_fails_while_errands_are_placed_is_tried_again(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    errands = office.errands(3)
+    for errand in errands:
+        errand.folders.new(errand.job)
+    real, full = ErrandFolder.take_back, [OSError(122, "Disk quota exceeded")] * 2
+
+    def take_back(folder: ErrandFolder) -> bool:
+        if full:
+            raise full.pop()
+        return real(folder)
+
+    monkeypatch.setattr(ErrandFolder, "take_back", take_back)
+    office.sender.put(errands)
+    until(lambda: [errand.step for errand in errands] == [Step.submitted] * 3)
+    assert len(office.system.asks) == 3
+    assert ["quota" in data["reason"] for data in office.ear.of("site.silent")] == [True]
+
+
+def test_a_result_that_cannot_be_read_yet_is_taken_later(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    (errand,) = office.errands(1)
+    left = errand.folders.new(errand.job)
+    left.note_id("100")
+    left.begin(Begun("100", "n1"))
+    left.give(RESULT)
+    real, stale = ErrandFolder.result, [OSError(116, "Stale file handle")]
+
+    def result(folder: ErrandFolder) -> bytes:
+        if stale:
+            raise stale.pop()
+        return real(folder)
+
+    monkeypatch.setattr(ErrandFolder, "result", result)
+    office.sender.put([errand])
+    until(lambda: errand.step is Step.told)
+    assert office.ear.states == {"a-job": "succeeded"}
+    assert office.system.calls == []
+
+
+def test_notes_that_cannot_be_written_lose_no_batch_job(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: ErrandFolder, text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ErrandFolder, "note_id", refuse)
+    monkeypatch.setattr(ErrandFolder, "note_script", refuse)
+    (errand,) = office.errands(1)
+    office.sender.put([errand])
+    until(lambda: errand.step is Step.submitted)
+    assert not office.lost
 
 
 def test_that_a_job_cannot_be_cancelled_disturbs_nobody(office: Office) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from daskflow.errors import StoreUnavailable
 from daskflow.sites.batch.service import ServiceOrder, ServiceRecord
-from daskflow.sites.batch.servicefolder import Began, Ended, ServiceFolder, sweep
+from daskflow.sites.batch.servicefolder import Began, Ended, Missed, ServiceFolder, sweep
 from daskflow.sites.batch.system import Certificate
 
 
@@ -30,17 +30,84 @@ def test_notes_come_back(folder: ServiceFolder) -> None:
     began = Began("17", "n1", 1.0)
     ended = Ended(0, "", "", False, 2.0, 100, 0.5)
     certificate = Certificate("17", "", "COMPLETED", 0)
-    folder.note_began(began)
+    folder.note_id("17")
     assert folder.id() == "17"
-    folder.note_id("18")
+    assert folder.begin(began)
     folder.note_ended(ended)
     folder.note_killed()
     folder.note_certificate(certificate)
     again = ServiceFolder(folder.path.parents[1], "x")
-    assert (again.id(), again.began(), again.ended(), again.certificate()) == ("18", began, ended, certificate)
+    assert (again.id(), again.began(), again.ended(), again.certificate()) == ("17", began, ended, certificate)
     assert again.killed() is not None
     assert again.record() == record_of("x")
     assert again.station() == b"station"
+
+
+def test_the_first_batch_job_that_begins_owns_it_however_many_do(folder: ServiceFolder) -> None:
+    begun: list[str] = []
+    start = threading.Barrier(8)
+
+    def begin(id: str) -> None:
+        start.wait()
+        if ServiceFolder(folder.path.parents[1], "x").begin(Began(id, "n1", 1.0)):
+            begun.append(id)
+
+    folder.note_id("7")
+    threads = [threading.Thread(target=begin, args=(str(number),)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (owner,) = begun
+    began = folder.began()
+    assert began is not None
+    assert (folder.id(), began.id) == (owner, owner)
+    assert sorted(os.listdir(folder.path)) == ["began.json", "id", "owner", "record.json", "station"]
+
+
+def test_a_batch_job_that_was_put_into_the_queue_again_begins_again(folder: ServiceFolder) -> None:
+    assert folder.begin(Began("17", "n1", 1.0))
+    assert folder.begin(Began("17", "n2", 2.0))
+    assert not folder.begin(Began("18", "n3", 3.0))
+    assert folder.began() == Began("17", "n2", 2.0)
+
+
+def test_a_file_system_without_links_knows_the_first_too(
+    folder: ServiceFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object) -> None:
+        raise PermissionError("no links")
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert [folder.begin(Began(id, "n1", 1.0)) for id in ("1", "2", "1")] == [True, False, True]
+    assert folder.id() == "1"
+
+
+def test_what_was_removed_does_not_begin(folder: ServiceFolder) -> None:
+    assert folder.remove("t")
+    assert not folder.begin(Began("1", "n1", 1.0))
+
+
+def test_what_has_a_certificate_is_not_begun_by_another_batch_job(folder: ServiceFolder) -> None:
+    folder.note_id("2")
+    folder.note_certificate(Certificate("2", "WorkerLost", "FAILED", 1))
+    assert not folder.begin(Began("1", "n1", 1.0))
+    assert folder.certificate() is not None
+
+
+def test_a_certificate_of_another_batch_job_tells_nothing(folder: ServiceFolder) -> None:
+    folder.begin(Began("1", "n1", 1.0))
+    folder.note_certificate(Certificate("2", "", "COMPLETED", 0))
+    assert (folder.id(), folder.certificate()) == ("1", None)
+
+
+def test_what_is_missed_may_come_back(folder: ServiceFolder) -> None:
+    assert folder.missed() is None
+    folder.note_missed(Missed("1", 2.0))
+    assert folder.missed() == Missed("1", 2.0)
+    folder.note_missed(None)
+    folder.note_missed(None)
+    assert folder.missed() is None
 
 
 def test_a_name_is_given_once_however_many_ask(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def system() -> Roster:
 def finish(home: Path, name: str, code: int = 0) -> None:
     """Have a service end by itself."""
     folder = ServiceFolder(home, name)
-    folder.note_began(Began(folder.id(), "n1", time.time()))
+    folder.begin(Began(folder.id(), "n1", time.time()))
     folder.note_ended(Ended(code, "exit code" if code else "", "CommandFailed" if code else "", False, 1.0, 1, 0.1))
 
 
@@ -104,7 +104,7 @@ def test_what_is_killed_is_dead_before_that_is_said(tmp_path: Path, system: Rost
 
     services = services_in(tmp_path, Slow())
     service = services.spawn("true", name="x")
-    ServiceFolder(tmp_path, "x").note_began(Began("1", "n1", 1.0))
+    ServiceFolder(tmp_path, "x").begin(Began("1", "n1", 1.0))
     assert service.kill()
     assert service.state is ServiceState.killed
 

@@ -49,6 +49,13 @@ def test_the_head_asks_for_what_is_seldom_asked() -> None:
     assert lines[-1] == "-m n"
 
 
+def test_all_cores_are_reserved_however_few_ranks_there_are() -> None:
+    lines = head(ASK._replace(nodes=2, cores=16, tasks=4), Sge(memory="h_vmem"))
+    assert {"-pe mpi 32", "-l h_vmem=320M"} < set(lines)
+    assert "-pe smp 8" in head(ASK._replace(cores=8, tasks=2))
+    assert "-pe mpi 6" in head(ASK._replace(nodes=2, cores=1, tasks=6))
+
+
 def entry(state: str, *, task: str = "") -> str:
     extra = f"<tasks>{task}</tasks>" if task else ""
     return (
@@ -156,6 +163,17 @@ def test_it_keeps_the_promises(system: Sge, tmp_path: Path) -> None:
     promises.tells_of_failure(system, tmp_path)
     promises.knows_nothing_of_others(system)
     assert promises.cancels(system, tmp_path).error == "Cancelled"
+
+
+@pytest.mark.integration
+def test_a_job_of_few_ranks_has_all_its_cores(sge: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    sge.activate(monkeypatch)
+    # Its one node stands for two.
+    system = Sge(spanning="smp")
+    wanted = promises.ask("hybrid", tmp_path, nodes=2, cores=3, tasks=2)
+    (id,) = promises.submit(system, wanted, 'echo "slots: $NSLOTS."')
+    promises.log(wanted, id, "slots: 6.")
+    assert promises.certificate(system, id).error == ""
 
 
 @pytest.mark.integration

@@ -20,6 +20,9 @@ from tests.sites.batch.stand_ins import StandIns, placed
 ASK = Ask("run/job", 4, 5 * 2**30 + 1, 3700.0, "/logs/a.log")
 
 
+RECORD = "JobId=7 JobName=a JobState=FAILED Reason=None ExitCode=3:0 StartTime=1 EndTime=2 NodeList=n1 StdOut=/none"
+
+
 def head(ask: Ask) -> list[str]:
     lines = Slurm().script(ask, ["echo hello"]).splitlines()
     assert lines[0].startswith("#!")
@@ -108,6 +111,57 @@ def test_presets_of_the_user_count_where_nothing_else_is_asked(
 
     assert seen(Queue()) == {"SBATCH_PARTITION=a", "SBATCH_QOS=b", "SLURM_CONF=/c"}
     assert seen(Queue("c", directives=("--qos=d",))) == {"SLURM_CONF=/c"}
+
+
+def test_jobs_in_hidden_partitions_are_seen(programs: StandIns) -> None:
+    hidden = 'case " $* " in *" --all "*) ;; *) exit 0;; esac'
+    programs.put("squeue", hidden, 'echo "7|RUNNING|n1|1795310760|1795314360|None|a"')
+    programs.put("scontrol", hidden, f'echo "{RECORD}"')
+    system = Slurm()
+    assert system.standings(["7"])["7"].phase is Phase.running
+    assert system.certificates(["7"])["7"].error == "WorkerLost"
+    assert system.certificates(["7", *"12345"])["7"].error == "WorkerLost"
+
+
+def test_of_several_clusters_all_commands_ask_one(programs: StandIns, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SBATCH_CLUSTERS", "other")
+    others = 'case "$1" in --clusters=cm4) ;; *) exit 9;; esac'
+    programs.put("sbatch", others, '[ -z "$SBATCH_CLUSTERS$SLURM_CLUSTERS" ] || exit 8; echo "7;cm4"')
+    # As with several clusters, whatever is said of headers.
+    programs.put("squeue", others, "echo 'CLUSTER: cm4'", 'echo "7|RUNNING|n1|1795310760|1795314360|None|a"')
+    programs.put("scontrol", others, "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
+    programs.put("sacct", others, 'echo "7|TIMEOUT|0:15|n1|1795310760|1795314360||200M|None"')
+    programs.put("scancel", others)
+    programs.put("sinfo", others, "echo 'CLUSTER: cm4'", 'echo "main|up|1:00:00|4|6000|(null)|1-2|4"')
+    system = Slurm(cluster="cm4")
+    assert system.submit("script", ASK) == ["7"]
+    assert system.standings(["7"])["7"].phase is Phase.running
+    assert system.certificates(["7"])["7"].error == "WalltimeExceeded"
+    system.cancel(["7"])
+    assert [limits.queue for limits in system.limits()] == ["main"]
+    assert system != Slurm()
+    assert Slurm() == Slurm(cluster="other")
+
+
+@pytest.mark.parametrize("variable", ["SBATCH_CLUSTERS", "SLURM_CLUSTERS"])
+def test_the_cluster_of_the_user_counts(programs: StandIns, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    programs.say("sinfo", "")
+    assert Slurm().limits() == []
+    assert not [word for word in programs.arguments("sinfo") if word.startswith("--clusters")]
+    monkeypatch.setenv(variable, "cm4")
+    Slurm().limits()
+    assert programs.arguments("sinfo")[0] == "--clusters=cm4"
+    monkeypatch.setenv(variable, "cm4,serial")
+    with pytest.raises(BatchRefused, match="are several clusters"):
+        Slurm().limits()
+
+
+@pytest.mark.parametrize("line", ["--clusters=cm4", "#SBATCH --clusters cm4", "-M cm4", "-Mcm4"])
+def test_a_cluster_that_only_a_directive_names_is_refused(line: str) -> None:
+    ask = ASK._replace(queue=Queue(directives=("--qos=high", line)))
+    with pytest.raises(BatchRefused, match=r"`system: \{cluster: cm4\}`"):
+        Slurm().script(ask, [])
+    assert f"#SBATCH {line.removeprefix('#SBATCH ')}" in Slurm(cluster="cm4").script(ask, [])
 
 
 def test_where_nobody_keeps_accounts_nobody_is_asked_again(programs: StandIns, tmp_path: Path) -> None:
@@ -259,6 +313,22 @@ def test_what_the_controller_forgot_the_accounts_tell(
     assert found[id].error == ""
     assert (found[id].memory or 0) > 40 * 2**20
     assert [(found[one].error, found[one].exit_code) for one in array] == [("WorkerLost", 2)] * 2
+
+
+@pytest.mark.integration
+def test_a_cluster_can_be_named(slurm_accounting: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    slurm_accounting.activate(monkeypatch)
+    system = Slurm(cluster="daskflow")
+    system.alive()
+    assert "main" in {limits.queue for limits in system.limits()}
+    promises.tells_its_own_id_and_node(system, tmp_path)
+    promises.knows_nothing_of_others(system)
+    assert promises.cancels(system, tmp_path).error == "Cancelled"
+    system.rehearse(system.script(promises.ask("good", tmp_path), ["true"]))
+    (id,) = promises.submit(system, promises.ask("remembered", tmp_path), "exit 2")
+    promises.certificate(system, id)
+    monkeypatch.setattr(system, "_records", lambda ids: [])
+    assert promises.certificate(system, id).exit_code == 2
 
 
 @pytest.mark.integration

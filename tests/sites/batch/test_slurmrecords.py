@@ -37,12 +37,14 @@ def test_states_are_phases(state: str, phase: Phase) -> None:
     ("reason", "hopeless"),
     [
         ("PartitionTimeLimit", True),
-        ("PartitionNodeLimit", True),
+        ("PartitionConfig", True),
         ("QOSMaxWallDurationPerJobLimit", True),
         ("AssocMaxCpuPerJobLimit", True),
         ("QOSMaxMemoryPerJob", True),
         ("BadConstraints", True),
         ("InvalidAccount", True),
+        # Nodes may be down or drained, and come back.
+        ("PartitionNodeLimit", False),
         ("AssocMaxJobsLimit", False),
         ("QOSMaxJobsPerUserLimit", False),
         ("AssocGrpCpuLimit", False),
@@ -134,6 +136,7 @@ def test_accounts_tell_the_peak_of_memory_and_who_cancelled() -> None:
         "9|FAILED|1:0|n1|1795311242|1795311244||1G|NonZeroExitCode",
         "9.batch|FAILED|1:0|n1|1795311242|1795311244|4M||",
         "9.0|OUT_OF_MEMORY|0:125|n1|1795311242|1795311244|8M||",
+        "10|COMPLETED|0:0|n1|1795311242|1795311244||16?|None",
         "broken",
     ]
     found = accounted("\n".join(rows))
@@ -145,6 +148,8 @@ def test_accounts_tell_the_peak_of_memory_and_who_cancelled() -> None:
     assert (cancelled.node, cancelled.start, cancelled.stop) == ("", None, 1795311244.0)
     assert step is not None
     assert (step.error, step.memory) == ("OutOfMemory", 8 * 2**20)
+    assert found["10"] is not None
+    assert found["10"].error == ""
 
 
 def test_partitions_are_told_by_their_largest_nodes() -> None:

@@ -17,9 +17,9 @@ from daskflow.errors import (
     StoreUnavailable,
 )
 from daskflow.sites.batch.service import ServiceState
-from daskflow.sites.batch.servicefolder import ServiceFolder
+from daskflow.sites.batch.servicefolder import Began, ServiceFolder
 from daskflow.sites.batch.spawning import cancel, forget
-from daskflow.sites.batch.system import Ask
+from daskflow.sites.batch.system import Ask, Certificate
 from tests.sites.batch.roster import KEEPER, Roster, services_in
 
 
@@ -162,6 +162,44 @@ def test_what_is_refused_leaves_nothing(tmp_path: Path, system: Roster) -> None:
 def test_an_answer_that_got_lost_is_asked_for_again(tmp_path: Path, system: Roster) -> None:
     system.trouble = [BatchSilent("timeout")]
     assert services_in(tmp_path, system).spawn("true", name="x").id == "1"
+
+
+def test_what_was_taken_twice_runs_once(tmp_path: Path) -> None:
+    class Forgetful(Roster):
+        """Takes the first job without saying so."""
+
+        def submit(self, script: str, ask: Ask) -> list[str]:
+            ids = super().submit(script, ask)
+            if ids == ["1"]:
+                raise BatchSilent("timeout")
+            return ids
+
+    system = Forgetful()
+    services = services_in(tmp_path, system)
+    service = services.spawn("true", name="x")
+    assert (list(system.jobs), service.id) == (["1", "2"], "2")
+    folder = ServiceFolder(tmp_path, "x")
+    assert [folder.begin(Began(id, "n1", 1.0)) for id in system.jobs] == [True, False]
+    # The other one has ended well, and there is nothing to say of that.
+    del system.jobs["2"]
+    system.ends["2"] = Certificate("2", "", "COMPLETED", 0)
+    assert (service.id, service.state) == ("1", ServiceState.running)
+    assert service.kill()
+    assert system.cancelled == ["1"]
+
+
+def test_what_has_begun_without_an_answer_is_not_submitted_again(tmp_path: Path) -> None:
+    class Forgetful(Roster):
+        """Starts a job without saying so."""
+
+        def submit(self, script: str, ask: Ask) -> list[str]:
+            (id,) = super().submit(script, ask)
+            assert ServiceFolder(tmp_path, ask.name).begin(Began(id, "n1", 1.0))
+            raise BatchSilent("timeout")
+
+    system = Forgetful()
+    service = services_in(tmp_path, system).spawn("true", name="x")
+    assert (list(system.jobs), service.id, service.state) == (["1"], "1", ServiceState.running)
 
 
 def test_what_was_taken_without_an_answer_never_runs(tmp_path: Path, system: Roster) -> None:
