@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -9,10 +10,18 @@ from typing import NamedTuple
 AGAIN = 75
 """Exit code of a driver that wants to be put into the queue again; by custom that of a failure that passes."""
 
+TOKEN = "DRIVER_TOKEN"
+"""The variable that tells a driver of which submission it is. Not `DASKFLOW_...`: those set options."""
+
 _REQUEUE: Mapping[str, Sequence[str]] = {
     # Slurm kills the script as soon as its job is in the queue again, where it waits for two minutes at least: as long
-    # as the credential of the former start is valid.
-    "slurm": ('scontrol requeue "$SLURM_JOB_ID" && sleep 60',),
+    # as the credential of the former start is valid. Its controller may be busy, or start anew just now.
+    "slurm": (
+        "for try in 1 2 3 4 5 6; do",
+        '  scontrol requeue "$SLURM_JOB_ID" && sleep 60 && break',
+        "  sleep 5",
+        "done",
+    ),
 }
 """How a running job is put into the queue again under its own id, by those systems that can.
 
@@ -27,6 +36,11 @@ def requeues(system: str) -> bool:
     return system in _REQUEUE
 
 
+def renewed(script: str, token: str) -> str:
+    """The same script for another submission."""
+    return re.sub(rf"(?m)^{TOKEN}=\w*", f"{TOKEN}={token}", script)
+
+
 class Call(NamedTuple):
     """What the script of a driver runs."""
 
@@ -39,6 +53,8 @@ class Call(NamedTuple):
     prologue: Sequence[str] = ()
     """Lines of shell before anything else."""
     environment: Mapping[str, str] = {}
+    token: str = ""
+    """What tells this submission of the driver from others of the same run."""
 
 
 def driver_lines(call: Call, system: str, own_id: str, walltime: float) -> list[str]:
@@ -69,7 +85,7 @@ def driver_lines(call: Call, system: str, own_id: str, walltime: float) -> list[
         *prologue,
         f"cd {shlex.quote(call.directory)} || exit 1",
         "trap '' USR1",
-        f"{' '.join(command)} &",
+        f"{TOKEN}={call.token} {' '.join(command)} &",
         "driver=$!",
         "trap 'kill -USR1 \"$driver\" 2>/dev/null' USR1",
         "trap 'kill -TERM \"$driver\" 2>/dev/null' TERM INT",

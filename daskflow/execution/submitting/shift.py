@@ -12,13 +12,23 @@ from typing import Any
 
 from daskflow.errors import RunBusy, UsageError
 from daskflow.execution.project import Project
-from daskflow.execution.submitting.driver import REQUEUED, STARTED, STUCK, Driver, driver_of, finished
+from daskflow.execution.submitting.driver import (
+    REQUEUED,
+    STARTED,
+    STUCK,
+    Driver,
+    beginning,
+    driver_of,
+    finished,
+    steps,
+)
+from daskflow.execution.submitting.script import TOKEN
 from daskflow.model.records import RunRecord
 from daskflow.model.states import RunState
 from daskflow.stores.liveness import this_host
 
 VAIN = 3
-"""After so many starts in a row that finished no job the driver is not put into the queue again."""
+"""After so many starts in a row in which no job got on the driver is not put into the queue again."""
 
 
 class Alarm:
@@ -83,31 +93,45 @@ def begin(project: Project, run: str, batch: str) -> tuple[RunRecord, Driver]:
     Notes
     -----
     A batch system may start a job anew whose node failed. What drove the run before in the same batch job is gone
-    then, although nobody wrote that down.
+    then, although nobody wrote that down. Where an answer of the batch system was lost, or is not recorded yet, a job
+    is known by the token of its submission; of several with the same token the first one drives, and no other ever.
     """
+    token = os.environ.get(TOKEN, "")
     record = project.journal.run(run)
-    driver = driver_of(project.journal, record)
+    driver = beginning(project.journal, record, token)
     if driver is None:
         raise UsageError(f"No driver of the run {run} was submitted. Submit one: daskflow resume {run} --submit")
     if record.state in (RunState.cancelled, RunState.succeeded):
         raise UsageError(f"The run {run} is {record.state}; there is nothing to do.")
-    if batch and driver.batch != batch:
-        raise UsageError(f"The run {run} is driven by the batch job {driver.batch} now, and not by {batch}.")
+    first = bool(token) and token == driver.token and not driver.node
+    if not first:
+        _see_own(run, driver, batch)
     if record.state in (RunState.running, RunState.paused):
         if (record.host, record.pid) != (driver.node, driver.process):
             raise RunBusy(f"The run {run} goes on already, in process {record.pid} on {record.host}.")
         record = project.journal.update_run(run, state=RunState.interrupted)
-    project.event(run, STARTED, batch=driver.batch, host=this_host(), pid=os.getpid(), start=driver.starts + 1)
-    return record, driver
+    own = batch or driver.batch
+    told = {"batch": own, "token": driver.token, "host": this_host(), "pid": os.getpid()}
+    _say(project, run, STARTED, **told, start=driver.starts + 1)
+    # Two may have come so far at the same time.
+    now = driver_of(project.journal, record)
+    assert now is not None
+    _see_own(run, now, batch)
+    return record, driver._replace(batch=own)
+
+
+def _see_own(run: str, driver: Driver, batch: str) -> None:
+    if batch and driver.batch != batch:
+        raise UsageError(f"The run {run} is driven by the batch job {driver.batch} now, and not by {batch}.")
 
 
 def in_vain(before: Sequence[int], now: int) -> bool:
-    """Whether the latest starts, this one included, finished nothing.
+    """Whether in the latest starts, this one included, nothing got on.
 
     Parameters
     ----------
     before
-        How many results there were at first, and whenever the driver was put into the queue again.
+        How far the run was at first, and whenever the driver was put into the queue again.
 
     Examples
     --------
@@ -131,8 +155,8 @@ def settle(project: Project, run: str, *, near: bool) -> bool:
         return False
     driver = driver_of(project.journal, record)
     assert driver is not None
-    now = finished(project.journal, run)
-    if in_vain(driver.finished, now):
+    now = steps(project.journal, run)
+    if in_vain(driver.steps, now):
         reason = (
             f"The driver was started {VAIN} times in a row and finished no job. Its walltime of "
             f"{driver.shape.walltime:g} s is too short for it: daskflow resume {run} --submit --walltime LONGER"
@@ -140,7 +164,7 @@ def settle(project: Project, run: str, *, near: bool) -> bool:
         _say(project, run, STUCK, reason=reason)
         project.journal.update_run(run, error=reason)
         return False
-    _say(project, run, REQUEUED, batch=driver.batch, finished=now)
+    _say(project, run, REQUEUED, batch=driver.batch, finished=finished(project.journal, run), steps=now)
     return True
 
 

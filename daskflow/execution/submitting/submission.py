@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from daskflow.errors import FitsNowhere, UsageError
+from daskflow.errors import BatchSilent, FitsNowhere, UsageError
 from daskflow.execution.insight.recorded import continuation
 from daskflow.execution.project import Project
-from daskflow.execution.submitting.driver import SUBMITTED, Driver, Shape, driver_of, finished
+from daskflow.execution.submitting.driver import ANNOUNCED, SUBMITTED, Driver, Shape, driver_of, steps
 from daskflow.execution.submitting.folder import DriverFolder
-from daskflow.execution.submitting.script import Call, driver_lines
+from daskflow.execution.submitting.script import Call, driver_lines, renewed
 from daskflow.model.needs import Needs
 from daskflow.model.records import RunRecord
 from daskflow.model.states import RunState
@@ -25,6 +26,8 @@ from daskflow.stores.liveness import this_host
 _CORES = 1
 _MEMORY = 4 << 30
 """What a driver gets that computes nothing itself [bytes]."""
+_PAUSE = 10.0
+"""A batch system that did not answer a driver is asked again after this time [s]."""
 
 
 class Queue(NamedTuple):
@@ -97,26 +100,37 @@ def submit_driver(project: Project, record: RunRecord, queue: Queue, shape: Shap
     """
     pool = _pool(shape.pool, queue)
     folder = DriverFolder(queue.plan.home, record.id)
+    token = uuid.uuid4().hex
+    call = call._replace(
+        prologue=pool.queue.prologue, environment={**queue.plan.environment, **call.environment}, token=token
+    )
     ask = _ask(record, pool, shape, folder)
-    call = call._replace(prologue=pool.queue.prologue, environment={**queue.plan.environment, **call.environment})
     body = driver_lines(call, queue.system.name, queue.system.own_id, shape.walltime)
-    script = queue.system.script(ask, body)
+    sending = _Sending(queue.system.script(ask, body), ask, shape, token)
     try:
         folder.make()
-        folder.keep_script(script)
+        folder.keep_script(sending.script)
     except OSError as error:
         raise UsageError(
             f"The script of the driver cannot be written to {folder.path}: {error.strerror}. "
             f"The option `shared` of the site {queue.site!r} names a directory that driver and nodes share."
         ) from None
-    return _sent(project, record, queue, shape, queue.system.submit(script, ask)[0])
+    return _send(project, record, queue, sending)
 
 
 def submit_again(project: Project, record: RunRecord, driver: Driver, queue: Queue) -> Driver:
-    """Submit the script of a driver once more, where its batch system puts no job into the queue again."""
+    """Submit the script of a driver once more, where its batch system puts no job into the queue again.
+
+    Raises
+    ------
+    BatchError
+        The batch system does not take it, or does not answer for as long as the driver stops before its walltime.
+    """
+    token = uuid.uuid4().hex
+    script = renewed(driver.script.read_text(), token)
+    driver.folder.keep_script(script)
     ask = _ask(record, _pool(driver.shape.pool, queue), driver.shape, driver.folder)
-    (id,) = queue.system.submit(driver.script.read_text(), ask)
-    return _sent(project, record, queue, driver.shape, id, again=True)
+    return _send(project, record, queue, _Sending(script, ask, driver.shape, token, again=True))
 
 
 def _ask(record: RunRecord, pool: Pool, shape: Shape, folder: DriverFolder) -> Ask:
@@ -132,24 +146,49 @@ def _ask(record: RunRecord, pool: Pool, shape: Shape, folder: DriverFolder) -> A
     )
 
 
-def _sent(
-    project: Project, record: RunRecord, queue: Queue, shape: Shape, batch: str, *, again: bool = False
-) -> Driver:
-    project.event(
-        record.id,
-        SUBMITTED,
-        batch=batch,
-        site=queue.site,
-        system=queue.system.name,
-        home=queue.plan.home,
-        finished=finished(project.journal, record.id),
-        again=again,
-        **shape._asdict(),
-    )
+class _Sending(NamedTuple):
+    """One submission of a driver."""
+
+    script: str
+    ask: Ask
+    shape: Shape
+    token: str
+    again: bool = False
+    """Whether a driver submits what follows it."""
+
+
+def _send(project: Project, record: RunRecord, queue: Queue, sending: _Sending) -> Driver:
+    told = {
+        "site": queue.site,
+        "system": queue.system.name,
+        "home": queue.plan.home,
+        "steps": steps(project.journal, record.id),
+        "again": sending.again,
+        "token": sending.token,
+        **sending.shape._asdict(),
+    }
+    project.event(record.id, ANNOUNCED, batch="", **told)
+    project.writer.flush()
+    batch = _submit(queue.system, sending)
+    project.event(record.id, SUBMITTED, batch=batch, **told)
     project.writer.flush()
     driver = driver_of(project.journal, project.journal.run(record.id))
     assert driver is not None
     return driver
+
+
+def _submit(system: BatchSystem, sending: _Sending) -> str:
+    """The id of the batch job; a driver has time to try it several times, a person tries it anew."""
+    until = time.monotonic() + (sending.shape.notice if sending.again else 0.0)
+    while True:
+        try:
+            (id,) = system.submit(sending.script, sending.ask)
+        except BatchSilent:
+            if time.monotonic() + _PAUSE >= until:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return id
 
 
 def call_of(run: str, plan: SitePlan, config: Path | None, variables: Mapping[str, str]) -> Call:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from daskflow.execution.submitting.driver import (
+    ANNOUNCED,
     REQUEUED,
     STARTED,
     STUCK,
@@ -12,6 +13,7 @@ from daskflow.execution.submitting.driver import (
     Driver,
     Shape,
     Stage,
+    beginning,
     driver_of,
     finished,
 )
@@ -27,9 +29,9 @@ def _tell(lab: Lab, kind: str, **data: Any) -> None:
     lab.project.writer.flush()
 
 
-def _submitted(lab: Lab, batch: str, **more: Any) -> None:
+def _submitted(lab: Lab, batch: str, *, kind: str = SUBMITTED, **more: Any) -> None:
     place = {"site": "cluster", "system": "slurm", "home": "/home", "batch": batch}
-    _tell(lab, SUBMITTED, **place, **SHAPE._asdict(), **({"again": False, "finished": 0} | more))
+    _tell(lab, kind, **place, **SHAPE._asdict(), **({"again": False, "steps": 0, "token": ""} | more))
 
 
 def _found(lab: Lab) -> Driver:
@@ -49,16 +51,42 @@ def test_the_events_of_a_run_tell_of_its_driver(lab: Lab) -> None:
     assert (_found(lab).stage, _found(lab).starts, _found(lab).node, _found(lab).process) == (Stage.started, 1, "n1", 5)
     journal.update_run("r", state=RunState.interrupted)
     assert _found(lab).stage is Stage.ended
-    _tell(lab, REQUEUED, batch="7", finished=4)
-    assert (_found(lab).stage, _found(lab).finished) == (Stage.queued, (0, 4)), "it waits for its next start"
-    _submitted(lab, "8", again=True, finished=4)
-    assert (_found(lab).batch, _found(lab).finished, _found(lab).starts) == ("8", (0, 4), 1)
+    _tell(lab, REQUEUED, batch="7", steps=4)
+    assert (_found(lab).stage, _found(lab).steps) == (Stage.queued, (0, 4)), "it waits for its next start"
+    _submitted(lab, "8", again=True, steps=4)
+    assert (_found(lab).batch, _found(lab).steps, _found(lab).starts) == ("8", (0, 4), 1)
     _tell(lab, STUCK, reason="too short")
     assert (_found(lab).stage, _found(lab).stuck) == (Stage.ended, "too short")
-    _submitted(lab, "9", finished=4)
-    assert (_found(lab).stage, _found(lab).finished) == (Stage.queued, (4,)), "a person said so: it counts anew"
+    _submitted(lab, "9", steps=4)
+    assert (_found(lab).stage, _found(lab).steps) == (Stage.queued, (4,)), "a person said so: it counts anew"
     journal.update_run("r", state=RunState.cancelled)
     assert (_found(lab).stage, _found(lab).last) == (Stage.ended, Stage.queued)
+
+
+def test_a_driver_may_begin_before_its_submission_is_written_down(lab: Lab) -> None:
+    journal = lab.project.journal
+    journal.add_run(RunRecord(id="r", flow="f"))
+    record = journal.run("r")
+    _submitted(lab, "", kind=ANNOUNCED, token="a")
+    assert driver_of(journal, record) is None, "nobody knows whether it was taken"
+    assert beginning(journal, record, "") is None
+    found = beginning(journal, record, "a")
+    assert found is not None
+    assert (found.batch, found.token, found.shape) == ("", "a", SHAPE)
+    _tell(lab, STARTED, batch="7", token="a", host="n1", pid=5, start=1)
+    assert (_found(lab).batch, _found(lab).stage) == ("7", Stage.started)
+    # The answer to the first of two attempts was lost, and its batch job came first.
+    _submitted(lab, "8", token="a")
+    assert (_found(lab).batch, _found(lab).stage, _found(lab).starts) == ("7", Stage.started, 1)
+    _tell(lab, STARTED, batch="8", token="a", host="n2", pid=6, start=1)
+    assert (_found(lab).batch, _found(lab).node, _found(lab).starts) == ("7", "n1", 1)
+    _tell(lab, REQUEUED, batch="7", steps=0)
+    _tell(lab, STARTED, batch="7", token="a", host="n3", pid=7, start=2)
+    assert (_found(lab).node, _found(lab).starts) == ("n3", 2), "the same batch job begins as often as it likes"
+    _submitted(lab, "", kind=ANNOUNCED, token="b", again=True)
+    assert _found(lab).batch == "7", "as long as nothing else is known"
+    _submitted(lab, "9", token="b", again=True)
+    assert (_found(lab).batch, _found(lab).stage, _found(lab).token) == ("9", Stage.queued, "b")
 
 
 def test_results_of_a_run_and_of_those_below_are_counted(lab: Lab) -> None:

@@ -12,7 +12,10 @@ import pytest
 
 from daskflow.errors import RunBusy, UsageError
 from daskflow.execution.launcher import Order
+from daskflow.execution.submitting import driver as driver_module
+from daskflow.execution.submitting import shift
 from daskflow.execution.submitting.driver import Driver, Stage, driver_of
+from daskflow.execution.submitting.script import TOKEN
 from daskflow.execution.submitting.shift import VAIN, Alarm, begin, settle
 from daskflow.execution.submitting.submission import Wish, call_of, shape_of, submit_driver
 from daskflow.model.records import JobRecord
@@ -55,6 +58,43 @@ def test_only_its_batch_job_drives_a_run(lab: Lab, driver: Driver) -> None:
     lab.project.journal.update_run(driver.run, state=RunState.cancelled)
     with pytest.raises(UsageError, match="is cancelled"):
         begin(lab.project, driver.run, "101")
+
+
+def test_a_batch_job_is_known_by_its_token_too(lab: Lab, driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN, "of another submission")
+    with pytest.raises(UsageError, match="driven by the batch job 101 now, and not by 99"):
+        begin(lab.project, driver.run, "99")
+    monkeypatch.setenv(TOKEN, driver.token)
+    _, found = begin(lab.project, driver.run, "99")
+    assert (found.batch, _now(lab, driver).batch) == ("99", "99")
+    with pytest.raises(UsageError, match="driven by the batch job 99 now, and not by 101"):
+        begin(lab.project, driver.run, "101")
+
+
+def test_of_two_that_begin_at_once_one_goes_on(lab: Lab, driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN, driver.token)
+    before = driver_module.beginning
+
+    def late(*asked: Any) -> Driver | None:
+        """It looks, and before it says anything another one begins."""
+        found = before(*asked)
+        monkeypatch.setattr(shift, "beginning", before)
+        begin(lab.project, driver.run, "98")
+        return found
+
+    monkeypatch.setattr(shift, "beginning", late)
+    with pytest.raises(UsageError, match="driven by the batch job 98 now, and not by 99"):
+        begin(lab.project, driver.run, "99")
+    assert (_now(lab, driver).batch, _now(lab, driver).starts) == ("98", 1)
+
+
+def test_a_run_that_another_drives_is_no_prey_of_a_token(
+    lab: Lab, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.project.journal.claim_run(driver.run, time=time.time(), host="another", pid=1)
+    monkeypatch.setenv(TOKEN, driver.token)
+    with pytest.raises(RunBusy, match="in process 1 on another"):
+        begin(lab.project, driver.run, "99")
 
 
 def test_what_a_failed_node_left_is_taken_over_and_what_another_process_drives_is_not(lab: Lab, driver: Driver) -> None:
@@ -105,6 +145,19 @@ def test_a_driver_is_put_into_the_queue_again_as_long_as_it_gets_on(lab: Lab, dr
     assert not settle(lab.project, run, near=True)
     assert "finished no job" in _now(lab, driver).stuck
     assert "--walltime LONGER" in journal.run(run).error
+
+
+@pytest.mark.parametrize("kind", ["job.handed_over", "batch.adopted", "batch.submitted", "batch.started"])
+def test_what_is_under_way_is_not_in_vain(lab: Lab, driver: Driver, kind: str) -> None:
+    journal, run = lab.project.journal, driver.run
+    for _ in range(VAIN + 2):
+        begin(lab.project, run, "101")
+        lab.project.event(run, kind)
+        lab.project.writer.flush()
+        journal.update_run(run, state=RunState.interrupted)
+        assert settle(lab.project, run, near=True)
+    (last,) = journal.events(run, "driver.requeued")[-1:]
+    assert last.data["finished"] == 0
 
 
 @pytest.mark.parametrize(
