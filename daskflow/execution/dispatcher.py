@@ -81,7 +81,6 @@ class Dispatcher:
                 self._places.claim()
             for site, shipment in shipments:
                 self._send(site, shipment)
-            self._look_for_end()
         except Exception as error:  # whatever it is, those who wait must hear of it
             self._listener.fail(error)
         except BaseException:
@@ -174,19 +173,24 @@ class Dispatcher:
                 self._roster.hold(self._roster.flights.lose(key))
         self._tell("site.down", site=site.name, error=f"{type(error).__name__}: {error}", retry=delay)
 
-    def _look_for_end(self) -> None:
-        """Where nothing is left to do but at sites that are down for good, or for long, the run ends."""
+    @property
+    def down(self) -> bool:
+        """Whether some site is down."""
+        return self._outages.any
+
+    def look_for_end(self) -> None:
+        """Where nothing goes on before sites perform something that are down for good, or for long, the run ends."""
         with self._lock:
-            if not self._outages.any or self._roster.flights.by_site():
+            if self.paused or not self._outages.any:
                 return
-            error = self._outages.end(self._roster.held_at(), alone=len(self._places.all()) == 1)
+            error = self._outages.end(self._roster.next_at(), alone=len(self._places.all()) == 1)
         if error is not None:
             self._listener.fail(error)
 
     @property
     def patience(self) -> float | None:
-        """After which time a site that is down is tried again [s]; None: none is down."""
-        return self._outages.patience
+        """After which time a site that is down is tried again [s]; None: none is."""
+        return None if self.paused else self._outages.patience
 
     def detach(self) -> None:
         """Leave to themselves the batch jobs that go on without a driver: who resumes the run finds them again."""

@@ -232,8 +232,10 @@ class Engine:
                 self._plan(Batch([*again, *new], asked))
             if self._dispatcher.due:
                 self._dispatcher.dispatch()
-        if len(self._roster.waiting) or self._roster.sequels.changed or self._unfolder.asks or self._admission.count:
-            self.nudge()  # while this was going on, the engine's own thread could not plan what waits no more
+        left = len(self._roster.waiting) or self._roster.sequels.changed or self._unfolder.asks or self._admission.count
+        if left or self._dispatcher.down:
+            # While this was going on, the engine's own thread could not plan what waits no more, nor end the run.
+            self.nudge()
 
     def _plan(self, batch: Batch) -> None:
         """Plan jobs, and those that wait no more by that."""
@@ -273,6 +275,12 @@ class Engine:
         self._settle()
         if self._roster.held:
             self._dispatcher.dispatch()
+        # While jobs are being planned it is not known what they wait for.
+        if self._dispatcher.down and not self._unfolder.asks and self._flushing.acquire(blocking=False):
+            try:
+                self._dispatcher.look_for_end()
+            finally:
+                self._flushing.release()
         if self._referee.releasing:
             self._dispatcher.rest()
 

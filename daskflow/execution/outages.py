@@ -13,8 +13,10 @@ FIRST, LONGEST = 5.0, 60.0
 """After a site went down it is tried again after the first time, then after twice that, and so on up to the longest
 [s]."""
 LIMIT = 600.0
-"""For so long a run waits for a site that is down when nothing else is left to do; then it ends as interrupted, and can
-be resumed [s]."""
+"""For so long a run waits for a site that is down when nothing else is left to do; then it ends, and can be resumed
+[s]."""
+_LOOK = 1.0
+"""Sites that are down are not looked at more often than this [s]."""
 
 
 def bearable(error: BaseException) -> bool:
@@ -109,13 +111,16 @@ class Outages:
     def patience(self) -> float | None:
         """After which time some site is to be tried again [s]; None: none is."""
         times = [outage.due for outage in self._down.values() if not outage.lasting and not outage.on_trial]
-        return max(0.0, min(times) - self._clock()) if times else None
+        # One that is due stays so while there is nothing to try it out with: then it is looked at now and then.
+        return max(_LOOK, min(times) - self._clock()) if times else None
 
     def end(self, sites: Collection[Site], *, alone: bool) -> Exception | None:
-        """Why a run has to end that has nothing left to do but at these sites; None where it goes on.
+        """Why a run has to end in which nothing goes on before these sites perform something; None where it goes on.
 
         Parameters
         ----------
+        sites
+            Where jobs wait for nothing else.
         alone
             Whether it has no other site: one that is down from the beginning is most often configured wrongly.
         """

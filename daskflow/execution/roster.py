@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 from daskflow.execution.book import Book
 from daskflow.execution.holding.losses import lost, numbered, outgrown
 from daskflow.execution.holding.races import Races
 from daskflow.execution.holding.sequels import Sequels
-from daskflow.execution.holding.skipping import bad_upstream, cause_of, skipped
+from daskflow.execution.holding.skipping import bad_upstream, cause_of, skipped, supplied
 from daskflow.execution.holding.taints import Taints
+from daskflow.execution.holding.tally import Tally
 from daskflow.execution.holding.waiting import Waiting
 from daskflow.execution.plan import Prior
 from daskflow.execution.sending.bundles import Group, bundle
@@ -64,6 +64,7 @@ class Roster:
         self.races = Races()
         self.sequels = Sequels()
         self.taints = Taints(self.jobs)
+        self.tally = Tally()
         self.barred: Callable[[Site], bool] = lambda site: False
         """Whether nothing goes to a site at the moment."""
         self._book = book
@@ -79,9 +80,11 @@ class Roster:
         """Whether some jobs wait for others."""
         return bool(self._held)
 
-    def held_at(self) -> set[Site]:
-        """The sites of the jobs that are held."""
-        return {self._site_of(job) for job in self._held.values()}
+    def next_at(self) -> set[Site]:
+        """The sites of the held jobs that wait for no other job; none where something goes on without these."""
+        if self.flights.by_site() or self.waiting.outward or self.sequels.changed or self.races.open:
+            return set()
+        return {self._site_of(job) for job in self._held.values() if supplied(job)}
 
     def cached(self, found: Iterable[tuple[Job, Known]]) -> None:
         """Jobs whose results are known."""
@@ -231,7 +234,7 @@ class Roster:
 
     def _shipment(self, groups: Sequence[Group]) -> Shipment | Exception:
         try:
-            return self._packer.ship(groups, self.stored, self.flights.kept, self._priors)
+            return self._packer.ship(groups, self.stored, self.flights.kept, self._priors, self.tally.failures)
         except Exception as error:  # what is to be packed is the user's: it may raise whatever it likes
             return error
 
@@ -265,7 +268,7 @@ class Roster:
                 self._settle(skipped(job, cause_of(bad)))
                 continue
             site = self._site_of(job)
-            if self.barred(site) or not all(self._reachable(up, site, going) for up in job.upstream):
+            if self.barred(site) or not all(self.flights.reaches(up, site, going) for up in job.upstream):
                 continue
             if self._bundling and site.bundles and self.pace.waits(job, site.slots, counts[job.task.policy.name]):
                 continue
@@ -273,13 +276,6 @@ class Roster:
             going[job.key] = site
             del self._held[job.key]
         return ready
-
-    def _reachable(self, up: Any, site: Site, going: dict[str, Site]) -> bool:
-        if not isinstance(up, Job) or up.state.final:
-            return True
-        if not site.chains:
-            return False
-        return going[up.key] is site if up.key in going else self.flights.reaches(up, site)
 
     def observe(self, key: str, name: str, value: float) -> None:
         """A job reported a number."""
@@ -291,9 +287,11 @@ class Roster:
         for outcome in outcomes:
             job = self.jobs.get(outcome.key)
             if job is not None and not job.state.final:
+                self.tally.note(outcome)
                 ended = numbered(job, outcome)
                 if outgrown(job, ended, self._site_of(job), self._needing):
                     self._settle(ended._replace(final=False, reason="it gets more memory"))
+                    self.tally.forgive(job.key)
                     ended = ended._replace(state="waiting", value=None)
                 # Who needs a job that is performed once more was told that it failed, and is not skipped.
                 wait = ended.state == JobState.waiting or (
@@ -321,7 +319,7 @@ class Roster:
         """An attempt ended; where it was the last one, so did the job."""
         job = self.jobs[outcome.key]
         # Of the two texts that are equal one goes: there may be very many jobs.
-        job.record = outcome = outcome._replace(key=job.key)
+        job.record = outcome = self.tally.whole(outcome._replace(key=job.key))
         if outcome.state != JobState.skipped:
             job.attempts = outcome.attempt
         self._book.ended(
@@ -361,7 +359,7 @@ class Roster:
         bad = bad_upstream(job)
         if bad is not None:
             self._settle(skipped(job, cause_of(bad)))
-        elif guilty and all(up.state.final for up in job.upstream if isinstance(up, Job)):
+        elif guilty and supplied(job):
             self._blame(job, reason)
         else:
             # Another member of the bundle did it, or a node that this one depends on, or nobody knows which; alone,
@@ -371,7 +369,8 @@ class Roster:
 
     def _blame(self, job: Job, reason: str) -> None:
         """A job has lost its worker; where its policy allows another attempt, it gets one."""
-        outcome = lost(job, reason)
+        outcome = lost(job, reason, self.tally.failures[job.key])
+        self.tally.note(outcome)
         self._settle(outcome)
         if not outcome.final:
             self._book.alone.add(job.key)

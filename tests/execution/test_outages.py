@@ -9,6 +9,9 @@ import pytest
 from daskflow.errors import BatchMissing, SiteError
 from daskflow.execution import outages
 from daskflow.execution.outages import FIRST, LIMIT, LONGEST, Outages, SiteEar
+from daskflow.graph.facts import available
+from daskflow.graph.question import Asker
+from daskflow.graph.race import Racer
 from daskflow.model.states import RunState
 from daskflow.sites import SynchronousSite
 from tests.conftest import Lab
@@ -51,6 +54,14 @@ def test_a_site_that_is_down_is_tried_after_longer_and_longer_times(clock: Clock
     assert found.up(A) == sum(delays)
     assert not found.barred(A)
     assert found.down(A, DOWN) == FIRST, "that was another outage"
+
+
+def test_a_site_that_is_due_and_has_nothing_to_be_tried_with_is_looked_at_now_and_then(clock: Clock) -> None:
+    found = Outages(clock)
+    found.down(A, DOWN)
+    clock.now += LONGEST
+    assert found.patience is not None
+    assert found.patience >= 1.0
 
 
 def test_what_was_never_used_is_strange_and_tried_out(clock: Clock) -> None:
@@ -149,6 +160,7 @@ class Shaky:
 @pytest.fixture
 def shaky(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shaky]:
     monkeypatch.setattr(outages, "FIRST", 0.05)
+    monkeypatch.setattr(outages, "_LOOK", 0.05)
     site = Shaky(lab.project.site("threads"), "shaky")
     lab.project._sites["shaky"] = site
     lab.project._makers = {**lab.project._makers, "shaky": lambda: site}
@@ -234,7 +246,97 @@ def test_what_a_site_performed_when_it_went_down_is_performed_again(lab: Lab, sh
     assert "site.down" in _kinds(run)
 
 
-def test_a_run_whose_last_site_never_comes_ends_interrupted_and_says_why(lab: Lab, shaky: Shaky) -> None:
+@pytest.mark.parametrize("kind", ["argument", "condition", "race", "returned"])
+def test_what_waits_for_a_site_that_never_comes_keeps_no_run_alive(lab: Lab, shaky: Shaky, kind: str) -> None:
+    shaky.error = BatchMissing("sbatch is not installed")
+
+    @lab.task
+    def work(x: int) -> int:
+        return x
+
+    @lab.task
+    def more(x: int) -> Any:
+        return work.options(site="shaky")(x)
+
+    @lab.flow(site="threads")
+    def study() -> Any:
+        if kind == "returned":
+            return work(more(1))
+        far = work(1, site="shaky")
+        if kind == "condition":
+            return far, work(2, when=far.succeeded)
+        return work(Racer(lab.launcher)([far, work(2, site="shaky")]) if kind == "race" else far)
+
+    run = study.submit()
+    with pytest.raises(BatchMissing, match="sbatch"):
+        run.result(60)
+    assert run.state is RunState.failed, "somebody has to mend it first"
+
+
+class Door:
+    """Something that may be there."""
+
+    def __init__(self, path: Any) -> None:
+        self.path = path
+
+    def key_text(self) -> str:
+        return "door"
+
+    def exists(self) -> bool:
+        return bool(self.path.exists())
+
+
+@pytest.mark.parametrize("timely", [True, False])
+def test_what_can_go_on_elsewhere_keeps_a_run_alive(lab: Lab, shaky: Shaky, timely: bool, tmp_path: Any) -> None:
+    shaky.error = BatchMissing("sbatch is not installed")
+    gate = tmp_path / "gate"
+
+    @lab.task
+    def work(x: Any) -> Any:
+        return x
+
+    @lab.flow(site="threads")
+    def study() -> Any:
+        near = work(3, when=available(Door(gate))) if timely else work(Asker(lab.launcher).job("Go on?", schema=int))
+        return [work(1, site="shaky"), near]
+
+    run = study.submit()
+    until(lambda: run.events("site.down"))
+    until(lambda: timely or run.questions())
+    run._engine.nudge()
+    if timely:
+        gate.touch()
+    else:
+        run.answer(value=3)
+    with pytest.raises(BatchMissing, match="sbatch"):
+        run.result(60)
+    assert [job.state.good for job in run.jobs if job.task.policy.name == "work"] in ([False, True], [True, False])
+
+
+def test_a_paused_run_tries_no_site_and_does_not_end(lab: Lab, shaky: Shaky) -> None:
+    shaky.gate.clear()
+    shaky.error = DOWN
+
+    @lab.task
+    def work(x: int) -> int:
+        return x
+
+    @lab.flow(site="threads")
+    def study() -> Any:
+        return [work(1, site="shaky"), work(2)]
+
+    run = study.submit()
+    until(lambda: shaky.tries == 1)
+    run.pause()
+    shaky.gate.set()
+    until(lambda: run.events("site.down"))
+    assert run._engine._dispatcher.patience is None
+    shaky.error = None
+    run.resume()
+    assert run.result(60) == [1, 2]
+
+
+def test_a_run_whose_last_site_never_comes_ends_and_says_why(lab: Lab, shaky: Shaky) -> None:
     shaky.error = BatchMissing("sbatch is not installed")
 
     @lab.task

@@ -5,12 +5,14 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import pytest
+
 from daskflow.artifacts.values import Values
 from daskflow.execution.book import Book
 from daskflow.execution.roster import Roster
 from daskflow.execution.sending.dispatch import Packer, Shipment
 from daskflow.execution.sending.needing import Needing
-from daskflow.execution.worker.package import Bench
+from daskflow.execution.worker.package import Bench, Package
 from daskflow.graph.job import Job
 from daskflow.model.outcome import Known
 from daskflow.model.states import JOB_TRANSITIONS, JobState
@@ -195,6 +197,54 @@ def test_a_job_held_again_is_queued_again() -> None:
     desk.roster.lose(node, "a worker was lost", "")
     assert desk.states()[0] == "queued"
     assert JobState.queued in JOB_TRANSITIONS[JobState.running]
+
+
+def budgets(desk: Desk) -> dict[str, int]:
+    """What of its retries each job that goes now has used up."""
+    nodes = [node for _, found in desk.roster.pack() for node in found.nodes]
+    desk.roster.flights.arrived()
+    packages: list[Package] = [pickle.loads(node.package) for node in nodes]
+    return {one.key: one.failed for package in packages for one in package.assignments}
+
+
+def test_a_job_that_hands_over_keeps_what_is_left_of_its_retries() -> None:
+    one = job("one", retries=2)
+    desk = Desk(one)
+    for failures in (0, 1, 2):
+        assert budgets(desk) == {"one": failures}
+        strike = ended(one, "failed", final=False)._replace(attempt=0)
+        failed = ended(one, "failed", final=False)
+        over = ended(one, "waiting", final=False, wants=75.0)
+        desk.roster.take([strike])
+        desk.roster.take([failed._replace(attempt=one.attempts + 1), over._replace(attempt=one.attempts + 2)])
+        assert one.state is JobState.queued
+    assert budgets(desk) == {"one": 3}
+
+
+def test_who_lost_its_worker_has_one_retry_less() -> None:
+    one = job("one", retries=2)
+    desk = Desk(one)
+    for failures in (0, 1, 2):
+        assert budgets(desk) == {"one": failures}
+        assert not one.state.final
+        desk.roster.lose(desk.node(one), "its worker was lost", "one")
+    assert one.state is JobState.failed
+
+
+def test_what_was_handed_over_counts_in_what_a_job_took() -> None:
+    (one,) = jobs = chain(1)
+    desk = Desk(*jobs)
+    for seconds in (10.0, 20.0):
+        desk.go()
+        desk.roster.take([ended(one, "waiting", seconds=seconds, final=False, cpu=seconds / 2, memory=100)])
+    desk.go()
+    desk.roster.take([ended(one, seconds=5.0, cpu=5.0, memory=50)])
+    assert one.record.stop - one.record.start == pytest.approx(35.0)
+    assert (one.record.cpu, one.record.memory) == (20.0, 100)
+    (row,) = desk.writer.rows["attempts"]
+    assert row[5] - row[4] == pytest.approx(35.0)
+    (row,) = desk.writer.rows["results"]
+    assert 35.0 in [pytest.approx(field) for field in row if isinstance(field, float)]
 
 
 class Unpicklable:

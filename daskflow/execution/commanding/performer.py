@@ -26,7 +26,7 @@ from daskflow.execution.credentials import Credentials
 from daskflow.execution.worker.attempt import CURRENT_ATTEMPT, Attempt
 from daskflow.execution.worker.capture import CURRENT_LOG
 from daskflow.execution.worker.limits import MemoryLimit, bell
-from daskflow.execution.worker.shares import share_of
+from daskflow.execution.worker.shares import Share, share_of
 from daskflow.model.command import Command, InputFile
 from daskflow.model.policy import Resources
 from daskflow.sites.grip import CURRENT_GRIP, Grip
@@ -101,6 +101,7 @@ class Performer:
         attempt = CURRENT_ATTEMPT.get() or Attempt("", 1, "", None)
         placing = Placing(parameters, artifacts)
         keep = outputs.value
+        share = self._share(attempt)
         order = Order(
             commands.value[0],
             input_files.value,
@@ -110,18 +111,23 @@ class Performer:
             folders=keep.directories,
             check=keep.check,
             cores=self._cores,
-            memory=share_of(self._memory, self._cores).memory,
+            memory=share.memory,
         )
-        with self._tools(attempt, placing, *image.value) as tools:
+        with self._tools(attempt, share, placing, *image.value) as tools:
             done = perform(order, tools)
         return self._finish(done, attempt)
 
+    def _share(self, attempt: Attempt) -> Share:
+        """The memory of an attempt: one that follows on `OutOfMemory` has more than its part of the batch job."""
+        if attempt.memory is not None:
+            return Share(attempt.memory, attempt.basis)
+        return share_of(self._memory, self._cores)
+
     @contextmanager
-    def _tools(self, attempt: Attempt, placing: Placing, image: str, network: bool) -> Iterator[Tools]:
+    def _tools(self, attempt: Attempt, share: Share, placing: Placing, image: str, network: bool) -> Iterator[Tools]:
         log = CURRENT_LOG.get()
         logs = log.directory if log is not None else ""
         live = live_paths(logs, attempt.key, attempt.number) if logs and live_directory(logs) else (None, None)
-        share = share_of(self._memory, self._cores)
         # An attempt that was killed with its driver has left its own, and had perhaps this number.
         _remove(live)
         try:

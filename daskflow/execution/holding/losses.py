@@ -6,6 +6,7 @@ import time
 
 from daskflow.errors import DaskflowError, OutOfMemory, WorkerLost, error_of
 from daskflow.execution.sending.needing import Needing
+from daskflow.execution.worker.failures import describe
 from daskflow.execution.worker.retry import retry_on
 from daskflow.graph.job import Job
 from daskflow.model.outcome import Failure, Outcome
@@ -14,23 +15,29 @@ from daskflow.sites import Site
 _OUT_OF_MEMORY = f"{OutOfMemory.__module__}.{OutOfMemory.__name__}"
 
 
-def lost(job: Job, reason: str) -> Outcome:
+def lost(job: Job, reason: str, failures: int) -> Outcome:
     """What is recorded of a job whose node its site gave up; not final where its policy allows another attempt.
 
     Parameters
     ----------
     reason
         What the site says: a text, before which the name of an error may stand: `NodeFailure: ...`.
+    failures
+        How many attempts at the job failed before.
     """
     name, _, text = reason.partition(": ")
     found = error_of(name) if text else None
     error: DaskflowError = WorkerLost(reason) if found is None else found(text)
-    now, number, policy = time.time(), job.attempts + 1, job.task.policy
-    worth = found is None or found.transient
-    again = worth and number <= policy.retries and retry_on(policy.retry_on).worth(error, number)
+    now, policy = time.time(), job.task.policy
+    again, said = False, "worker lost"
+    if failures < policy.retries and (found is None or found.transient):
+        try:
+            again = retry_on(policy.retry_on).worth(error, failures + 1)
+        except Exception as second:  # the function is the user's: one job fails by that, not the run
+            said += f"; not tried again, since retry_on raised {describe(second).type}: {second}"
     kind = type(error)
     failure = Failure(f"{kind.__module__}.{kind.__name__}", str(error), "")
-    return Outcome(job.key, "failed", number, now, now, failure=failure, reason="worker lost", final=not again)
+    return Outcome(job.key, "failed", job.attempts + 1, now, now, failure=failure, reason=said, final=not again)
 
 
 def outgrown(job: Job, outcome: Outcome, site: Site, needing: Needing) -> bool:

@@ -15,6 +15,11 @@ def bad_upstream(job: Job) -> Job | None:
     return next((up for up in bad if up.key not in job.terms.lenient), None)
 
 
+def supplied(job: Job) -> bool:
+    """Whether all upstream jobs have ended, however."""
+    return all(up.state.final for up in job.upstream if isinstance(up, Job))
+
+
 def cause_of(bad: Job) -> str:
     """Why those are skipped that need a job without a result: where it was skipped itself, for the same reason."""
     return bad.reason if bad.state is JobState.skipped and bad.reason else f"{bad.key} {bad.state}"

@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from daskflow.execution.holding.skipping import cause_of
+from daskflow.execution.holding.skipping import cause_of, supplied
 from daskflow.graph.conditions import Fact
 from daskflow.graph.decision import Decision
 from daskflow.graph.facts import AvailableFact, TimeFact
 from daskflow.graph.job import PLAIN, Job
 from daskflow.graph.metrics import MetricFact
+from daskflow.graph.race import Racer
 from daskflow.graph.verdict import Verdict
 
 _LOOK = 1.0
@@ -50,6 +51,11 @@ class _Held:
     def hopeless(self) -> bool:
         """Whether its condition can never hold."""
         return self.decision is not None and self.decision.truth is False
+
+    @property
+    def answerable(self) -> bool:
+        """Whether somebody else gives its result: a person, another run."""
+        return self.told and isinstance(self.job.task, Verdict) and not isinstance(self.job.task, Racer)
 
 
 class Waiting:
@@ -222,6 +228,13 @@ class Waiting:
         """Whether jobs wait no more, and nobody has asked for them yet."""
         return bool(self._freed.ready or self._freed.refused)
 
+    @property
+    def outward(self) -> bool:
+        """Whether one of them waits for what no site performs: a person, another run, a clock, room at a site."""
+        if self.changed or any(held.answerable for held in self._held.values()):
+            return True
+        return any(held.open and supplied(held.job) for held, _ in self._watched)
+
     def sites(self) -> list[AvailableFact]:
         """The facts about sites that somebody waits for."""
         return [fact for _, fact in self._watched if isinstance(fact, AvailableFact)]
@@ -229,9 +242,11 @@ class Waiting:
     def look(self) -> None:
         """Look at clocks, at sites, and at other runs."""
         watched, self._watched = self._watched, []
+        # What is known need not be looked at again, also where the condition waits for more than that.
+        unknown = [(held, fact) for held, fact in watched if fact.truth() is None]
         for held, fact in watched:
             self._hear(held, fact)
-        self._watched += [(held, fact) for held, fact in watched if held.open and held.job.key in self._held]
+        self._watched += [(held, fact) for held, fact in unknown if held.open and held.job.key in self._held]
 
     @property
     def patience(self) -> float | None:

@@ -44,7 +44,7 @@ class Proposal(NamedTuple):
 
     @property
     def text(self) -> str:
-        """As it is written at a task.
+        """As it is written at a task; what else its resources say, such as gpus, stays as it is.
 
         Examples
         --------

@@ -6,6 +6,7 @@ import itertools
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from daskflow.errors import CodeMismatch
@@ -67,6 +68,7 @@ class Packer:
         stored: Mapping[str, Stored],
         flying: Mapping[str, str],
         priors: Mapping[str, Prior],
+        failures: Mapping[str, int] = MappingProxyType({}),
     ) -> Shipment:
         """Make nodes of groups of jobs.
 
@@ -80,6 +82,8 @@ class Packer:
             The nodes of single upstream jobs that the site still performs, by key of the job.
         priors
             What early cutoff knows, by key.
+        failures
+            How many attempts at jobs failed before, by key.
         """
         node_of = dict(flying)
         bundled: set[str] = set()
@@ -88,7 +92,7 @@ class Packer:
             node_of.update((job.key, key) for job in group)
             if len(group) > 1:
                 bundled.add(key)
-        view = _View(stored, node_of, bundled, priors, _wanted(groups, node_of))
+        view = _View(stored, node_of, bundled, priors, failures, _wanted(groups, node_of))
         shipment = Shipment([], [], {}, {})
         used: set[str] = set()
         for key, group in zip(keys, groups, strict=True):
@@ -136,7 +140,9 @@ class Packer:
             raised = self._needing.raised(job)
             limits = limits._replace(memory=raised) if raised is not None else limits
             number, files = job.attempts + 1, job.terms.files
-            assignments.append(Assignment(job.key, task, job.arguments, sources, limits, known, number, files))
+            made = Assignment(job.key, task, job.arguments, sources, limits, known, number, files)
+            failed = view.failures.get(job.key, 0)
+            assignments.append(made._replace(failed=failed) if failed else made)
         wanted = tuple(view.wanted.get(key, ()))
         package = Package(key, self._bench, tuple(tasks), tuple(assignments), wanted, len(group) > 1)
         name = group[0].key if len(group) == 1 else ""
@@ -195,6 +201,7 @@ class _View(NamedTuple):
     node_of: Mapping[str, str]
     bundled: set[str]
     priors: Mapping[str, Prior]
+    failures: Mapping[str, int]
     wanted: Mapping[str, dict[str, None]]
 
 

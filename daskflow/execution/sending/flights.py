@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from daskflow.execution.sending.bundles import Group
 from daskflow.execution.sending.dispatch import Shipment
-from daskflow.graph.job import Job
+from daskflow.graph.job import Collection, Job
 from daskflow.sites import Site
 
 
@@ -45,8 +45,20 @@ class Flights:
         """The nodes that later ones may refer to, by the key of their only job."""
         return self._kept
 
-    def reaches(self, up: Job, site: Site) -> bool:
-        """Whether a node at a site can refer to the value of a job that is being performed."""
+    def reaches(self, up: Job | Collection, site: Site, going: Mapping[str, Site]) -> bool:
+        """Whether a node at a site can refer to an upstream value: it is there, or that site performs what gives it.
+
+        Parameters
+        ----------
+        going
+            The sites of the jobs that depart now, by key.
+        """
+        if not isinstance(up, Job) or up.state.final:
+            return True
+        if not site.chains:
+            return False
+        if up.key in going:
+            return going[up.key] is site
         node = self._kept.get(up.key)
         return node is not None and self._nodes[node].site is site
 

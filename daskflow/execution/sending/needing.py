@@ -50,8 +50,9 @@ class Needing:
         declared = seconds is not None
         if seconds is None and self.learned is not None:
             seconds = _stepped(self.learned.expected(job))
-        if job.key in self._wanted:
-            seconds, declared = max(seconds or 0.0, self._wanted[job.key]), False
+        wanted = self._wanted.get(job.key, 0.0)
+        if wanted > (seconds or 0.0):
+            seconds, declared = wanted, False
         memory = self._raised.get(job.key, resources.memory) if self._raised else resources.memory
         return Needs(
             resources.cores,
@@ -62,6 +63,7 @@ class Needing:
             policy.name,
             resources.nodes,
             resources.tasks,
+            wanted,
         )
 
     def of_all(self, jobs: Sequence[Job]) -> Needs:
@@ -77,6 +79,7 @@ class Needing:
             # A bundle takes a fraction of a second, whatever it is made of.
             None if any(needs.seconds is None for needs in each) else sum(needs.seconds or 0.0 for needs in each),
             kind=f"{each[0].kind}-bundle",
+            at_least=max(needs.at_least for needs in each),
         )
 
     def ended(self, job: Job, outcome: Outcome) -> None:

@@ -78,8 +78,8 @@ class Attempt:
     """The attempt at a job that is being made here."""
 
     __slots__ = (
-        "_deadline", "_state", "_teller", "_values", "key", "number", "reports", "run", "span", "timeout", "used",
-        "variables",
+        "_deadline", "_state", "_teller", "_values", "basis", "key", "memory", "number", "reports", "run", "span",
+        "timeout", "used", "variables",
     )  # fmt: skip
 
     report = Reporter()
@@ -97,6 +97,10 @@ class Attempt:
         """What its processes used, where a task tells it: CPU time [s] and peak memory [bytes]."""
         self.timeout = timeout
         """After this time it is killed [s]; None: never."""
+        self.memory: int | None = None
+        """Over this memory it is killed [bytes]; None: never."""
+        self.basis = ""
+        """Where that limit comes from, for messages."""
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._teller: Teller | None = None
         self._values = values

@@ -6,12 +6,16 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from daskflow.sites.allocation import Allocation, here
 from daskflow.sites.grip import CURRENT_GRIP
 
-VARIABLES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
-"""By which programs are told what they may use; the first is always set, the others where the batch job has them."""
+_CUDA, _HIP, _ROCR = "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"
+VARIABLES = (_CUDA, _HIP, _ROCR, "ZE_AFFINITY_MASK")
+"""By which programs are told what they may use: those of them that the batch job has; where it has none, the first."""
+_AMD = Path("/dev/kfd")
+"""Every program that computes on devices of AMD opens it."""
 _LOOK = 0.2
 """Who waits for a device looks so often whether it was killed [s]."""
 
@@ -25,12 +29,25 @@ class Devices:
         The batch job.
     environment
         Its variables.
+
+    Notes
+    -----
+    HIP sees only what ROCR lets through, and counts that from zero; besides its own variable it follows that of CUDA.
+    Slurm sets the variables of all makers by default: on nodes of NVIDIA too, where that of CUDA stands for itself.
+
+    References
+    ----------
+    https://rocm.docs.amd.com/en/latest/conceptual/gpu-isolation.html
     """
 
     def __init__(self, place: Allocation, environment: Mapping[str, str]) -> None:
         self.place = place
         self._names = {name: environment[name].split(",") for name in VARIABLES if environment.get(name)}
-        self._names.setdefault(VARIABLES[0], next(iter(self._names.values()), [str(n) for n in range(place.gpus)]))
+        if not self._names:
+            self._names[_CUDA] = [str(number) for number in range(place.gpus)]
+        self._counted: set[str] = set()
+        if _ROCR in self._names:
+            self._counted = {_HIP, _CUDA} if _AMD.exists() else {_HIP}
         self._free = list(range(min(place.gpus, *map(len, self._names.values()))))
         self.count = len(self._free)
         """How many there are."""
@@ -55,11 +72,16 @@ class Devices:
                     grip.check()
             own, self._free = self._free[:count], self._free[count:]
         try:
-            yield {name: ",".join([names[place] for place in own]) for name, names in self._names.items()}
+            yield {name: ",".join(self._named(name, own)) for name in self._names}
         finally:
             with self._changed:
                 self._free = sorted([*self._free, *own])
                 self._changed.notify_all()
+
+    def _named(self, variable: str, own: list[int]) -> list[str]:
+        if variable in self._counted:
+            return [str(number) for number in range(len(own))]
+        return [self._names[variable][place] for place in own]
 
 
 _lock = threading.Lock()

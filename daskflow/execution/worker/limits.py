@@ -18,6 +18,10 @@ _WATCH = 0.1
 """How often the memory of a process is looked at [s]."""
 _WATCH_NEAR = 0.02
 """How often where it uses more than half of what it may [s]."""
+_RARELY = 20
+"""Looking may take one part in so many of the time."""
+_GROWN = 1.1
+"""Where several processes seem to use so many times the noted peak, it is looked at what they share."""
 _NEAR = 0.75
 """Who is killed by the system and used this part of what it may was killed for its memory."""
 
@@ -38,7 +42,8 @@ class MemoryLimit:
     Notes
     -----
     Looking takes longer on a machine with many processes, and is done the less often; the more often, the nearer the
-    limit is.
+    limit is. Pages that processes share are counted for each of them at first: it takes long to see that they do, and
+    is done only where the limit or the noted peak seems to be passed.
     """
 
     def __init__(self, limit: int | None, *, forked: bool = False, basis: str = "") -> None:
@@ -50,7 +55,8 @@ class MemoryLimit:
         self.pause = math.inf
         """How long to wait before the next look [s]."""
         self._inherited = 0
-        self._due = 0.0
+        self._files = 0
+        self._due = self._due_precise = 0.0
         if limit is not None:
             self.pause = 0.0
         if forked:
@@ -69,19 +75,39 @@ class MemoryLimit:
         start = time.monotonic()
         if self.limit is None or start < self._due:
             return
-        used = sum(tree.memory() for tree in trees) - self._inherited
+        seen = [each for tree in trees for each in tree.residents()]
+        used = sum([each.own for each in seen]) - self._inherited
+        self._files = max([self._files, *[each.files for each in seen]])
         if used > self.limit:
-            used = sum(tree.memory(precise=True) for tree in trees) - self._inherited
-        self.peak = max(self.peak, used)
-        if used > self.limit:
-            raise self._exceeded(used, self.limit, "was killed")
+            used = self._note_precise(trees)
+            if used > self.limit:
+                raise self._exceeded(used, self.limit, "was killed")
         often = _WATCH if used < self.limit / 2 else _WATCH_NEAR
-        self.pause = max(often, 20 * (time.monotonic() - start))
+        self.pause = max(often, _RARELY * (time.monotonic() - start))
+        if len(seen) <= 1:
+            self.peak = max(self.peak, used)
+        elif used > _GROWN * self.peak and start >= self._due_precise:
+            # How long that takes does not count for the pause: the limit is looked after as often as before.
+            began = time.monotonic()
+            self._note_precise(trees)
+            self._due_precise = time.monotonic() + _RARELY * (time.monotonic() - began)
         self._due = time.monotonic() + self.pause
 
+    def _note_precise(self, trees: tuple[ProcessTree, ...]) -> int:
+        """Count pages that processes share once, and note the peak."""
+        used = sum([tree.memory(precise=True) for tree in trees]) - self._inherited
+        self.peak = max(self.peak, used)
+        return used
+
     def own(self, resident: int) -> int:
-        """The peak memory of the processes, given what the system says that they had with what they share [bytes]."""
-        return max(self.peak, resident - self._inherited)
+        """The peak memory of the processes, without what they share with this one, and without mapped files [bytes].
+
+        Parameters
+        ----------
+        resident
+            What the system says, which counts all of this, and misses nothing between two looks [bytes].
+        """
+        return max(self.peak, resident - self._inherited - self._files)
 
     def suspect(self, resident: int) -> OutOfMemory | None:
         """The error, where somebody else killed the processes, and their memory was probably why; None where not.

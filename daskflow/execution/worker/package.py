@@ -68,6 +68,8 @@ class Assignment(NamedTuple):
     """Number of the first attempt."""
     files: tuple[InputFile, ...] = ()
     """Files and directories that its key tells the content of."""
+    failed: int = 0
+    """How many attempts before these failed, of those that it may make."""
 
 
 class Shipped(NamedTuple):

@@ -111,9 +111,11 @@ class _Together(NamedTuple):
 
     worker: _Worker
     assignments: Sequence[Assignment]
+    variables: dict[str, str]
 
     def call(self, _: Sequence[Any]) -> tuple[dict[str, Result | Missing], list[Outcome]]:
         """Make them, in this process."""
+        os.environ.update(self.variables)
         self.worker.apart = True
         self.worker.usage = Usage(beyond=peak_memory())
         for assignment in self.assignments:
@@ -147,7 +149,9 @@ class _Worker:
         """
         token = CURRENT_LOG.set(Log(self.bench.logs))
         try:
-            self.results, self.outcomes = call_apart(_Together(self, assignments), [], kept_here(ONCE))
+            with allotted(0) as variables:
+                together = _Together(self, assignments, variables)
+                self.results, self.outcomes = call_apart(together, [], kept_here(ONCE))
         except (OutOfMemory, ChildProcessError, FailedInChild):
             return False
         finally:
@@ -215,21 +219,23 @@ class _Worker:
         policy = assignment.attempts if self.apart else kept_here(assignment.attempts)
         if policy is not assignment.attempts:
             assignment = assignment._replace(attempts=policy)
-        last = assignment.first + policy.retries
+        # An attempt that was handed over is none of these.
+        before = assignment.failed - assignment.first + 1
+        last = max(assignment.first, policy.retries - before + 1)
         for number in range(assignment.first, last + 1):
             # Another attempt is not to get arguments that this one has changed.
             own = assignment._replace(arguments=snapshot(assignment.arguments)) if number < last else assignment
             outcome, result, error = self._once(own, sources, number, inputs)
             again, reason = False, ""
             if error is not None and number < last:
-                again, reason = _again(policy, error, number - assignment.first + 1)
+                again, reason = _again(policy, error, before + number)
             if again or reason:
                 outcome = outcome._replace(final=not again, reason=reason)
             self.outcomes.append(outcome)
             self.results[assignment.key] = result
             if not again:
                 return
-            self._grip.pause(jittered(policy.pauses[number - assignment.first], policy.jitter))
+            self._grip.pause(jittered(policy.pauses[before + number - 1], policy.jitter))
 
     def _once(
         self, assignment: Assignment, sources: list[Any], number: int, inputs: str | None
@@ -237,6 +243,7 @@ class _Worker:
         key, limits = assignment.key, assignment.attempts
         log = Log(self.bench.logs)
         attempt = Attempt(key, number, self.bench.run, limits.timeout, values=self.bench.values)
+        attempt.memory, attempt.basis = limits.memory, limits.basis
         # A synchronous site performs where the flow's body is executed: a task called here belongs to no run.
         leases: list[Callable[[], None]] = []
         tokens = CURRENT_LOG.set(log), CURRENT_ATTEMPT.set(attempt), CURRENT_HOST.set(None), CURRENT_LEASES.set(leases)

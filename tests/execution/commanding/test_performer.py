@@ -5,12 +5,16 @@ import pickle
 import signal
 import subprocess
 import threading
+from typing import Any
 
 import pytest
 
 from daskflow.commands.processes import Watch
 from daskflow.errors import OutOfMemory
-from daskflow.execution.commanding.performer import Performer, kill_tree, watching
+from daskflow.execution.commanding.fixed import Fixed
+from daskflow.execution.commanding.performer import Outputs, Performer, kill_tree, watching
+from daskflow.execution.worker.attempt import CURRENT_ATTEMPT, Attempt
+from daskflow.model.command import Command
 from daskflow.model.policy import Resources
 from daskflow.sites.grip import CURRENT_GRIP, Grip, Killed
 from tests.conftest import Lab
@@ -21,6 +25,36 @@ def test_it_travels_without_what_only_the_driver_has(lab: Lab) -> None:
     made = Performer("echo", lab.project.values, lab.project.station("local"), Resources(cores=3))
     again = pickle.loads(pickle.dumps(made))
     assert (again.__name__, again.keeps_limits) == ("echo", True)
+
+
+def fixed(value: Any) -> Fixed[Any]:
+    return Fixed(value, "")
+
+
+def said(performer: Performer, line: str) -> str:
+    """What a line for the shell writes."""
+    outputs = Outputs((), (), check=True)
+    return performer(fixed(((Command(line),), {})), fixed(()), fixed(outputs), fixed(("", False)), {}, []).stdout()
+
+
+@pytest.mark.parametrize("declared", [None, 5 << 20])
+def test_the_memory_of_the_attempt_counts(lab: Lab, declared: int | None) -> None:
+    made = Performer("sh", lab.project.values, lab.project.station("local"), Resources(memory=declared))
+    attempt = Attempt("sh-1", 2, "a-run", None)
+    attempt.memory, attempt.basis = 3 << 30, "since it had too little"
+    token = CURRENT_ATTEMPT.set(attempt)
+    try:
+        assert said(made, "echo $DASKFLOW_MEMORY") == f"{3 << 30}\n"
+        attempt.memory = 50 << 20
+        with pytest.raises(OutOfMemory, match="it may use 50 MiB, since it had too little"):
+            said(made, "exec python3 -c 'import time; x = bytearray(200 << 20); time.sleep(1000)'")
+    finally:
+        CURRENT_ATTEMPT.reset(token)
+
+
+def test_without_an_attempt_what_was_declared_counts(lab: Lab) -> None:
+    made = Performer("sh", lab.project.values, lab.project.station("local"), Resources(memory=1 << 30))
+    assert said(made, "echo $DASKFLOW_MEMORY") == f"{1 << 30}\n"
 
 
 def test_a_command_is_killed_with_all_that_it_started() -> None:

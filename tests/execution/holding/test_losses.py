@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from daskflow.execution.holding.losses import lost, numbered, outgrown
@@ -21,7 +23,7 @@ from tests.execution.handmade import PaperSite, ended
 )
 def test_the_reason_names_the_error(lab: Lab, reason: str, kind: str, message: str) -> None:
     job = lab.task(lambda: 1, name="work")()
-    outcome = lost(job, reason)
+    outcome = lost(job, reason, 0)
     assert outcome.final
     assert outcome.failure is not None
     assert (outcome.failure.type, outcome.failure.message) == (f"daskflow.errors.{kind}", message)
@@ -29,10 +31,22 @@ def test_the_reason_names_the_error(lab: Lab, reason: str, kind: str, message: s
 
 def test_another_attempt_is_made_where_one_is_left_and_can_help(lab: Lab) -> None:
     job = lab.task(lambda: 1, name="work", retries=1)()
-    assert not lost(job, "NodeFailure: gone").final
-    assert lost(job, "FitsNowhere: too large").final, "trying the same again cannot help"
-    job.attempts = 1
-    assert lost(job, "NodeFailure: gone").final
+    job.attempts = 7
+    outcome = lost(job, "NodeFailure: gone", 0)
+    assert (outcome.attempt, outcome.final) == (8, False), "attempts that did not fail do not count"
+    assert lost(job, "FitsNowhere: too large", 0).final, "trying the same again cannot help"
+    assert lost(job, "NodeFailure: gone", 1).final
+
+
+def test_a_function_decides_by_the_failures_and_may_fail_itself(lab: Lab) -> None:
+    def again(error: Any, failures: int) -> bool:
+        return bool(error.status == 503) if failures > 1 else True
+
+    job = lab.task(lambda: 1, name="work", retries=5, retry_on=again)()
+    assert not lost(job, "NodeFailure: gone", 0).final
+    outcome = lost(job, "NodeFailure: gone", 1)
+    assert outcome.final
+    assert outcome.reason.startswith("worker lost; not tried again, since retry_on raised AttributeError: ")
 
 
 class Growing(PaperSite):

@@ -10,6 +10,7 @@ from daskflow.graph.conditions import Condition
 from daskflow.graph.facts import at, available
 from daskflow.graph.gate import Gatekeeper
 from daskflow.graph.job import Job
+from daskflow.graph.race import Racer
 from daskflow.model.states import JobState
 from tests.execution.handmade import job
 from tests.graph.projects import FakeLauncher
@@ -134,3 +135,42 @@ def test_only_clocks_and_sites_are_looked_at() -> None:
     assert 3500 < (waiting.patience or 0) <= 3600
     waiting.clear()
     assert (len(waiting), waiting.sites()) == (0, [])
+
+
+def test_a_clock_is_looked_at_no_more_when_its_time_has_come() -> None:
+    told, waiting = job("told"), Waiting()
+    past = at(datetime.datetime.now() - datetime.timedelta(hours=1))
+    waiting.doubt([when(job("a"), told.succeeded & past)])
+    waiting.look()
+    assert waiting.patience is None
+    end(waiting, told)
+    assert ready(waiting) == ["a"]
+
+
+def test_what_no_site_performs_is_waited_for_outside() -> None:
+    told, far = job("told"), job("far")
+    later = at(datetime.datetime.now() + datetime.timedelta(hours=1))
+    for one, outward in [
+        (when(job("after"), told.succeeded), False),
+        (when(job("later"), later), True),
+        (when(job("either"), told.succeeded | later), True),
+        (when(job("below", far), later), False),
+    ]:
+        waiting = Waiting()
+        waiting.doubt([one])
+        assert (len(waiting), waiting.outward) == (1, outward), one.key
+    waiting = Waiting()
+    waiting.doubt([when(job("after"), told.succeeded)])
+    told.state = JobState.succeeded
+    waiting.note(told)
+    assert waiting.outward, "it is to be planned"
+    awaited = job("awaited")
+    awaited.task = Gatekeeper(FakeLauncher())
+    waiting = Waiting()
+    waiting.hold([awaited])
+    assert waiting.outward
+    race = job("race", far)
+    race.task = Racer(FakeLauncher())
+    waiting = Waiting()
+    waiting.hold([race])
+    assert not waiting.outward, "its members decide it"

@@ -62,6 +62,12 @@ def test_a_package_holds_what_its_worker_needs(packer: Packer) -> None:
     )
 
 
+def test_a_package_tells_what_failed_before(packer: Packer) -> None:
+    one, two = job("one", retries=2), job("two", retries=2)
+    (node,) = packer.ship([[one, two]], {}, {}, {}, {"one": 2}).nodes
+    assert [(made.key, made.failed) for made in opened(node.package).assignments] == [("one", 2), ("two", 0)]
+
+
 def test_no_two_nodes_have_the_same_key() -> None:
     keys: set[str] = set()
     for _ in range(2):  # two runs of one process

@@ -40,12 +40,18 @@ def test_later_nodes_may_refer_to_single_kept_nodes_of_their_site() -> None:
     flights.depart(here, shipment([one], [two, three]))
     flights.depart(here, shipment([between], kept=False))
     assert dict(flights.kept) == {"a": "a"}
-    assert flights.reaches(one, here)
-    assert not flights.reaches(one, there)
-    assert not flights.reaches(two, here), "dask gives only whole nodes"
-    assert not flights.reaches(between, here), "dask forgets it as soon as its shipment has used it"
+    assert flights.reaches(one, here, {})
+    assert not flights.reaches(one, there, {})
+    assert not flights.reaches(two, here, {}), "dask gives only whole nodes"
+    assert not flights.reaches(between, here, {}), "dask forgets it as soon as its shipment has used it"
+    going = job("going")
+    assert flights.reaches(going, here, {"going": here})
+    assert not flights.reaches(going, there, {"going": here})
+    here.chains = False
+    assert not flights.reaches(one, here, {})
     land(flights, one)
-    assert not flights.reaches(one, here)
+    assert "a" not in flights.kept
+    assert flights.reaches(one, there, {}), "it is there"
 
 
 def test_what_a_shipment_refers_to_is_kept_until_it_was_submitted() -> None:

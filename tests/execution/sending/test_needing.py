@@ -93,4 +93,15 @@ def test_what_was_handed_over_wants_more_time(lab: Lab) -> None:
     needing.handed_over(job, ended(job)._replace(wants=0.0))
     assert needing.of(job).seconds == 1.0
     needing.handed_over(job, ended(job)._replace(wants=75.0))
-    assert (needing.of(job).seconds, needing.of(job).declared) == (75.0, False)
+    found = needing.of(job)
+    assert (found.seconds, found.declared, found.at_least) == (75.0, False, 75.0)
+    assert needing.of_all([job, lab.task(lambda: 2, name="other")()]).at_least == 75.0
+
+
+def test_what_was_declared_stays_so_where_it_is_enough(lab: Lab) -> None:
+    needing = Needing(Fixed(1.0))
+    for walltime, expected in ((1800.0, (1800.0, True, 75.0)), (30.0, (75.0, False, 75.0))):
+        job = lab.task(lambda: 1, name="work", resources=Resources(walltime=walltime))()
+        needing.handed_over(job, ended(job)._replace(wants=75.0))
+        found = needing.of(job)
+        assert (found.seconds, found.declared, found.at_least) == expected

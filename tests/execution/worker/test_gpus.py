@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,15 @@ def test_who_asked_for_none_sees_none(settled: Settle, monkeypatch: pytest.Monke
         assert variables == {"CUDA_VISIBLE_DEVICES": ""}
 
 
+@pytest.fixture
+def maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that stands for devices of AMD; it is not there."""
+    path = tmp_path / "kfd"
+    monkeypatch.setattr(gpus, "_AMD", path)
+    return path
+
+
+@pytest.mark.usefixtures("maker")
 def test_devices_are_those_that_the_batch_job_was_given() -> None:
     given = Devices(allocation(gpus=2), {"CUDA_VISIBLE_DEVICES": "5,GPU-7", "ROCR_VISIBLE_DEVICES": "1,3"})
     with given.taken(1) as first, given.taken(1) as second:
@@ -39,6 +49,33 @@ def test_devices_are_those_that_the_batch_job_was_given() -> None:
         assert second == {"CUDA_VISIBLE_DEVICES": "GPU-7", "ROCR_VISIBLE_DEVICES": "3"}
     with given.taken(2) as both:
         assert both["CUDA_VISIBLE_DEVICES"] == "5,GPU-7"
+
+
+def test_no_variable_is_set_beside_those_that_the_batch_job_has() -> None:
+    given = Devices(allocation(gpus=2), {"ROCR_VISIBLE_DEVICES": "0,1"})
+    with given.taken(1) as first, given.taken(1) as second:
+        assert first == {"ROCR_VISIBLE_DEVICES": "0"}
+        assert second == {"ROCR_VISIBLE_DEVICES": "1"}
+    with given.taken(0) as none:
+        assert none == {"ROCR_VISIBLE_DEVICES": ""}
+
+
+def test_what_one_variable_lets_through_is_counted_anew_by_the_others(maker: Path) -> None:
+    maker.touch()
+    names = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+    given = Devices(allocation(gpus=3), dict.fromkeys(names, "2,4,6"))
+    with given.taken(1) as first, given.taken(2) as second:
+        assert [first[name] for name in names] == ["0", "0", "2"]
+        assert [second[name] for name in names] == ["0,1", "0,1", "4,6"]
+    with given.taken(0) as none:
+        assert none == dict.fromkeys(names, "")
+
+
+def test_hip_alone_is_not_counted_anew(maker: Path) -> None:
+    maker.touch()
+    given = Devices(allocation(gpus=2), {"HIP_VISIBLE_DEVICES": "0,1", "CUDA_VISIBLE_DEVICES": "0,1"})
+    with given.taken(1), given.taken(1) as second:
+        assert second == {"HIP_VISIBLE_DEVICES": "1", "CUDA_VISIBLE_DEVICES": "1"}
 
 
 def test_without_variables_they_are_counted_from_zero() -> None:

@@ -243,6 +243,17 @@ def test_retries_end(worker: Worker) -> None:
     assert worker.value == Missing("one", "failed")
 
 
+def test_what_failed_before_counts(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(Grip, "pause", lambda grip, pause: pauses.append(pause))
+    policy = Attempts(3, Retry(lambda error, attempts: attempts in (2, 3)), (0.5, 1.0, 2.0))
+    for failed, numbers in ((1, [7, 8, 9]), (3, [7]), (5, [7])):
+        made = worker.perform([lambda: 1 / 0], Assignment("one", 0, [], attempts=policy, first=7, failed=failed))
+        assert [outcome.attempt for outcome in made] == numbers
+        assert made[-1].final
+    assert pauses == [1.0, 2.0]
+
+
 def test_a_function_decides_on_retries(worker: Worker) -> None:
     def busy() -> None:
         raise OSError("busy" if current().number < 7 else "broken")
@@ -557,6 +568,32 @@ class TestInABatchJob:
             worker.one(lambda: os.environ["CUDA_VISIBLE_DEVICES"], attempts=Attempts(gpus=number)) for number in (0, 2)
         ]
         assert [self._values(tmp_path).load(outcome.value) for outcome in seen if outcome.value] == ["", "0,1"]
+
+    def test_jobs_of_a_bundle_see_no_devices(
+        self, worker: Worker, settled: Settle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+        settled(gpus=2)
+        jobs = [Assignment(f"job-{x}", 0, [x]) for x in range(2)]
+        outcomes = worker.perform([lambda x: (os.environ["CUDA_VISIBLE_DEVICES"], os.getpid(), x)], *jobs)
+        values = self._values(tmp_path)
+        seen = [values.load(outcome.value) for outcome in outcomes if outcome.value is not None]
+        assert [devices for devices, _, _ in seen] == ["", ""]
+        assert len({pid for _, pid, _ in seen}) == 1, "in one process"
+
+    def test_an_attempt_knows_its_memory(self, worker: Worker, tmp_path: Path) -> None:
+        def limit() -> tuple[int | None, str]:
+            attempt = current()
+            return attempt.memory, attempt.basis
+
+        seen = []
+        for limits in (ONCE, Attempts(memory=2**29), Attempts(memory=2**29, kept=True)):
+            outcome = worker.one(limit, attempts=limits)
+            assert outcome.value is not None, outcome.failure
+            seen.append(self._values(tmp_path).load(outcome.value))
+        assert [memory for memory, _ in seen] == [2**28, 2**29, 2**29]
+        assert "its share" in seen[0][1]
+        assert "as was asked for" in seen[2][1]
 
     def test_a_job_that_is_handed_over_waits_and_goes_on(self, worker: Worker, tmp_path: Path) -> None:
         def work(path: str) -> list[int]:
