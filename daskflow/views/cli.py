@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from daskflow.errors import DaskflowError, StoreError, UsageError
-from daskflow.views.artifacts import app as artifact_app
 from daskflow.views.asking import answer_command, questions_command
 from daskflow.views.late import LateGroup, add_late
 from daskflow.views.looking import logs_command, report_command, runs_command, show_command, why_command
@@ -54,7 +53,9 @@ add_late(
     "daskflow.views.usage:efficiency_command",
     "What jobs used of what they asked for, and what to ask.",
 )
-app.add_typer(artifact_app, name="artifact")
+add_late(
+    app, "artifact", "daskflow.views.artifacts:app", "Keep files and directories in the artifact store, under names."
+)
 add_late(app, "site", "daskflow.views.sites:app", "The places that compute: what is configured, and what is wrong.")
 add_late(app, "batch", "daskflow.views.batches:app", "Batch jobs by name, which outlive this command.")
 
