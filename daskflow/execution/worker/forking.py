@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _imp
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -82,6 +83,9 @@ def _importing() -> bool:
 
 
 def _settle_in(mask: Any) -> None:
+    # What is garbage in the parent is the parent's to collect: here its finalizers would end what they do not own, and
+    # the memory it held, which counts as shared, would be taken up again without being noticed.
+    gc.freeze()
     _lead_group(0)
     adopt()
     signal.set_wakeup_fd(-1)
