@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from daskflow.graph.metrics import metric as metric
     from daskflow.model.command import Command as Command
     from daskflow.model.command import InputFile as InputFile
-    from daskflow.model.outcome import Failure as Failure
     from daskflow.model.policy import Resources as Resources
+    from daskflow.model.work import Work as Work
+    from daskflow.settings.buckets import Buckets as Buckets
     from daskflow.settings.front import Context as Context
     from daskflow.settings.front import ask as ask
     from daskflow.settings.front import fetch as fetch
@@ -35,14 +36,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Artifact",
+    "Buckets",
     "Command",
     "CommandJob",
     "Context",
-    "Failure",
     "InputFile",
     "Resources",
     "Run",
     "Site",
+    "Work",
     "allow_failure",
     "any_of",
     "ask",
@@ -64,14 +66,15 @@ __all__ = [
 # Each name is imported when it is first asked for (PEP 562): who needs one room does not pay for all.
 _HOMES = {
     "Artifact": "daskflow.settings.files",
+    "Buckets": "daskflow.settings.buckets",
     "Command": "daskflow.model.command",
     "CommandJob": "daskflow.settings.files",
     "Context": "daskflow.settings.front",
-    "Failure": "daskflow.model.outcome",
     "InputFile": "daskflow.model.command",
     "Resources": "daskflow.model.policy",
     "Run": "daskflow.execution.run",
     "Site": "daskflow.settings.places",
+    "Work": "daskflow.model.work",
     "allow_failure": "daskflow.graph.lenient",
     "any_of": "daskflow.graph.conditions",
     "ask": "daskflow.settings.front",

@@ -20,6 +20,8 @@
     │   ├── RunBusy                 another driver performs the run
     │   ├── NotFound                no run, job or question of that name is recorded
     │   ├── FitsNowhere             no pool of a site holds what a job needs
+    │   ├── WorkInvalid             a work, or what is asked of works, does not fit
+    │   ├── PipelineInvalid         a pipeline or a schedule does not fit
     │   └── ExtraMissing            an optional dependency is not installed
     ├── StoreError                  what is remembered cannot be read or written
     │   ├── StoreTooNew             a newer daskflow made this store
@@ -55,6 +57,14 @@
     │   ├── ArchiveRefused          an archive cannot be unpacked, or would write elsewhere
     │   ├── ContainerError          an image cannot be had or started
     │   └── ScratchFull             no room is left in the scratch directory (transient)
+    ├── WorkError                   a work cannot be kept or performed
+    │   ├── WorkLost                another agent has the work now, or it was deleted
+    │   ├── WorkLocked              the work is locked
+    │   └── FunctionRefused         the agent may not import the function of a work
+    ├── ServerError                 a server of daskflow does not do what is asked
+    │   ├── ServerSilent            it does not answer (transient)
+    │   ├── TokenRefused            it does not know the token, or the token does not allow this
+    │   └── ServerRefused           it does not take what was sent
     └── RunError                    a run or job did not end well
         ├── JobFailed               a task raised
         ├── JobSkipped              an upstream job failed
@@ -64,6 +74,7 @@
         ├── RaceLost                nobody in a race was good enough
         ├── QuestionExpired         nobody answered a question in time
         ├── CodeMismatch            a worker has other code than the driver
+        ├── WorkFailed              the last attempt at the work of a job failed
         ├── InputChanged            an input file changed after the call was made
         ├── RunFailed               some jobs of a run failed
         └── RunInterrupted          the run was stopped and can be resumed
@@ -154,6 +165,14 @@ class FitsNowhere(UsageError):
 
 class ExtraMissing(UsageError):
     """An optional dependency is not installed. Install the extra that the message names."""
+
+
+class WorkInvalid(UsageError):
+    """A work does not fit. Look at the fields of `Work` and their ranges."""
+
+
+class PipelineInvalid(UsageError):
+    """A pipeline or a schedule does not fit. Look at the documentation of pipelines."""
 
 
 class StoreError(DaskflowError):
@@ -314,6 +333,40 @@ class ScratchFull(CommandError):
     transient = True
 
 
+class WorkError(DaskflowError):
+    """A work cannot be kept or performed."""
+
+
+class WorkLost(WorkError):
+    """Another agent has the work now, or it was deleted. What this one made of it is not kept."""
+
+
+class WorkLocked(WorkError):
+    """The work is locked, and can be neither changed nor deleted. Unlock it first."""
+
+
+class FunctionRefused(WorkError):
+    """The agent may not import the function of a work. Allow it under `works: functions:` in daskflow.yaml."""
+
+
+class ServerError(DaskflowError):
+    """A server of daskflow does not do what is asked."""
+
+
+class ServerSilent(ServerError):
+    """The server does not answer. Check its address, and that it runs."""
+
+    transient = True
+
+
+class TokenRefused(ServerError):
+    """The server does not know the token, or the token does not allow this. Ask its administrator for one."""
+
+
+class ServerRefused(ServerError):
+    """The server does not take what was sent."""
+
+
 class RunError(DaskflowError):
     """A run or a job did not end well."""
 
@@ -352,6 +405,10 @@ class QuestionExpired(RunError):
 
 class CodeMismatch(RunError):
     """A worker has other code than the driver. Start the site anew, so that its workers import the same code."""
+
+
+class WorkFailed(RunError):
+    """The last attempt at the work of a job failed."""
 
 
 class InputChanged(RunError):

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import daskflow
 
-MAX_NAMES = 25
+MAX_NAMES = 26
 SCAFFOLDING = {"Any", "TYPE_CHECKING", "annotations"}
 
 

@@ -18,6 +18,7 @@ from daskflow.execution.notices.rules import Rule
 from daskflow.model.quantities import Bytes
 from daskflow.settings.mistakes import told
 from daskflow.settings.sites import SiteSettings, built_in, check_containers, check_names, text_of
+from daskflow.settings.works import ServerSettings, WorkSettings
 
 __all__ = ["FILE", "Settings", "SiteSettings", "built_in", "load", "variables_to_hand_on"]
 
@@ -71,12 +72,20 @@ class Settings(BaseModel):
     """Whether jobs of some milliseconds or less share a dask task."""
     notifications: tuple[Rule, ...] = ()
     """Who is told of which events."""
+    works: WorkSettings = WorkSettings()
+    """Works in buckets, and the agents that perform them."""
+    server: ServerSettings = ServerSettings()
+    """The server of `daskflow serve`."""
 
     @model_validator(mode="after")
     def _names_fit(self) -> Settings:
         check_containers(self.containers)
         check_names(self.sites)
         return self
+
+    def known_sites(self) -> set[str]:
+        """Names of all sites."""
+        return {*built_in(), *self.sites}
 
     def home_of(self, site: str) -> str:
         """Directory of what batch jobs of a site share with the driver, where the site names none: beside the store."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
+import time
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -139,6 +140,23 @@ class Database:
         """Run the statement `name` in a transaction."""
         with self.transaction(), self._dialect.guarded(writing=True):
             self._connections.writer().execute(self._sql(name), self._packed(parameters))
+
+    def change(self, name: str, /, **parameters: Any) -> list[Row]:
+        """Run the statement `name`, which writes, and take the rows that it returns; in a transaction.
+
+        Raises
+        ------
+        StoreFull, StoreUnavailable, StoreError
+        """
+        with self.transaction(), self._dialect.guarded(writing=True):
+            return self._connections.writer().execute(self._sql(name), self._packed(parameters)).fetchall()
+
+    def announce(self, channel: str) -> None:
+        """Wake up who awaits an announcement, here or in any process, when this transaction is committed."""
+
+    def await_announcement(self, channel: str, timeout: float) -> None:
+        """Return as soon as something may have been announced, at the latest after some time [s]."""
+        time.sleep(min(timeout, 0.05))
 
     def many(self, name: str, rows: Iterable[Row]) -> None:
         """Run the statement `name` for each row, its fields in order of the statement, in a transaction."""

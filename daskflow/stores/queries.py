@@ -1,4 +1,4 @@
-"""Loads the named statements of `queries.sql` and the migrations."""
+"""Loads the named statements of the `.sql` files beside it, and the migrations."""
 
 from __future__ import annotations
 
@@ -6,8 +6,18 @@ import re
 from functools import cache
 from pathlib import Path
 
-MIGRATIONS = ("0001_journal.sql", "0002_control.sql", "0003_holdings.sql", "0004_usage.sql")
+MIGRATIONS = (
+    "0001_journal.sql",
+    "0002_control.sql",
+    "0003_holdings.sql",
+    "0004_usage.sql",
+    "0005_works.sql",
+    "0006_tokens.sql",
+    "0007_schedules.sql",
+)
 """In order; the version of a store is how many of these it has had."""
+
+_TEXTS = ("queries.sql", "works.sql", "tokens.sql", "schedules.sql")
 
 _HEAD = re.compile(r"^-- (\w+): .*$", re.MULTILINE)
 
@@ -15,8 +25,11 @@ _HEAD = re.compile(r"^-- (\w+): .*$", re.MULTILINE)
 @cache
 def queries() -> dict[str, str]:
     """All statements by name."""
-    parts = _HEAD.split(_text("queries.sql"))
-    return {name: sql.strip().rstrip(";") for name, sql in zip(parts[1::2], parts[2::2], strict=True)}
+    found: dict[str, str] = {}
+    for text in _TEXTS:
+        parts = _HEAD.split(_text(text))
+        found |= {name: sql.strip().rstrip(";") for name, sql in zip(parts[1::2], parts[2::2], strict=True)}
+    return found
 
 
 def migration(version: int) -> list[str]:

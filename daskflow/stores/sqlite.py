@@ -29,6 +29,14 @@ _CLOSED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+_WORDS = {
+    "SERIAL": "INTEGER",
+    "JSON": "TEXT",
+    # Seconds since the epoch, to a millisecond.
+    "CLOCK": "((julianday('now') - 2440587.5) * 86400.0)",
+}
+
+
 class SQLite:
     """A journal in one SQLite file.
 
@@ -77,7 +85,8 @@ class SQLite:
     def render(self, sql: str) -> str:
         """Lists are JSON arrays: one parameter whatever their length, and one query plan."""
         sql = re.sub(r"\{(\w+)\}", r"(SELECT value FROM json_each(:\1))", sql)
-        return re.sub(r"\bSERIAL\b", "INTEGER", sql)
+        sql = sql.replace("FOR UPDATE SKIP LOCKED", "")
+        return re.sub(r"\b(SERIAL|JSON|CLOCK)\b", lambda found: _WORDS[found[1]], sql)
 
     def positional(self, sql: str) -> str:
         """The parameters in order of appearance."""

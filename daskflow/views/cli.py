@@ -57,6 +57,10 @@ add_late(
     app, "artifact", "daskflow.views.artifacts:app", "Keep files and directories in the artifact store, under names."
 )
 add_late(app, "site", "daskflow.views.sites:app", "The places that compute: what is configured, and what is wrong.")
+add_late(app, "work", "daskflow.views.works:app", "Works in buckets: deposit them, serve them, find them again.")
+add_late(app, "pipeline", "daskflow.views.pipelines:app", "Pipelines of works, from YAML, once or by a schedule.")
+add_late(app, "serve", "daskflow.views.server.command:serve_command", "Serve works, artifacts, runs and questions.")
+add_late(app, "token", "daskflow.views.server.tokens:app", "Who may use the server.")
 add_late(app, "batch", "daskflow.views.batches:app", "Batch jobs by name, which outlive this command.")
 
 

@@ -1,0 +1,1 @@
+"""Drop-in faces of older systems: change an import, and go on."""

@@ -1,0 +1,1 @@
+"""The interface of CHIME/FRB Workflow: Work, Buckets, Results and Swarm."""

@@ -1,0 +1,1 @@
+"""Agents: they withdraw works, perform them, and deposit what came out."""

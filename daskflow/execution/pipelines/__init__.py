@@ -1,0 +1,1 @@
+"""Pipelines of works: stages, matrices and conditions from YAML, started once or by a schedule."""

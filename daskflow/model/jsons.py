@@ -1,0 +1,106 @@
+"""Turns values into what JSON can hold, in SQLite, in PostgreSQL and over HTTP alike."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+Json: TypeAlias = Any
+"""None, a truth value, a number, a text, or lists and dictionaries (by text) of these."""
+
+_DEPTH = 100
+"""Nesting that no record of a measurement has."""
+_PLAIN = (bool, int, str, type(None))
+_LONGEST = 2**63
+"""Integers from this on, positive or negative, are not those of databases."""
+
+
+def json_ready(value: Any, *, where: str = "value") -> Json:
+    """A value as JSON can hold it.
+
+    Parameters
+    ----------
+    where
+        What errors call the value.
+
+    Returns
+    -------
+    Json
+        Lists for tuples, sets and arrays of numpy; plain numbers for those of numpy. A number that JSON has not is a
+        text that `float` reads: `"NaN"`, `"Infinity"`, `"-Infinity"`. NUL characters and halves of surrogate pairs,
+        which no database holds, are U+FFFD.
+
+    Raises
+    ------
+    ValueError
+        Something is none of these, is nested too deeply, or is an integer of more than 64 bits; the message says where.
+
+    Examples
+    --------
+    >>> json_ready({"dm": 332.7, "peaks": (1, 2), "snr": float("nan")})
+    {'dm': 332.7, 'peaks': [1, 2], 'snr': 'NaN'}
+    >>> json_ready({"found": [object()]}, where="results")
+    Traceback (most recent call last):
+    ValueError: results.found[0] is a object, which JSON cannot hold
+    """
+    return _ready(value, where, 0)
+
+
+def _ready(value: Any, where: str, depth: int) -> Json:
+    if depth > _DEPTH:
+        raise ValueError(f"{where} is nested more than {_DEPTH} levels deep")
+    if type(value) is str:
+        return _text(value)
+    if isinstance(value, float):
+        return _number(float(value))
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int):
+        if not -_LONGEST <= value < _LONGEST:
+            raise ValueError(f"{where} is an integer of more than 64 bits")
+        return int(value)
+    if isinstance(value, str):
+        return _text(str.__str__(value))
+    if isinstance(value, Mapping):
+        return {_key(key, where): _ready(each, f"{where}.{key}", depth + 1) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_ready(each, f"{where}[{at}]", depth + 1) for at, each in enumerate(value)]
+    return _foreign(value, where, depth)
+
+
+def _foreign(value: Any, where: str, depth: int) -> Json:
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.generic | numpy.ndarray):
+        plain = value.tolist()
+        if type(plain) in (*_PLAIN, float, list):
+            return _ready(plain, where, depth)
+    dump = getattr(value, "model_dump", None)
+    if callable(dump):
+        return _ready(dump(mode="json"), where, depth)
+    raise ValueError(f"{where} is a {type(value).__qualname__}, which JSON cannot hold")
+
+
+def _key(key: Any, where: str) -> str:
+    if not isinstance(key, str):
+        raise ValueError(f"{where} has the key {key!r:.100}, and keys of JSON are texts")  # noqa: TRY004
+    return _text(key)
+
+
+def _number(value: float) -> float | str:
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _text(value: str) -> str:
+    if value.isascii() and "\0" not in value:
+        return value
+    return value.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def as_text(value: Json) -> str:
+    """JSON text of what `json_ready` gave, without blanks."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

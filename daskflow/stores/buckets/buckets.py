@@ -1,0 +1,289 @@
+"""The buckets of works: what users and agents deposit, withdraw, update and find again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Self
+
+from daskflow.errors import SiteUnknown, WorkInvalid
+from daskflow.model.work import Work, WorkStatus
+from daskflow.stores.buckets.query import check_query, check_view
+from daskflow.stores.buckets.shelf import Query, Shelf, View, Wanted
+from daskflow.stores.liveness import this_host
+
+_WEEK = 7 * 86400.0
+
+
+class Buckets:
+    """Works by their pipelines.
+
+    Parameters
+    ----------
+    shelf
+        Where they are kept.
+    sites
+        Names of sites that works may ask for; None: any.
+
+    Notes
+    -----
+    Any number of threads, processes and machines may use the same buckets. A work is withdrawn by one agent only; who
+    holds it proves it by the number of the attempt.
+    """
+
+    def __init__(self, shelf: Shelf, *, sites: Collection[str] | None = None) -> None:
+        self.shelf = shelf
+        """Where the works are kept."""
+        self._sites = None if sites is None else frozenset(sites)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def deposit(self, works: Work | Iterable[Work]) -> list[str]:
+        """Queue works, all of them or none.
+
+        Returns
+        -------
+        list of str
+            Their ids in the same order; each work has its own, and is `queued`.
+
+        Raises
+        ------
+        SiteUnknown
+            A work is for a site that nobody has configured.
+        WorkInvalid
+            A work has an id already: it was deposited before.
+        """
+        given = [works] if isinstance(works, Work) else list(works)
+        for work in given:
+            self._check(work)
+        ids = self.shelf.deposit([work.payload for work in given]) if given else []
+        for work, id in zip(given, ids, strict=True):
+            work.id, work.status = id, WorkStatus.queued
+        return ids
+
+    def _check(self, work: Work) -> None:
+        if not isinstance(work, Work):
+            raise WorkInvalid(f"{work!r:.100} is no Work.")
+        if work.id is not None:
+            raise WorkInvalid(f"The work {work.id} was deposited before. To change it, update it.")
+        if not work.function and not work.command and work.status is not WorkStatus.created:
+            raise WorkInvalid(f"A work that is to be deposited is `created`, not {work.status}.")
+        if self._sites is not None and work.config.strategy == "strict" and work.site not in self._sites:
+            raise SiteUnknown(
+                f"A work is for the site {work.site!r}; there are {', '.join(sorted(self._sites))}. Add it under "
+                "`sites:`, or under `works: sites:` where agents serve it that this configuration does not reach."
+            )
+
+    def withdraw(  # noqa: PLR0913, each is a filter
+        self,
+        pipeline: str | Sequence[str],
+        *,
+        event: int | Sequence[int] | None = None,
+        site: str | None = None,
+        priority: int | None = None,
+        user: str | None = None,
+        tags: str | Sequence[str] | None = None,
+        parent: str | Sequence[str] | None = None,
+        lease: float | None = None,
+    ) -> Work | None:
+        """Take the queued work of the highest priority, of these the oldest; it is `running` then.
+
+        Parameters
+        ----------
+        pipeline
+            Name of a bucket, or several.
+        event, tags, parent
+            Only works that have one of these.
+        site, priority, user
+            Only works of these.
+        lease
+            After this time without a heartbeat the work counts as lost [s]; None: after its own timeout.
+
+        Returns
+        -------
+        Work or None
+            None where there is none. Results, products, plots, error and log of earlier attempts are gone.
+        """
+        wanted = Wanted(
+            tuple(_names(pipeline)),
+            site or "",
+            user or "",
+            tuple(_several(event)),
+            tuple(_several(tags)),
+            tuple(_several(parent)),
+            priority,
+        )
+        if not wanted.pipelines:
+            raise WorkInvalid("Name a pipeline whose works are to be withdrawn.")
+        found = self.shelf.withdraw(wanted, lease=lease, holder=f"{this_host()}:{os.getpid()}")
+        return None if found is None else Work.from_dict(found)
+
+    def update(self, works: Work | Iterable[Work]) -> None:
+        """Write works anew, all of them or none.
+
+        Raises
+        ------
+        WorkLost
+            Another agent has taken one meanwhile, or it was deleted: what was made of it is not written.
+        WorkLocked
+            One is locked.
+        """
+        given = [works] if isinstance(works, Work) else list(works)
+        for work in given:
+            if work.id is None:
+                raise WorkInvalid("A work that was never deposited cannot be updated. Deposit it.")
+        if given:
+            self.shelf.update([work.payload for work in given])
+
+    def heartbeat(self, work: Work, lease: float) -> None:
+        """Hold a work for longer [s].
+
+        Raises
+        ------
+        WorkLost
+            It is no longer ours.
+        """
+        self.shelf.heartbeat(_id(work), work.attempt, lease)
+
+    def give_back(self, work: Work) -> None:
+        """Queue a work that is held again, as if it had not been withdrawn.
+
+        Raises
+        ------
+        WorkLost
+            It is no longer ours.
+        """
+        self.shelf.give_back(_id(work), work.attempt)
+
+    def delete(self, works: Work | str | Iterable[Work | str]) -> int:
+        """Delete works, by themselves or by their ids; returns how many were there.
+
+        Raises
+        ------
+        WorkLocked
+            One is locked; none is deleted.
+
+        Notes
+        -----
+        An agent that holds one hears of it at its next heartbeat, and kills what it does.
+        """
+        return self.shelf.delete(_ids(works))
+
+    def view(
+        self,
+        query: Query | None = None,
+        *,
+        projection: Mapping[str, Any] | None = None,
+        sort: Sequence[tuple[str, int]] | Mapping[str, int] = (),
+        skip: int = 0,
+        limit: int = 100,
+    ) -> list[Any]:
+        """Look at works.
+
+        Parameters
+        ----------
+        query
+            Which: `{"event": 42, "results.dm": {"$gt": 300}}`; all where there is none.
+        projection
+            Which of their fields, `{"results.dm": 1}`, or which not, `{"log": 0}`.
+        sort
+            By which fields, `{"results.dm": -1}` for the largest first; without it those deposited last come first.
+        skip, limit
+            A part of them; a limit of -1 is none.
+
+        Returns
+        -------
+        list of Work, or of dict where there is a projection
+
+        Raises
+        ------
+        WorkInvalid
+            The query, the projection or the order is none.
+        """
+        order = tuple((name, way) for name, way in (sort.items() if isinstance(sort, Mapping) else sort))
+        view = check_view(View(query or {}, projection or {}, order, skip, limit))
+        found = self.shelf.view(view)
+        return found if projection else [Work.from_dict(each) for each in found]
+
+    def get(self, id: str) -> Work | None:
+        """The work of that id, or None."""
+        found = self.view({"id": id}, limit=1)
+        return found[0] if found else None
+
+    def count(self, query: Query | None = None) -> int:
+        """How many works a query means.
+
+        Raises
+        ------
+        WorkInvalid
+            It is none.
+        """
+        return self.shelf.count(check_query(query or {}))
+
+    def status(self, pipeline: str | None = None) -> dict[str, int]:
+        """How many works have each status, of one bucket or of all, and in `total`."""
+        counted = self.shelf.status(pipeline).values()
+        names = ("queued", "running", "success", "failure")
+        sums = {name: sum(each.get(name, 0) for each in counted) for name in names}
+        return {"total": sum(sums.values()), **sums}
+
+    def statuses(self) -> dict[str, dict[str, int]]:
+        """How many works of each bucket have each status."""
+        return self.shelf.status(None)
+
+    def pipelines(self) -> list[str]:
+        """Names of the buckets that hold works."""
+        return sorted(self.shelf.status(None))
+
+    def audit(self, stale: float | None = _WEEK) -> dict[str, int]:
+        """Put in order what was left.
+
+        Parameters
+        ----------
+        stale
+            Works that wait for longer [s] fail for good; None: none do.
+
+        Returns
+        -------
+        dict
+            `failed`: so many had failed, with attempts left, and are queued again; `expired`: so many were held for
+            longer than they may, and failed; `stale`: so many waited for too long.
+        """
+        return self.shelf.audit(stale)
+
+    def lock(self, works: Work | str | Iterable[Work | str]) -> int:
+        """Let nobody change or delete works; returns how many were there."""
+        return self.shelf.lock(_ids(works), True)
+
+    def unlock(self, works: Work | str | Iterable[Work | str]) -> int:
+        """Undo `lock`; returns how many were there."""
+        return self.shelf.lock(_ids(works), False)
+
+    def close(self) -> None:
+        """Give connections back; what is asked next opens them again."""
+        self.shelf.close()
+
+
+def _id(work: Work) -> str:
+    if work.id is None:
+        raise WorkInvalid("The work was never deposited.")
+    return work.id
+
+
+def _ids(works: Work | str | Iterable[Work | str]) -> list[str]:
+    given = [works] if isinstance(works, Work | str) else works
+    return [each if isinstance(each, str) else _id(each) for each in given]
+
+
+def _names(pipeline: str | Sequence[str]) -> list[str]:
+    return [name.lower().replace(" ", "-").replace("_", "-") for name in _several(pipeline)]
+
+
+def _several(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str | int) else list(value)

@@ -1,0 +1,1 @@
+"""The server: works, artifacts, runs and questions over HTTP."""
