@@ -10,11 +10,11 @@ from functools import partial
 
 from rich.console import Console
 
-from benchmarks import commands, graphs, memory, staging, startup, walltime
+from benchmarks import commands, graphs, memory, staging, startup, walltime, works
 from benchmarks.figures import Figure
 from benchmarks.table import machine, show
 
-_ITEMS = {**commands.ITEMS, **memory.ITEMS, **staging.ITEMS, **startup.ITEMS, **walltime.ITEMS}
+_ITEMS = {**commands.ITEMS, **memory.ITEMS, **staging.ITEMS, **startup.ITEMS, **walltime.ITEMS, **works.ITEMS}
 _NAMES = [*graphs.CASES, *_ITEMS]
 
 

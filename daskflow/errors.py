@@ -20,9 +20,9 @@
     │   ├── RunBusy                 another driver performs the run
     │   ├── NotFound                no run, job or question of that name is recorded
     │   ├── FitsNowhere             no pool of a site holds what a job needs
+    │   ├── ExtraMissing            an optional dependency is not installed
     │   ├── WorkInvalid             a work, or what is asked of works, does not fit
-    │   ├── PipelineInvalid         a pipeline or a schedule does not fit
-    │   └── ExtraMissing            an optional dependency is not installed
+    │   └── PipelineInvalid         a pipeline or a schedule does not fit
     ├── StoreError                  what is remembered cannot be read or written
     │   ├── StoreTooNew             a newer daskflow made this store
     │   ├── StoreUnavailable        the store cannot be opened (transient)

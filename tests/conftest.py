@@ -25,9 +25,31 @@ from daskflow.graph import task as tasks
 from daskflow.settings.options import Settings, SiteSettings
 from daskflow.settings.parts import make_site, open_project
 from daskflow.sites import Site
-from tests.services.fixtures import counting, pbs, prefix, s3, sge, slurm, slurm_accounting, slurm_calls
+from tests.services.fixtures import (
+    counting,
+    pbs,
+    postgres,
+    postgres_server,
+    prefix,
+    s3,
+    sge,
+    slurm,
+    slurm_accounting,
+    slurm_calls,
+)
 
-__all__ = ["counting", "pbs", "prefix", "s3", "sge", "slurm", "slurm_accounting", "slurm_calls"]
+__all__ = [
+    "counting",
+    "pbs",
+    "postgres",
+    "postgres_server",
+    "prefix",
+    "s3",
+    "sge",
+    "slurm",
+    "slurm_accounting",
+    "slurm_calls",
+]
 """Fixtures that come from elsewhere."""
 
 

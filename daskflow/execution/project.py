@@ -32,6 +32,8 @@ BOXES = "boxes"
 """Directory of the workers' black boxes, among the logs."""
 BATCH = ":batch"
 """Ends the name of the site for batch jobs of their own that stands beside a site."""
+BUCKET = ":bucket"
+"""Ends the name of the site for jobs in buckets that stands beside a site, or where none is but agents are."""
 GRACE = 2.0
 """How long a closing project waits for subscribers, and then for notifications that are under way [s]."""
 
@@ -172,7 +174,7 @@ class Project:
             return self._sites[name]
 
     def _site_names(self) -> list[str]:
-        return sorted(name for name in self._makers if not name.endswith(BATCH))
+        return sorted(name for name in self._makers if not name.endswith((BATCH, BUCKET)))
 
     def has_site(self, name: str) -> bool:
         """Whether a site of that name is configured."""

@@ -16,6 +16,7 @@ from daskflow.execution.asking.asked import Asked
 from daskflow.execution.endings import value_of
 from daskflow.execution.engine import Engine
 from daskflow.execution.heartbeat import BEAT, Heartbeat
+from daskflow.execution.interrupting import interruptible
 from daskflow.execution.project import Project
 from daskflow.execution.worker.attempt import Body
 from daskflow.graph.facts import RunFact
@@ -269,8 +270,13 @@ class Run:
         Raises
         ------
         KeyboardInterrupt
-            Ctrl-C was pressed. The run is `interrupted`; what was recorded is good.
+            Ctrl-C was pressed. The run is `interrupted`; what was recorded is good. Pressed again while the run is
+            being stopped, it ends the program at once.
         """
+        with interruptible():
+            self._execute()
+
+    def _execute(self) -> None:
         tokens = CURRENT_HOST.set(self._engine), CURRENT_SITE.set(None)
         self._project.event(self.id, "run.started", site=self._engine.site)
         beat = Heartbeat(self._project, self, self._engine.note_running)

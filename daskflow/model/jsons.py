@@ -16,6 +16,8 @@ _DEPTH = 100
 _PLAIN = (bool, int, str, type(None))
 _LONGEST = 2**63
 """Integers from this on, positive or negative, are not those of databases."""
+_Place: TypeAlias = "str | tuple[_Place, str | int]"
+"""Where a value lies, from the inside out; it becomes a text only where something is wrong."""
 
 
 def json_ready(value: Any, *, where: str = "value") -> Json:
@@ -49,9 +51,7 @@ def json_ready(value: Any, *, where: str = "value") -> Json:
     return _ready(value, where, 0)
 
 
-def _ready(value: Any, where: str, depth: int) -> Json:
-    if depth > _DEPTH:
-        raise ValueError(f"{where} is nested more than {_DEPTH} levels deep")
+def _ready(value: Any, where: _Place, depth: int) -> Json:
     if type(value) is str:
         return _text(value)
     if isinstance(value, float):
@@ -60,33 +60,43 @@ def _ready(value: Any, where: str, depth: int) -> Json:
         return value
     if isinstance(value, int):
         if not -_LONGEST <= value < _LONGEST:
-            raise ValueError(f"{where} is an integer of more than 64 bits")
+            raise ValueError(f"{_named(where)} is an integer of more than 64 bits")
         return int(value)
     if isinstance(value, str):
         return _text(str.__str__(value))
+    if depth >= _DEPTH:
+        raise ValueError(f"{_named(where)} is nested more than {_DEPTH} levels deep")
     if isinstance(value, Mapping):
-        return {_key(key, where): _ready(each, f"{where}.{key}", depth + 1) for key, each in value.items()}
+        return {_key(key, where): _ready(each, (where, key), depth + 1) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_ready(each, f"{where}[{at}]", depth + 1) for at, each in enumerate(value)]
+        return [_ready(each, (where, at), depth + 1) for at, each in enumerate(value)]
     return _foreign(value, where, depth)
 
 
-def _foreign(value: Any, where: str, depth: int) -> Json:
+def _foreign(value: Any, where: _Place, depth: int) -> Json:
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(value, numpy.generic | numpy.ndarray):
         plain = value.tolist()
         if type(plain) in (*_PLAIN, float, list):
             return _ready(plain, where, depth)
     dump = getattr(value, "model_dump", None)
-    if callable(dump):
-        return _ready(dump(mode="json"), where, depth)
-    raise ValueError(f"{where} is a {type(value).__qualname__}, which JSON cannot hold")
+    if callable(dump) and not isinstance(value, type):
+        return _ready(dump(mode="json"), where, depth + 1)
+    raise ValueError(f"{_named(where)} is a {type(value).__qualname__}, which JSON cannot hold")
 
 
-def _key(key: Any, where: str) -> str:
+def _named(where: _Place) -> str:
+    parts: list[str] = []
+    while isinstance(where, tuple):
+        where, last = where
+        parts.append(f"[{last}]" if isinstance(last, int) else f".{last}")
+    return where + "".join(reversed(parts))
+
+
+def _key(key: Any, where: _Place) -> str:
     if not isinstance(key, str):
-        raise ValueError(f"{where} has the key {key!r:.100}, and keys of JSON are texts")  # noqa: TRY004
-    return _text(key)
+        raise ValueError(f"{_named(where)} has the key {key!r:.100}, and keys of JSON are texts")  # noqa: TRY004
+    return _text(str.__str__(key))
 
 
 def _number(value: float) -> float | str:

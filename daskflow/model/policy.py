@@ -67,8 +67,9 @@ class Policy(BaseModel):
     """What the job needs of the machine."""
     site: str | None = None
     """Where the job runs; None: the site of the enclosing block or of the run."""
-    placement: Literal["batch"] | None = None
-    """`"batch"`: the job is a batch job of its own, however small; None: a pilot performs it where one can."""
+    placement: Literal["batch", "bucket"] | None = None
+    """`"batch"`: the job is a batch job of its own, however small; `"bucket"`: it is a work in a bucket, which an agent
+    of the site comes for; None: a pilot performs it where one can."""
     version: str | None = None
     """Where given, it stands for the task's code: only a change of version makes the task run again."""
 

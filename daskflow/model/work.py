@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import time
 import warnings
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
 
+import pydantic
 from pydantic import (
     AliasChoices,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -26,6 +30,7 @@ from pydantic import (
 from daskflow.errors import WorkInvalid
 from daskflow.model.jsons import Json, as_text, json_ready
 from daskflow.model.quantities import as_bytes
+from daskflow.model.workconfig import Notify, Numbers, Texts, Whole, WorkConfig, printable, told
 
 TOKENS = (
     "DASKFLOW_TOKEN",
@@ -44,7 +49,11 @@ LIMIT = 4 << 20
 """The JSON text of `parameters`, and that of `results`, is no longer than this [bytes]."""
 LOG_LIMIT = 64 << 10
 """The end of a log that a work keeps is no longer than this [bytes]."""
+TAG_LENGTH = 256
+"""Letters of a tag at most: tags are looked up."""
 _WRONG = re.compile(r"[^a-z0-9-]")
+_INSIDE = (str(Path(__file__).parents[1]), str(Path(pydantic.__file__).parent))
+"""Where code lies that nobody wants to be pointed at."""
 
 
 class WorkStatus(StrEnum):
@@ -68,86 +77,6 @@ WORK_TRANSITIONS: dict[WorkStatus, set[WorkStatus]] = {
 """What may follow each status; people may queue again what has ended."""
 
 
-def _several(value: Any) -> Any:
-    """One value where a list is asked for."""
-    return [value] if isinstance(value, str | int) and not isinstance(value, bool) else value
-
-
-def _strategy(value: Any) -> Any:
-    """The names of older versions."""
-    return (
-        {"pass": "bypass", True: "copy", False: "bypass"}.get(value, value) if isinstance(value, str | bool) else value
-    )
-
-
-Texts = Annotated[list[str], BeforeValidator(_several)]
-Numbers = Annotated[list[int], BeforeValidator(_several)]
-Strategy = Annotated[Literal["bypass", "copy", "move", "delete", "upload"], BeforeValidator(_strategy)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(validate_assignment=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
-
-
-class Archive(_Part):
-    """What becomes of what a work made, when it has succeeded."""
-
-    results: bool = True
-    """Whether the work is kept when it has ended; else it is deleted from its bucket."""
-    products: Strategy = "copy"
-    """Left where they are (`bypass`), copied or moved to the archive, put into the artifact store (`upload`), or
-    deleted."""
-    plots: Strategy = "copy"
-    """The same, of plots."""
-    logs: Strategy = "move"
-    """The same, of the log: `move` keeps the end of it in the work itself and the whole in the archive."""
-
-
-class WorkConfig(_Part):
-    """How a work is treated."""
-
-    archive: Archive = Field(default_factory=Archive)
-    """What becomes of results, products and plots."""
-    metrics: bool = False
-    """Whether metrics are wanted; carried along."""
-    parent: str | None = None
-    """Id of the pipeline run that deposited it."""
-    orgs: Texts = Field(default_factory=lambda: ["chimefrb"])
-    """Organisations whose members may see it; carried along."""
-    teams: Texts | None = None
-    """Teams whose members may see it; carried along."""
-    strategy: Literal["strict", "relaxed"] = "strict"
-    """`relaxed`: any name of a site is good."""
-
-
-class Slack(_Part):
-    """A message on Slack when a work has ended."""
-
-    channel_id: str | None = None
-    """Where it goes."""
-    member_ids: Texts | None = None
-    """Who is mentioned."""
-    message: str | None = None
-    """What it begins with."""
-    results: bool | None = None
-    """Whether it shows the results."""
-    products: bool | None = None
-    """Whether it shows the products."""
-    plots: bool | None = None
-    """Whether it shows the plots."""
-    blocks: dict[str, Any] = Field(default_factory=dict)
-    """Blocks of Slack, as they are."""
-    reply: dict[str, Any] = Field(default_factory=dict)
-    """What Slack answered."""
-
-
-class Notify(_Part):
-    """Who is told of the end of a work."""
-
-    slack: Slack = Field(default_factory=Slack)
-    """On Slack."""
-
-
 class Work(BaseModel):
     """A unit of work: a function with parameters, or a command, for whoever serves the bucket of its pipeline.
 
@@ -163,7 +92,7 @@ class Work(BaseModel):
 
     Examples
     --------
-    >>> work = Work(pipeline="sample-pipeline", site="local", user="ada", function="math.hypot", parameters={"x": 3})
+    >>> work = Work(pipeline="sample", site="local", user="ada", function="statistics.fmean", parameters={"data": [3]})
     >>> work.tag = ["sample"]
     >>> work.tags, work.status
     (['sample'], <WorkStatus.created: 'created'>)
@@ -184,7 +113,7 @@ class Work(BaseModel):
     """Where it is to be performed."""
     user: str = Field(min_length=1, max_length=256)
     """Whose it is."""
-    function: str | None = None
+    function: str | None = Field(default=None, min_length=1, max_length=1024)
     """The function that performs it: `package.module.name`, called with the parameters."""
     command: Texts | None = None
     """The command that performs it, as a list; a single text is a line for the shell."""
@@ -202,11 +131,11 @@ class Work(BaseModel):
     """Working groups that it belongs to."""
     event: Numbers | None = None
     """Numbers of the events that it is about."""
-    timeout: int = Field(default=3600, ge=1, le=86400)
+    timeout: Whole = Field(default=3600, ge=1, le=86400)
     """After this time an attempt is killed [s]."""
-    retries: int = Field(default=2, ge=0, lt=6)
+    retries: Whole = Field(default=2, ge=0, lt=6)
     """A work that failed is queued again as long as it had fewer attempts than this."""
-    priority: int = Field(default=3, ge=1, le=5)
+    priority: Whole = Field(default=3, ge=1, le=5)
     """5 is performed first."""
     config: WorkConfig = Field(default_factory=WorkConfig)
     """How it is treated."""
@@ -214,23 +143,25 @@ class Work(BaseModel):
     """Who is told of its end."""
 
     # Set by the buckets and by agents.
-    id: str | None = None
+    id: str | None = Field(default=None, max_length=128)
     """Given when it is deposited."""
-    creation: float | None = None
+    creation: float | None = Field(default=None, allow_inf_nan=False)
     """When it was made; seconds since the epoch [s]."""
-    start: float | None = None
+    start: float | None = Field(default=None, allow_inf_nan=False)
     """When the latest attempt began [s]."""
-    stop: float | None = None
+    stop: float | None = Field(default=None, allow_inf_nan=False)
     """When the latest attempt ended [s]."""
-    attempt: int = Field(default=0, ge=0)
-    """Number of the latest attempt, from 1 on."""
+    attempt: Whole = Field(default=0, ge=0, lt=2**31)
+    """Number of the latest attempt, from 1 on; each withdrawal counts, so that no two have the same."""
+    given_back: Whole = Field(default=0, ge=0, lt=2**31)
+    """So many of the attempts were given back unfinished, and do not count against `retries`."""
     status: WorkStatus = WorkStatus.created
     """Where it stands."""
     error: str | None = None
     """Why the latest attempt failed, with the traceback."""
     log: str | None = None
     """What the latest attempt printed and logged: the end of it."""
-    host: str | None = None
+    host: str | None = Field(default=None, max_length=1024)
     """The machine of the latest attempt."""
     final: bool = False
     """Whether it is not queued again though it failed: another attempt would fail alike."""
@@ -247,10 +178,18 @@ class Work(BaseModel):
             raise WorkInvalid(told(error)) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
+        # What looks at the whole work does so when the field is assigned already.
+        before, known = dict(self.__dict__), set(self.__pydantic_fields_set__)
         try:
             super().__setattr__(name, value)
         except ValidationError as error:
+            object.__setattr__(self, "__dict__", before)
+            object.__setattr__(self, "__pydantic_fields_set__", known)
             raise WorkInvalid(told(error)) from None
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = super().__getstate__()
+        return {**state, "__dict__": {**state["__dict__"], "token": None}}
 
     @property
     def tag(self) -> list[str] | None:
@@ -263,14 +202,27 @@ class Work(BaseModel):
 
     @property
     def payload(self) -> dict[str, Any]:
-        """All that is stored and sent, as JSON can hold it; the token is not part of it."""
-        return self.model_dump(mode="json")
+        """All that is stored and sent, as JSON can hold it; the token is not part of it.
+
+        Raises
+        ------
+        WorkInvalid
+            A list or dictionary among the fields was changed, and does not fit any more.
+        """
+        fields, name = self.__dict__, ""
+        try:
+            found = {}
+            for name, check in _payload_checks().items():
+                found[name] = fields[name] if check is None else check(fields[name], name)
+            return found
+        except ValueError as error:
+            raise WorkInvalid(f"The work does not fit: {name}: {error}.") from None
 
     @property
     def ended(self) -> bool:
         """Whether it has succeeded, or failed for good."""
         if self.status is WorkStatus.failure:
-            return self.final or self.attempt >= self.retries
+            return self.final or self.attempt - self.given_back >= self.retries
         return self.status is WorkStatus.success
 
     @classmethod
@@ -281,6 +233,8 @@ class Work(BaseModel):
         ------
         WorkInvalid
         """
+        if not isinstance(payload, dict) or not all(isinstance(name, str) for name in payload):
+            raise WorkInvalid(f"{payload!r:.100} is no payload of a work. Give a dictionary of its fields.")
         return cls(**payload)
 
     @classmethod
@@ -293,52 +247,45 @@ class Work(BaseModel):
         """
         try:
             payload = json.loads(text)
-        except ValueError as error:
-            raise WorkInvalid(f"This is no JSON text of a work: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise WorkInvalid(f"This is no JSON text of a work: {error}.") from None
         return cls.from_dict(payload)
+
+    def placed(self, **fields: Any) -> None:
+        """Take values from the buckets as they are: those are known to fit."""
+        self.__dict__.update(fields)
+        self.__pydantic_fields_set__.update(fields)
 
     @field_validator("pipeline")
     @classmethod
     def _hyphenated(cls, given: str) -> str:
-        name = re.sub(r"[ _]", "-", given.lower())
-        wrong = _WRONG.search(name)
-        if wrong:
-            raise ValueError(f"{given!r:.200} has a {wrong.group()!r}; letters, digits and dashes make a name")
+        name = bucket_name(given)
         if name != given:
-            warnings.warn(SyntaxWarning(f"pipeline reformatted to {name}"), stacklevel=4)
+            warnings.warn(SyntaxWarning(f"pipeline reformatted to {name}"), stacklevel=_level())
         return name
 
-    @field_validator("site", "user", "function", "id", mode="after")
+    @field_validator("site", "user", "function", "id", "host", mode="after")
     @classmethod
     def _printable(cls, given: str | None) -> str | None:
-        if given is not None and not given.isprintable():
-            raise ValueError(f"{given!r:.200} has characters that cannot be printed")
-        return given
+        return printable(given)
 
     @field_validator("tags", "group", "event", "products", "plots", "command")
     @classmethod
     def _plain(cls, given: list[Any] | None, info: ValidationInfo) -> list[Any] | None:
-        return None if given is None else list(json_ready(given, where=str(info.field_name)))
+        return _listed(given, str(info.field_name))
 
     @field_validator("parameters", "results", mode="before")
     @classmethod
     def _json(cls, given: Any, info: ValidationInfo) -> Any:
-        ready = json_ready(given, where=str(info.field_name))
-        size = 0 if ready is None else len(as_text(ready).encode())
-        if size > LIMIT:
-            raise ValueError(
-                f"it takes {as_bytes(size)} as JSON, and a work holds {as_bytes(LIMIT)} of it. Write it to a file, and "
-                "name that among the products"
-            )
-        return ready
+        return _small(given, str(info.field_name))
 
     @field_validator("error", "log")
     @classmethod
     def _end_of_text(cls, given: str | None) -> str | None:
         if given is None:
             return None
-        text = str(json_ready(given))
-        return text if len(text) <= LOG_LIMIT else f"...{text[-LOG_LIMIT:]}"
+        text = str(json_ready(given)).encode()
+        return (text if len(text) <= LOG_LIMIT else b"..." + text[3 - LOG_LIMIT :]).decode(errors="ignore")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -348,20 +295,85 @@ class Work(BaseModel):
         fields = self.__dict__
         if self.creation is None:
             fields["creation"] = time.time()
-            own, told_here = self.tags or [], os.environ.get(TAGS, "").split(",")
-            merged = list(dict.fromkeys([*own, *[tag.strip() for tag in told_here if tag.strip()]]))
-            fields["tags"] = merged or self.tags
+            told_here = [tag.strip() for tag in os.environ.get(TAGS, "").split(",")]
+            merged = [*(self.tags or []), *(_listed([tag for tag in told_here if tag], TAGS) or [])]
+            fields["tags"] = list(dict.fromkeys(merged)) or self.tags
         if self.token is None:
             found = next((os.environ[name] for name in TOKENS if os.environ.get(name)), None)
             fields["token"] = None if found is None else SecretStr(found)
         return self
 
 
-def told(error: ValidationError) -> str:
-    """What does not fit in a work, for people."""
-    parts = []
-    for mistake in error.errors(include_url=False, include_context=False, include_input=False):
-        place = ".".join(map(str, mistake["loc"]))
-        text = mistake["msg"].removeprefix("Value error, ")
-        parts.append(f"{place}: {text}" if place else text)
-    return f"The work does not fit: {'; '.join(parts)}."
+def bucket_name(given: str) -> str:
+    """The name of the bucket of a pipeline: small letters, digits and dashes.
+
+    Raises
+    ------
+    ValueError
+
+    Examples
+    --------
+    >>> bucket_name("Sample pipeline_2")
+    'sample-pipeline-2'
+    """
+    name = re.sub(r"[ _]", "-", given.lower())
+    wrong = _WRONG.search(name)
+    if wrong:
+        raise ValueError(f"{given!r:.200} has a {wrong.group()!r}; letters, digits and dashes make a name")
+    return name
+
+
+def _listed(given: list[Any] | None, where: str) -> list[Any] | None:
+    if given is None:
+        return None
+    ready: list[Any] = json_ready(given, where=where)
+    if type(ready) is not list or any(type(each) is not (int if where == "event" else str) for each in ready):
+        raise ValueError(f"{where} is a list of {'numbers' if where == 'event' else 'texts'}")
+    if where in ("tags", TAGS) and any(len(tag) > TAG_LENGTH for tag in ready):
+        raise ValueError(f"a tag has at most {TAG_LENGTH} letters")
+    return ready
+
+
+def _small(given: Any, where: str) -> Any:
+    """What JSON can hold, if it is not too much of it."""
+    ready = json_ready(given, where=where)
+    if ready is None or isinstance(ready, bool | int | float):
+        return ready
+    size = len(as_text(ready).encode())
+    if size > LIMIT:
+        raise ValueError(
+            f"it takes {as_bytes(size)} as JSON, and a work holds {as_bytes(LIMIT)} of it. Write it to a file, and "
+            "name that among the products"
+        )
+    return ready
+
+
+def _part(given: BaseModel, where: str) -> Any:
+    dumped = given.model_dump()
+    return dumped if dumped == _usual(type(given)) else _small(dumped, where)
+
+
+@cache
+def _usual(kind: type[BaseModel]) -> dict[str, Any]:
+    """What most works say in this part; JSON can hold it."""
+    return kind().model_dump()
+
+
+@cache
+def _payload_checks() -> dict[str, Callable[[Any, str], Any] | None]:
+    """How each field enters a payload; lists and dictionaries may have been changed since they were assigned."""
+    lists = dict.fromkeys(("command", "products", "plots", "tags", "group", "event"), _listed)
+    own = {"parameters": _small, "results": _small, "config": _part, "notify": _part, "status": _told_status}
+    return {name: {**lists, **own}.get(name) for name in Work.model_fields if name != "token"}
+
+
+def _told_status(given: WorkStatus, where: str) -> str:
+    return given.value
+
+
+def _level() -> int:
+    """Which caller of the caller is the user."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
+        level, frame = level + 1, frame.f_back
+    return level

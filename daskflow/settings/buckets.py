@@ -7,11 +7,15 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from daskflow.settings.options import load
+from daskflow.settings.options import Settings, load
 from daskflow.stores import buckets as stored
 from daskflow.stores.buckets.shelf import Shelf
 from daskflow.stores.buckets.table import WorkTable
 from daskflow.stores.database import Database
+
+ANY = "*"
+"""Among the sites of works: any name is good."""
+_TOKEN = "DASKFLOW_TOKEN"
 
 
 class Buckets(stored.Buckets):
@@ -37,23 +41,43 @@ class Buckets(stored.Buckets):
         if url is not None:
             works = settings.works.model_copy(update={"store": str(url)})
             settings = settings.model_copy(update={"works": works})
+        kept = settings.works.store or settings.store
         secret = settings.works.token if token is None else SecretStr(token)
         super().__init__(
-            open_shelf(settings.works.store or settings.store, secret),
-            sites={*settings.known_sites(), *settings.works.sites},
+            open_shelf(kept, secret, settings.works.authorities),
+            # A server knows by itself for which sites it takes works.
+            sites=None if is_server(kept) else sites_of(settings),
         )
 
 
-def open_shelf(url: str, token: SecretStr | None) -> Shelf:
+def sites_of(settings: Settings) -> set[str] | None:
+    """Names of the sites that works may ask for; None: any."""
+    return None if ANY in settings.works.sites else {*settings.known_sites(), *settings.works.sites}
+
+
+def is_server(url: str) -> bool:
+    """Whether a server keeps works, and no store of our own."""
+    return url.startswith(("http://", "https://"))
+
+
+def open_shelf(url: str, token: SecretStr | None, authorities: Path | None = None) -> Shelf:
     """What keeps works, by where it is.
+
+    Parameters
+    ----------
+    token
+        Lets us in at a server; None: that of the variable `DASKFLOW_TOKEN`.
+    authorities
+        File of certificates of authorities that are trusted; None: those of this machine.
 
     Raises
     ------
     SettingsInvalid
         The URL is of no known kind.
     """
-    if url.startswith(("http://", "https://")):
+    if is_server(url):
         from daskflow.stores.buckets.remote import remote_shelf  # noqa: PLC0415, most works are in a store
 
-        return remote_shelf(url, token)
+        given = os.environ.get(_TOKEN)
+        return remote_shelf(url, token or (SecretStr(given) if given else None), authorities)
     return WorkTable(Database(os.path.expanduser(url)))

@@ -20,7 +20,7 @@ from daskflow.graph.question import Asker
 from daskflow.graph.race import Racer
 from daskflow.graph.task import Task
 from daskflow.model.policy import Resources
-from daskflow.settings.options import Settings
+from daskflow.settings.options import Settings, load
 from daskflow.settings.parts import open_project
 
 P = ParamSpec("P")
@@ -62,6 +62,11 @@ def choose(settings: Settings) -> None:
     """Use this configuration from now on, in this process; closes what was open."""
     launcher.close()
     _chosen.settings = settings
+
+
+def chosen() -> Settings:
+    """The configuration that the front door uses in this process."""
+    return _chosen.settings or load()
 
 
 @overload

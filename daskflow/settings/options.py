@@ -7,6 +7,7 @@ win over both. `configs/` shows every option.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,14 +27,16 @@ FILE = "daskflow.yaml"
 _PREFIX = "DASKFLOW_"
 _TOLD = frozenset(
     "BATCH_FOLDER BATCH_ID CORES INDEX LAUNCH MEMORY NODES SERVICE SHARED_SCRATCH TASKS THREADS".split()  # noqa: SIM905
-    + "ATTEMPT JOB RUN SCRATCH_DIR TIME_LEFT".split()  # noqa: SIM905
+    + "ATTEMPT JOB RUN SCRATCH_DIR TIME_LEFT TOKEN".split()  # noqa: SIM905
 )
 """What variables are called after the prefix by which daskflow tells batch jobs and commands of themselves: these are
 no options, and daskflow may be what a command starts."""
 _PARAMETER = f"{_PREFIX}PARAM_"
 """Begins the variables by which commands are told the parameters of their job."""
-_SECRET = ("storage",)
+_SECRET = ("storage", "works__token")
 """Options whose variables may hold secrets."""
+_PASSWORD = re.compile(r"""(\w://[^:/@\s"]*):[^/@\s"]*(?=@)|(?<=[?&])(?:ssl)?password=[^&\s"]*&?""")
+"""In a URL, with what stands before it that is kept."""
 _SITES = "sites"
 """Directory, beside the store, of what sites keep."""
 
@@ -45,7 +48,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
     store: str = ".daskflow/journal.db"
-    """Where runs and results are remembered: a path, or `sqlite:///path`."""
+    """Where runs and results are remembered: a path, `sqlite:///path`, or `postgresql://user@host/database` with the
+    password in ~/.pgpass or in the variable PGPASSWORD."""
     artifacts: str = ".daskflow/artifacts"
     """Where files and large results lie: a directory, or `s3://bucket/prefix`, `gs://...`, `az://...`."""
     storage: dict[str, Annotated[SecretStr, BeforeValidator(text_of, json_schema_input_type=str | float | bool)]] = {}
@@ -150,9 +154,14 @@ def _option(variable: str) -> str:
     return variable.removeprefix(_PREFIX).partition("__")[0].lower()
 
 
+def _whole(variable: str) -> str:
+    return variable.removeprefix(_PREFIX).lower()
+
+
 def variables_to_hand_on() -> dict[str, str]:
-    """The variables that set options here, for a process elsewhere; without those that may hold secrets."""
-    return {name: os.environ[name] for name in _variables() if _option(name) not in _SECRET}
+    """The variables that set options here, for a process elsewhere, without secrets and without passwords in URLs."""
+    handed = {name: os.environ[name] for name in _variables() if not _whole(name).startswith(_SECRET)}
+    return {name: _PASSWORD.sub(r"\1", value) for name, value in handed.items()}
 
 
 def _files(file: Path | str | None) -> list[Path]:

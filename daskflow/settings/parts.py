@@ -11,7 +11,7 @@ from daskflow.artifacts.cache import NodeCache
 from daskflow.artifacts.forms.keys import key_in
 from daskflow.artifacts.store import ObjectStore
 from daskflow.artifacts.values import Values
-from daskflow.execution.project import BATCH, BOXES, Project
+from daskflow.execution.project import BATCH, BOXES, BUCKET, Project
 from daskflow.execution.worker.perform import load_again, perform
 from daskflow.settings.kinds import BATCH as BATCH_KINDS
 from daskflow.settings.kinds import BATCHING
@@ -37,9 +37,13 @@ def open_project(settings: Settings | None = None, *, readonly: bool = False) ->
         makers[name] = functools.partial(make_site, name, found, boxes, home)
         if found.kind in BATCHING:
             makers[f"{name}{BATCH}"] = functools.partial(_make_batch_site, name, found, boxes, home)
+    values = values_of(settings)
+    for name in (*built_in(), *settings.sites, *settings.works.sites):
+        makers[f"{name}{BUCKET}"] = functools.partial(_make_bucket_site, name, settings, values)
+    makers[BUCKET] = functools.partial(_make_depositor, settings)
     project = Project(
         Journal(Database(os.path.expanduser(settings.store), readonly=readonly)),
-        values_of(settings),
+        values,
         settings.logs.expanduser().absolute(),
         sites=makers,
         default_site=settings.site,
@@ -81,6 +85,18 @@ def _make_batch_site(name: str, settings: SiteSettings, boxes: str, home: str) -
     from daskflow.settings.batchsites import batch_site  # noqa: PLC0415, most runs have no batch jobs
 
     return batch_site(name, settings, boxes, home)
+
+
+def _make_bucket_site(name: str, settings: Settings, values: Values) -> Site:
+    from daskflow.settings.bucketsites import bucket_site  # noqa: PLC0415, the same
+
+    return bucket_site(name, settings, values)
+
+
+def _make_depositor(settings: Settings) -> Site:
+    from daskflow.settings.depositing import depositor  # noqa: PLC0415, most projects have no pipelines of works
+
+    return depositor(settings)
 
 
 def _slots(settings: SiteSettings) -> int:

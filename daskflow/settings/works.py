@@ -18,11 +18,18 @@ class WorkSettings(BaseModel):
     """Where works are kept: as `store`, or the address of a server, `https://...`; empty: in `store` itself."""
     token: SecretStr | None = None
     """Lets us in at a server; best by the variable `DASKFLOW_WORKS__TOKEN`. Empty: that of `DASKFLOW_TOKEN`."""
+    authorities: Path | None = None
+    """File of certificates of authorities that are trusted at a server, in PEM form; None: those of this machine."""
     sites: tuple[str, ...] = ()
-    """Sites that works may ask for besides those under `sites`: agents there serve them by themselves."""
+    """Sites that works may ask for besides those under `sites`: agents there serve them by themselves. `*`: any."""
     functions: tuple[str, ...] = ()
     """Functions that agents import where a work names them: `package.module.function`, or `package.*` for all in it.
     One that is named on the command line of an agent need not be here."""
+    commands: tuple[str, ...] = ()
+    """Programs that agents start where a work names them: `convert`, `/opt/bin/*`; `*` for any, and for lines of the
+    shell. One that is named on the command line of an agent need not be here."""
+    pipeline: str = Field(default="", max_length=128, pattern="^[a-z0-9-]*$")
+    """Bucket of the jobs that flows place in buckets; empty: one for each task, named after it."""
     archive: str = ""
     """Where products and plots go when a work has succeeded: a directory; `artifacts` for the artifact store; empty:
     they are left where they are."""

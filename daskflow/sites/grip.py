@@ -8,6 +8,7 @@ killed. Whoever holds the grip need not know which.
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -30,6 +31,15 @@ _REMEMBERED = 10000
 _lock = threading.Lock()
 _grips: dict[str, Grip] = {}
 _doomed: dict[str, None] = {}
+
+
+def _unlock() -> None:
+    # A thread that does not exist in the fork may have held it.
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_unlock)
 
 
 class Killed(BaseException):

@@ -1,4 +1,4 @@
-"""What is remembered: runs, jobs, results, reports and events, in SQLite."""
+"""What is remembered: runs, jobs, results, reports, events and works, in SQLite or PostgreSQL."""
 
 from daskflow.stores.database import Database as Database
 from daskflow.stores.journal import Journal as Journal

@@ -1,18 +1,25 @@
-"""The open connections of one process to one store."""
+"""The open connections of one process to a file of SQLite: one writes, and each thread has one to read."""
 
 from __future__ import annotations
 
 import os
 import threading
-from typing import ClassVar
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
 from daskflow.errors import StoreUnavailable
 from daskflow.stores import schema
-from daskflow.stores.dialect import Connection, Dialect
+from daskflow.stores.dialect import Connection, Dialect, Row
+from daskflow.stores.queries import queries
+
+_SHORTEST, _LONGEST = 0.004, 0.25
+"""How long a thread that awaits an announcement sleeps before it looks again, at first and in the end [s]."""
 
 
 class Connections:
-    """One writer and a reader for each thread, opened when first asked for.
+    """One writer and a reader for each thread, opened when first asked for: an `Access`.
 
     Parameters
     ----------
@@ -23,7 +30,8 @@ class Connections:
 
     Notes
     -----
-    Any thread may ask for any; whoever uses the writer must hold the lock of the `Database`.
+    Writing goes through one connection, one transaction at a time. Reading waits for nobody and sees what is
+    committed; within a transaction the same thread reads what it wrote.
     """
 
     _abandoned: ClassVar[list[Connections]] = []
@@ -33,9 +41,96 @@ class Connections:
         self._readonly = readonly
         self._process = os.getpid()
         self._lock = threading.Lock()
+        self._turn = threading.RLock()
+        self._owner: int | None = None
         self._writer: Connection | None = None
         self._readers: list[tuple[threading.Thread, Connection]] = []
         self._local = threading.local()
+
+    def open(self) -> None:
+        """Connect now; makes the tables, or brings them up to date."""
+        if self._readonly:
+            self.reader()
+        else:
+            self.writer()
+
+    @contextmanager
+    def transaction(self, *, ordered: bool = True) -> Iterator[None]:
+        """What the thread does within is one unit; all are ordered, for SQLite has one writer at a time."""
+        with self._turn:
+            if self._owner is not None:
+                yield
+                return
+            connection = self.writer()
+            with self._dialect.guarded(writing=True):
+                self._dialect.begin(connection, ordered=ordered)
+            self._owner = threading.get_ident()
+            try:
+                yield
+                with self._dialect.guarded(writing=True):
+                    connection.execute("COMMIT")
+            except BaseException:
+                # After "disk full" SQLite has rolled back by itself.
+                if connection.in_transaction:
+                    with self._dialect.guarded(writing=True):
+                        connection.execute("ROLLBACK")
+                raise
+            finally:
+                self._owner = None
+
+    def rows(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+        """What a query gives."""
+        with self._dialect.guarded(writing=False):
+            return self._mine().execute(sql, parameters).fetchall()
+
+    def change(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+        """Run one statement that writes, and take what it returns."""
+        with self.transaction(), self._dialect.guarded(writing=True):
+            return self.writer().execute(sql, parameters).fetchall()
+
+    def write(self, sql: str, parameters: Mapping[str, Any]) -> None:
+        """Run one statement in the transaction of the thread, or else in one of its own."""
+        self.change(sql, parameters)
+
+    def many(self, sql: str, rows: list[Row]) -> None:
+        """Run one positional statement for each row, in a transaction."""
+        with self.transaction(), self._dialect.guarded(writing=True):
+            connection = self.writer()
+            connection.execute("SAVEPOINT many")
+            try:
+                connection.executemany(sql, rows)
+            except UnicodeEncodeError:
+                # A file name in a traceback or a log may hold bytes that are no UTF-8; one such row
+                # must not cost the others.
+                connection.execute("ROLLBACK TO many")
+                connection.executemany(sql, [tuple(map(self._dialect.stored, row)) for row in rows])
+            connection.execute("RELEASE many")
+
+    def announce(self, channel: str) -> None:
+        """Wake up who awaits an announcement as soon as the transaction is committed."""
+        self.change(self._dialect.render(queries()["announce"]), {"name": _counter(channel)})
+
+    def await_announcement(self, channel: str, timeout: float) -> None:
+        """Return after an announcement since the last call of this thread, or after some time [s].
+
+        Notes
+        -----
+        Announcements are counted in the store, so none is missed however late one looks: it is noticed a quarter of a
+        second after its transaction at the latest.
+        """
+        heard: dict[str, str] = self._local.__dict__.setdefault("heard", {})
+        known, until, pause = heard.get(channel), time.monotonic() + timeout, _SHORTEST
+        while True:
+            heard[channel] = now = self._announced(channel)
+            left = until - time.monotonic()
+            if now != known or left <= 0:
+                return
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, _LONGEST)
+
+    def _announced(self, channel: str) -> str:
+        found = self.rows(self._dialect.render(queries()["meta"]), {"name": _counter(channel)})
+        return str(found[0][0]) if found else ""
 
     def writer(self) -> Connection:
         """The connection that writes; the first call makes the tables.
@@ -64,16 +159,17 @@ class Connections:
         return connection
 
     def close(self) -> None:
-        """Close all; what is asked for next is opened anew."""
+        """Close all; what is asked for next is opened anew. Waits for a transaction of another thread."""
         if self._process != os.getpid():
             return
-        with self._lock:
-            connections = [connection for _, connection in self._readers]
-            # The writer goes last: the last connection to close tidies the log away, which readers cannot.
-            connections += [self._writer] if self._writer is not None else []
-            self._writer, self._readers, self._local = None, [], threading.local()
-        for connection in connections:
-            connection.close()
+        with self._turn:  # SQLite crashes where a connection is closed that another thread uses
+            with self._lock:
+                connections = [connection for _, connection in self._readers]
+                # The writer goes last: the last connection to close tidies the log away, which readers cannot.
+                connections += [self._writer] if self._writer is not None else []
+                self._writer, self._readers, self._local = None, [], threading.local()
+            for connection in connections:
+                connection.close()
 
     def abandon(self) -> None:
         """Leave the connections as they are for ever: in a forked child they are still the parent's.
@@ -83,6 +179,9 @@ class Connections:
         https://www.sqlite.org/howtocorrupt.html, section 2.6
         """
         self._abandoned.append(self)
+
+    def _mine(self) -> Connection:
+        return self.writer() if self._owner == threading.get_ident() else self.reader()
 
     def _open_writer(self) -> Connection:
         if self._readonly:
@@ -117,3 +216,7 @@ class Connections:
             self._readers.append((threading.current_thread(), connection))
         for ended in gone:
             ended.close()
+
+
+def _counter(channel: str) -> str:
+    return f"announced {channel}"

@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterable
 
 from daskflow.stores.chapter import Chapter
-from daskflow.stores.database import printable
-from daskflow.stores.dialect import Row
+from daskflow.stores.dialect import Row, printable
 
 
 class Fingerprints(Chapter):

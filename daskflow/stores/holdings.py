@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from daskflow.stores.chapter import Chapter
 from daskflow.stores.dialect import Row
-from daskflow.stores.filesystem import on_network
 from daskflow.stores.liveness import this_host
 from daskflow.stores.runs import ENDS
 
@@ -99,6 +98,6 @@ class Holdings(Chapter):
         return str(found[0][0]) if found else ""
 
     def whereabouts(self) -> str:
-        """Where the journal is, as other machines see it: this machine's name stands before a path of its own disks."""
+        """Where the journal is, as other machines see it: this machine's name stands before what only it can reach."""
         place = self.database.place
-        return place if on_network(place) else f"{this_host()}:{place}"
+        return place if self.database.shared else f"{this_host()}:{place}"

@@ -20,6 +20,7 @@ MIGRATIONS = (
 _TEXTS = ("queries.sql", "works.sql", "tokens.sql", "schedules.sql")
 
 _HEAD = re.compile(r"^-- (\w+): .*$", re.MULTILINE)
+_PART = re.compile(r"\s*--\? (\w+)$", re.MULTILINE)
 
 
 @cache
@@ -30,6 +31,21 @@ def queries() -> dict[str, str]:
         parts = _HEAD.split(_text(text))
         found |= {name: sql.strip().rstrip(";") for name, sql in zip(parts[1::2], parts[2::2], strict=True)}
     return found
+
+
+def statement(name: str) -> str:
+    """The statement of that name; after a blank the names of its optional parts that are wanted.
+
+    A line that ends with `--? part` is an optional one: planners choose other ways for a condition that is there than
+    for one that is switched off by a parameter.
+    """
+    head, *wanted = name.split()
+    lines = []
+    for line in queries()[head].splitlines():
+        part = _PART.search(line)
+        if part is None or part[1] in wanted:
+            lines.append(line if part is None else line[: part.start()])
+    return "\n".join(lines)
 
 
 def migration(version: int) -> list[str]:

@@ -356,3 +356,7 @@ INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTH
 
 -- meta: What is noted about the journal itself.
 SELECT value FROM meta WHERE name = :name;
+
+-- announce: Count an announcement on a channel.
+INSERT INTO meta (name, value) VALUES (:name, '1')
+ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(meta.value AS INTEGER) + 1 AS TEXT);

@@ -16,7 +16,7 @@ def version_of(connection: Connection, dialect: Dialect) -> int:
     """How many migrations the store has had; 0 for an empty one."""
     if not dialect.has_tables(connection):
         return 0
-    return int(connection.execute(queries()["schema_version"]).fetchall()[0][0] or 0)
+    return int(connection.execute(dialect.render(queries()["schema_version"])).fetchall()[0][0] or 0)
 
 
 def bring_up(connection: Connection, dialect: Dialect) -> None:
@@ -33,7 +33,7 @@ def bring_up(connection: Connection, dialect: Dialect) -> None:
     processes may open a fresh store at the same moment.
     """
     while (version := version_of(connection, dialect)) < VERSION:
-        connection.execute("BEGIN IMMEDIATE")
+        dialect.begin(connection, ordered=True)
         try:
             if version_of(connection, dialect) == version:
                 _lift(connection, dialect, version + 1)
@@ -70,6 +70,8 @@ def _refuse_newer(version: int, dialect: Dialect) -> None:
 
 
 def _lift(connection: Connection, dialect: Dialect, version: int) -> None:
+    if version == 1:
+        dialect.prepare(connection)
     for statement in migration(version):
         connection.execute(dialect.render(statement))
-    connection.execute(queries()["add_schema_version"], {"version": version, "applied": time.time()})
+    connection.execute(dialect.render(queries()["add_schema_version"]), {"version": version, "applied": time.time()})

@@ -14,11 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from daskflow.errors import StoreError, StoreFull, StoreUnavailable
-from daskflow.stores.dialect import Connection
+from daskflow.stores.dialect import PATIENCE, Connection, printable
 from daskflow.stores.filesystem import on_network
-
-PATIENCE = 30.0
-"""How long to wait for the lock of another process [s]."""
 
 _CACHE = -16_000
 """Pages that a connection keeps at most, in SQLite's own manner of saying kibibytes."""
@@ -60,9 +57,24 @@ class SQLite:
         self.readonly = readonly
 
     @property
+    def kind(self) -> str:
+        """`sqlite`."""
+        return "sqlite"
+
+    @property
     def place(self) -> str:
         """The path."""
         return str(self.path)
+
+    @property
+    def url(self) -> str:
+        """`sqlite:////path`."""
+        return f"sqlite:///{self.path}"
+
+    @property
+    def shared(self) -> bool:
+        """Whether the file lies on a network filesystem."""
+        return on_network(self.path)
 
     def connect(self, *, writing: bool) -> Connection:
         """Open a connection; several threads may use it in turn."""
@@ -78,9 +90,16 @@ class SQLite:
                 raise
             return connection
 
+    def begin(self, connection: Connection, *, ordered: bool) -> None:
+        """Begin a transaction that will write; SQLite has one at a time, so all are ordered."""
+        connection.execute("BEGIN IMMEDIATE")
+
     def has_tables(self, connection: Connection) -> bool:
         """Whether the table of migrations is there."""
         return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_version'").fetchall())
+
+    def prepare(self, connection: Connection) -> None:
+        """Nothing: the file is there."""
 
     def render(self, sql: str) -> str:
         """Lists are JSON arrays: one parameter whatever their length, and one query plan."""
@@ -95,6 +114,10 @@ class SQLite:
     def pack(self, values: list[Any]) -> str:
         """A JSON array."""
         return json.dumps(values)
+
+    def stored(self, value: Any) -> Any:
+        """Any text but one that is no UTF-8 is held as it is."""
+        return printable(value)
 
     @contextmanager
     def guarded(self, *, writing: bool) -> Iterator[None]:

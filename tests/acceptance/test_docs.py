@@ -16,16 +16,22 @@ _BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 PAGES = [
+    "agents.md",
     "artifacts.md",
     "batch-jobs.md",
+    "chime.md",
     "commands.md",
     "containers.md",
     "control.md",
     "efficiency.md",
     "formats.md",
+    "jobs-in-buckets.md",
     "pilots-and-time.md",
+    "prominence.md",
     "reading-data.md",
+    "server.md",
     "services.md",
+    "works.md",
 ]
 
 

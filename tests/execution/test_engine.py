@@ -25,6 +25,7 @@ from daskflow.graph.host import CURRENT_HOST, CURRENT_SITE
 from daskflow.model.states import JobState, RunState
 from tests.conftest import Lab
 from tests.execution.counting import count, counted
+from tests.stores.samples import writer_of
 
 SITES = ["synchronous", "threads", "local"]
 
@@ -384,7 +385,7 @@ def test_a_full_disk_stops_the_run_and_what_was_recorded_is_good(lab: Lab, tmp_p
 
     project = lab.project
     project.journal.runs()
-    project.writer.call(lambda journal: journal.database._connections.writer().execute("PRAGMA max_page_count = 400"))
+    project.writer.call(lambda journal: writer_of(journal.database).execute("PRAGMA max_page_count = 400"))
     project.writer.flush()
     run = study.submit(500)
     with pytest.raises(StoreFull):

@@ -33,7 +33,9 @@ def places(lab: Lab) -> Places:
         **lab.project._makers,
         "cedar": lambda: Small("cedar"),
         "cedar:batch": lambda: Large("cedar:batch"),
+        "cedar:bucket": lambda: Large("cedar:bucket"),
         "oak": lambda: Small("oak"),
+        "faraway:bucket": lambda: Large("faraway:bucket"),
     }
     return Places(lab.project, "cedar", Needing())
 
@@ -58,6 +60,9 @@ def test_the_sites_of_a_run_are_those_its_jobs_name(lab: Lab) -> None:
     [
         ({}, "cedar"),
         ({"placement": "batch"}, "cedar:batch"),
+        ({"placement": "bucket"}, "cedar:bucket"),
+        ({"placement": "bucket", "site": "faraway"}, "faraway:bucket"),
+        ({"placement": "bucket", "site": "oak"}, "oak"),
         ({"resources": Resources(nodes=2)}, "cedar:batch"),
         ({"resources": Resources(walltime=30)}, "cedar"),
         ({"resources": Resources(walltime=3600)}, "cedar:batch"),

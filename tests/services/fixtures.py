@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.services import pbs as torque
+from tests.services import postgres as postgresql
 from tests.services import s3 as seaweed
 from tests.services import sge as engines
 from tests.services import slurm as slurms
@@ -44,6 +45,22 @@ def counting(s3: seaweed.S3) -> Iterator[Counting]:
     """A proxy before the server: it counts, and does what servers do on bad days."""
     with Counting(s3.endpoint) as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgresql.Postgres]:
+    """A real PostgreSQL, one for all tests; each takes a schema of its own."""
+    if postgresql.programs() is None:
+        lacking("PostgreSQL", postgresql.INSTALL)
+    with postgresql.running() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server: postgresql.Postgres) -> Iterator[str]:
+    """The URL of a store yet to be made, in a schema of its own."""
+    with postgres_server.journal() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -131,6 +131,27 @@ def test_what_a_command_is_told_is_no_option(here: Path, monkeypatch: pytest.Mon
     assert variables_to_hand_on() == {"DASKFLOW_SITE": "threads"}
 
 
+@pytest.mark.parametrize(
+    ("given", "handed"),
+    [
+        ("postgresql://ann:secret@db/x", "postgresql://ann@db/x"),
+        ("postgresql://:secret@db/x?password=secret&sslmode=require", "postgresql://@db/x?sslmode=require"),
+        ("postgresql://db:5432/x?sslmode=require&sslpassword=secret", "postgresql://db:5432/x?sslmode=require&"),
+        ("postgresql://ann@db/x", "postgresql://ann@db/x"),
+        ('{"store": "postgresql://ann:secret@db/x"}', '{"store": "postgresql://ann@db/x"}'),
+        ("a:b@c.db", "a:b@c.db"),
+    ],
+)
+def test_passwords_are_not_handed_on(monkeypatch: pytest.MonkeyPatch, given: str, handed: str) -> None:
+    monkeypatch.setenv("DASKFLOW_STORE", given)
+    assert variables_to_hand_on() == {"DASKFLOW_STORE": handed}
+
+
+def test_a_store_on_a_server_has_no_directory_beside_it(here: Path) -> None:
+    settings = Settings(store="postgresql://ann@db/x", logs=here / "logs")
+    assert settings.home_of("cluster") == str(here / "sites" / "cluster")
+
+
 def test_a_program_of_ours_that_a_command_starts_reads_its_own_options(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

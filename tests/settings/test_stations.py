@@ -16,3 +16,5 @@ def test_a_site_has_what_all_have_or_its_own(tmp_path: Path) -> None:
     common = station_of(settings, "local")
     assert (common.scratch, common.containers.order) == (settings.scratch, RUNTIMES)
     assert common.cache.root == tmp_path / "cache"
+    assert station_of(settings, "far:bucket")[:2] == found[:2]
+    assert station_of(settings, "only-agents-know-it:bucket").scratch == settings.scratch

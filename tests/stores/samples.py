@@ -8,6 +8,9 @@ import textwrap
 from typing import Any
 
 from daskflow.model.records import ContextRecord, QuestionRecord, RunRecord
+from daskflow.stores import Database
+from daskflow.stores.connections import Connections
+from daskflow.stores.dialect import Connection
 
 RUN = "20260314-101502-study-7f3a"
 EPOCH = 5.0
@@ -87,6 +90,12 @@ def result_row(key: str, **fields: Any) -> Row:
         "memory": 1000,
     }
     return tuple((row | fields).values())
+
+
+def writer_of(database: Database) -> Connection:
+    """The connection that writes to a file of SQLite."""
+    assert isinstance(database._access, Connections)
+    return database._access.writer()
 
 
 def python(code: str, *arguments: object) -> subprocess.Popen[str]:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import pytest
 
 from daskflow.model.states import RunState
-from daskflow.stores import Database, Journal, holdings, this_host
+from daskflow.stores import Database, Journal, holdings, sqlite, this_host
 from daskflow.stores.holdings import Reference
 from tests.stores.samples import RUN, change, job_row, python, result_row, run_record
 
@@ -111,9 +112,13 @@ def test_what_can_only_be_read_gets_no_identity(database: Database) -> None:
         assert Journal(reader).identity() == ""
 
 
-def test_other_machines_are_told_where_a_journal_is(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_machines_are_told_where_a_journal_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(Database(tmp_path / "journal.db"))
     place = journal.database.place
-    monkeypatch.setattr(holdings, "on_network", lambda path: False)
+    monkeypatch.setattr(sqlite, "on_network", lambda path: False)
     assert journal.whereabouts() == f"{this_host()}:{place}"
-    monkeypatch.setattr(holdings, "on_network", lambda path: True)
+    monkeypatch.setattr(sqlite, "on_network", lambda path: True)
     assert journal.whereabouts() == place
+    here, elsewhere = Journal(Database("postgresql://localhost/x")), Journal(Database("postgresql://ann:pw@db.org/x"))
+    assert here.whereabouts() == f"{this_host()}:postgresql://localhost/x"
+    assert elsewhere.whereabouts() == "postgresql://ann@db.org/x"

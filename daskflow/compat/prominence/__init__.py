@@ -1,1 +1,37 @@
 """The interface of the Python client of PROMINENCE."""
+
+from daskflow.compat.prominence.client import ProminenceClient as ProminenceClient
+from daskflow.compat.prominence.errors import AuthenticationFailure as AuthenticationFailure
+from daskflow.compat.prominence.errors import ClientCredentialsError as ClientCredentialsError
+from daskflow.compat.prominence.errors import ClientRegistrationError as ClientRegistrationError
+from daskflow.compat.prominence.errors import ConnectionError as ConnectionError
+from daskflow.compat.prominence.errors import DeletionError as DeletionError
+from daskflow.compat.prominence.errors import ExecError as ExecError
+from daskflow.compat.prominence.errors import FileUploadError as FileUploadError
+from daskflow.compat.prominence.errors import JobCreationError as JobCreationError
+from daskflow.compat.prominence.errors import JobGetError as JobGetError
+from daskflow.compat.prominence.errors import KeyValueError as KeyValueError
+from daskflow.compat.prominence.errors import NoSuchKey as NoSuchKey
+from daskflow.compat.prominence.errors import ProminenceError as ProminenceError
+from daskflow.compat.prominence.errors import SnapshotCreateError as SnapshotCreateError
+from daskflow.compat.prominence.errors import SnapshotGetError as SnapshotGetError
+from daskflow.compat.prominence.errors import StdStreamsError as StdStreamsError
+from daskflow.compat.prominence.errors import TokenError as TokenError
+from daskflow.compat.prominence.errors import TokenExpiredError as TokenExpiredError
+from daskflow.compat.prominence.errors import UsageError as UsageError
+from daskflow.compat.prominence.errors import WorkflowCreationError as WorkflowCreationError
+from daskflow.compat.prominence.errors import WorkflowGetError as WorkflowGetError
+from daskflow.compat.prominence.factories import ParameterSet as ParameterSet
+from daskflow.compat.prominence.factories import ParameterSweep as ParameterSweep
+from daskflow.compat.prominence.factories import Repeat as Repeat
+from daskflow.compat.prominence.factories import Zip as Zip
+from daskflow.compat.prominence.files import Artifact as Artifact
+from daskflow.compat.prominence.files import InputFile as InputFile
+from daskflow.compat.prominence.job import Job as Job
+from daskflow.compat.prominence.policies import JobPolicies as JobPolicies
+from daskflow.compat.prominence.policies import Notification as Notification
+from daskflow.compat.prominence.policies import WorkflowPolicies as WorkflowPolicies
+from daskflow.compat.prominence.resources import Resources as Resources
+from daskflow.compat.prominence.tasks import Task as Task
+from daskflow.compat.prominence.workflow import Dependency as Dependency
+from daskflow.compat.prominence.workflow import Workflow as Workflow

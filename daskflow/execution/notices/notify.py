@@ -151,7 +151,7 @@ class _Line:
         told = [(event, flow) for event in events if fnmatchcase(flow := self._flow_of(event.run), self.rule.flow)]
         if not told:
             return
-        failure = any(event.kind.endswith(".failed") for event, _ in told)
+        failure = any(event.kind.endswith((".failed", ".failure")) for event, _ in told)
         why = self._messenger.send(_title(told), _body(told, dropped), failure=failure)
         with self._changed:
             if why and not self._left:

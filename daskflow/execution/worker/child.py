@@ -33,6 +33,15 @@ _forking = threading.Lock()
 """One fork at a time: else a child would hold the pipe of another one open, whose death nobody would see."""
 
 
+def _unlock() -> None:
+    # The parent holds it while it forks; an attempt at a work may itself make attempts at a job.
+    global _forking
+    _forking = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_unlock)
+
+
 class Message(NamedTuple):
     """What a child sends."""
 

@@ -40,7 +40,8 @@ Made = tuple[Stored, bool, Any]
 value itself, or `ABSENT`."""
 
 _PID = os.getpid()
-_benches: dict[bytes, Bench] = {}
+benches: dict[bytes, Bench] = {}
+"""That of the run whose jobs were performed here the last time, by its bytes; who has laid out another clears it."""
 
 
 def perform(package: bytes, *values: Any) -> tuple[Any, bytes, bytes]:
@@ -385,13 +386,13 @@ def _in_main() -> bool:
 
 def store_here() -> ObjectStore | None:
     """The store of the run whose jobs were performed here the last time; None where none was."""
-    return next((bench.values.store for bench in _benches.values()), None)
+    return next((bench.values.store for bench in benches.values()), None)
 
 
 def _bench(packed: bytes) -> Bench:
-    found = _benches.get(packed)
+    found = benches.get(packed)
     if found is None:
-        _benches.clear()
-        found = _benches[packed] = pickle.loads(packed)
+        benches.clear()
+        found = benches[packed] = pickle.loads(packed)
         use_here(found.values.store)
     return found

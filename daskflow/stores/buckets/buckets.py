@@ -7,12 +7,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from daskflow.errors import SiteUnknown, WorkInvalid
-from daskflow.model.work import Work, WorkStatus
+from daskflow.model.jsons import json_ready
+from daskflow.model.work import Work, WorkStatus, bucket_name
 from daskflow.stores.buckets.query import check_query, check_view
 from daskflow.stores.buckets.shelf import Query, Shelf, View, Wanted
 from daskflow.stores.liveness import this_host
 
 _WEEK = 7 * 86400.0
+_LONGEST = 10 * 365 * 86400.0
 
 
 class Buckets:
@@ -55,14 +57,16 @@ class Buckets:
         SiteUnknown
             A work is for a site that nobody has configured.
         WorkInvalid
-            A work has an id already: it was deposited before.
+            A work has an id already: it was deposited before; or it is no new one, or does not fit any more.
         """
         given = [works] if isinstance(works, Work) else list(works)
         for work in given:
             self._check(work)
+        if len({id(work) for work in given}) < len(given):
+            raise WorkInvalid("A work stands twice among those to deposit. Make one work for each time.")
         ids = self.shelf.deposit([work.payload for work in given]) if given else []
-        for work, id in zip(given, ids, strict=True):
-            work.id, work.status = id, WorkStatus.queued
+        for work, new in zip(given, ids, strict=True):
+            work.placed(id=new, status=WorkStatus.queued)
         return ids
 
     def _check(self, work: Work) -> None:
@@ -70,7 +74,7 @@ class Buckets:
             raise WorkInvalid(f"{work!r:.100} is no Work.")
         if work.id is not None:
             raise WorkInvalid(f"The work {work.id} was deposited before. To change it, update it.")
-        if not work.function and not work.command and work.status is not WorkStatus.created:
+        if work.status is not WorkStatus.created:
             raise WorkInvalid(f"A work that is to be deposited is `created`, not {work.status}.")
         if self._sites is not None and work.config.strategy == "strict" and work.site not in self._sites:
             raise SiteUnknown(
@@ -110,16 +114,16 @@ class Buckets:
         """
         wanted = Wanted(
             tuple(_names(pipeline)),
-            site or "",
-            user or "",
-            tuple(_several(event)),
-            tuple(_several(tags)),
-            tuple(_several(parent)),
-            priority,
+            _text("site", site),
+            _text("user", user),
+            tuple(_each("event", event, int)),
+            tuple(_each("tags", tags, str)),
+            tuple(_each("parent", parent, str)),
+            _priority(priority),
         )
-        if not wanted.pipelines:
-            raise WorkInvalid("Name a pipeline whose works are to be withdrawn.")
-        found = self.shelf.withdraw(wanted, lease=lease, holder=f"{this_host()}:{os.getpid()}")
+        found = self.shelf.withdraw(
+            wanted, lease=None if lease is None else _checked(lease), holder=f"{this_host()}:{os.getpid()}"
+        )
         return None if found is None else Work.from_dict(found)
 
     def update(self, works: Work | Iterable[Work]) -> None:
@@ -130,7 +134,9 @@ class Buckets:
         WorkLost
             Another agent has taken one meanwhile, or it was deleted: what was made of it is not written.
         WorkLocked
-            One is locked.
+            One is locked, and is not being performed.
+        WorkInvalid
+            One was never deposited, or its status cannot follow on the one that it has.
         """
         given = [works] if isinstance(works, Work) else list(works)
         for work in given:
@@ -147,10 +153,10 @@ class Buckets:
         WorkLost
             It is no longer ours.
         """
-        self.shelf.heartbeat(_id(work), work.attempt, lease)
+        self.shelf.heartbeat(_id(work), work.attempt, _checked(lease))
 
     def give_back(self, work: Work) -> None:
-        """Queue a work that is held again, as if it had not been withdrawn.
+        """Queue a work that is held again; the attempt does not count against its `retries`.
 
         Raises
         ------
@@ -226,7 +232,7 @@ class Buckets:
 
     def status(self, pipeline: str | None = None) -> dict[str, int]:
         """How many works have each status, of one bucket or of all, and in `total`."""
-        counted = self.shelf.status(pipeline).values()
+        counted = self.shelf.status(None if pipeline is None else _names(pipeline)[0]).values()
         names = ("queued", "running", "success", "failure")
         sums = {name: sum(each.get(name, 0) for each in counted) for name in names}
         return {"total": sum(sums.values()), **sums}
@@ -250,8 +256,8 @@ class Buckets:
         Returns
         -------
         dict
-            `failed`: so many had failed, with attempts left, and are queued again; `expired`: so many were held for
-            longer than they may, and failed; `stale`: so many waited for too long.
+            In this order: `failed`: so many had failed, with attempts left, and are queued again; `expired`: so many
+            were held for longer than they may, and failed; `stale`: so many waited for too long.
         """
         return self.shelf.audit(stale)
 
@@ -268,6 +274,12 @@ class Buckets:
         self.shelf.close()
 
 
+def _checked(lease: float) -> float:
+    if isinstance(lease, bool) or not isinstance(lease, int | float) or not 0 < lease <= _LONGEST:
+        raise WorkInvalid(f"{lease!r:.100} is no time of a lease: it is above 0 s, and at most {_LONGEST:.0f} s.")
+    return lease
+
+
 def _id(work: Work) -> str:
     if work.id is None:
         raise WorkInvalid("The work was never deposited.")
@@ -280,10 +292,37 @@ def _ids(works: Work | str | Iterable[Work | str]) -> list[str]:
 
 
 def _names(pipeline: str | Sequence[str]) -> list[str]:
-    return [name.lower().replace(" ", "-").replace("_", "-") for name in _several(pipeline)]
+    try:
+        names = list(dict.fromkeys(bucket_name(name) for name in _each("pipeline", pipeline, str)))
+    except ValueError as error:
+        raise WorkInvalid(f"pipeline: {error}.") from None
+    if not all(names) or not names:
+        raise WorkInvalid("Name a pipeline whose works are to be withdrawn.")
+    return names
 
 
-def _several(value: Any) -> list[Any]:
-    if value is None:
+def _each(name: str, given: Any, kind: type) -> list[Any]:
+    """The values of a filter, as JSON holds them."""
+    if given is None:
         return []
-    return [value] if isinstance(value, str | int) else list(value)
+    values = [given] if isinstance(given, str | int) or not isinstance(given, Iterable) else list(given)
+    if any(not isinstance(value, kind) or isinstance(value, bool) for value in values):
+        raise WorkInvalid(f"{name}: {given!r:.100} is no {'number' if kind is int else 'text'}, and no list of them.")
+    try:
+        plain: list[Any] = json_ready(values, where=name)
+    except ValueError as error:
+        raise WorkInvalid(f"{error}.") from None
+    return plain
+
+
+def _text(name: str, given: str | None) -> str:
+    values = _each(name, given, str)
+    if len(values) > 1:
+        raise WorkInvalid(f"{name}: {given!r:.100} is not one text.")
+    return str(values[0]) if values else ""
+
+
+def _priority(given: int | None) -> int | None:
+    if given is not None and (type(given) is not int or not 1 <= given <= 5):
+        raise WorkInvalid(f"priority: {given!r:.100} is no number from 1 to 5.")
+    return given

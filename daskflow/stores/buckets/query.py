@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from daskflow.errors import WorkInvalid
+from daskflow.model.jsons import as_text, json_ready
+from daskflow.stores.buckets.conditions import predicate
+from daskflow.stores.buckets.ordering import Ordering
+from daskflow.stores.buckets.paths import Projection
 from daskflow.stores.buckets.shelf import Payload, Query, View
+
+_LONGEST = 1 << 20
+"""Text of a query at most [letters]."""
 
 
 def check_query(query: Query) -> Query:
-    """A query, if it is one.
+    """A query as JSON can hold it, if it is one.
 
     Raises
     ------
     WorkInvalid
+        It is none; the message names the operator.
     """
-    if not isinstance(query, Mapping):
+    try:
+        plain = json_ready(query, where="query")
+    except ValueError as error:
+        raise WorkInvalid(f"The query does not fit: {error}.") from None
+    if not isinstance(plain, dict):
         raise WorkInvalid(f"{query!r:.100} is no query. Write {{'status': 'success'}}.")
-    return query
+    if len(as_text(plain)) > _LONGEST:
+        raise WorkInvalid("The query is longer than 1 MiB. Ask for fewer works at a time.")
+    predicate(plain)
+    return plain
 
 
 def check_view(view: View) -> View:
@@ -28,18 +42,31 @@ def check_view(view: View) -> View:
     ------
     WorkInvalid
     """
-    check_query(view.query)
-    if view.skip < 0 or view.limit < -1:
+    query = check_query(view.query)
+    if any(
+        type(number) is not int or not least <= number < 2**31 for number, least in ((view.skip, 0), (view.limit, -1))
+    ):
         raise WorkInvalid("`skip` is at least 0, and `limit` at least -1, which is all.")
-    return view
+    if view.projection:
+        Projection(view.projection)
+    Ordering(view.sort)
+    return view._replace(query=query)
 
 
 def matches(payload: Payload, query: Query) -> bool:
-    """Whether a work is meant."""
-    return all(_found(payload, name) == value for name, value in query.items())
+    """Whether a work is meant.
+
+    Examples
+    --------
+    >>> work = {"event": [42, 43], "results": {"bursts": [{"dm": 332.7}, {"dm": 87.8}]}}
+    >>> matches(work, {"event": 42, "results.bursts.dm": {"$gt": 300}})
+    True
+    >>> matches(work, {"results.bursts": {"$size": 3}})
+    False
+    """
+    return predicate(check_query(query))(payload)
 
 
-def _found(payload: Any, path: str) -> Any:
-    for part in path.split("."):
-        payload = payload.get(part) if isinstance(payload, Mapping) else None
-    return payload
+def shown(work: Payload, projection: dict[str, Any]) -> Payload:
+    """What is shown of a work."""
+    return Projection(projection).of(work) if projection else work

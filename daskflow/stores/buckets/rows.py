@@ -6,44 +6,73 @@ import json
 from typing import Any
 
 from daskflow.model.jsons import as_text
+from daskflow.model.workconfig import Notify
 from daskflow.stores.buckets.shelf import Payload
 from daskflow.stores.dialect import Row
 
 OUTCOME = ("results", "products", "plots", "error", "log", "host")
 """Fields that an attempt fills in; each attempt begins without them."""
-_COLUMNS = ("id", "status", "priority", "attempt", "retries", "timeout", "final", "locked", "creation", "start", "stop")
+_COLUMNS = (
+    *("id", "pipeline", "site", "user", "status", "priority", "attempt", "given_back", "retries", "timeout"),
+    *("final", "locked", "creation", "start", "stop"),
+)
+"""Fields that are columns, in the order in which statements give them."""
+_DEPOSITED = (
+    *("id", "pipeline", "site", "username", "parent", "priority", "attempt", "retries", "timeout"),
+    *("marks", "payload", "creation"),
+)
+"""Columns in the order in which `add_work` takes them."""
+_APART = frozenset((*OUTCOME, *_COLUMNS))
+_EMPTY: Payload = dict.fromkeys(("function", "command", "parameters", *OUTCOME, "tags", "group", "event"))
 
 
 def columns(work: Payload) -> dict[str, Any]:
     """The columns of a work."""
-    payload = {name: value for name, value in work.items() if name not in OUTCOME and name not in _COLUMNS}
+    told = {name: value for name, value in work.items() if name not in _APART and value is not None}
+    if told.get("notify") == _NOBODY:
+        del told["notify"]  # half of the text of a small work, and most works tell nobody
     outcome = {name: work[name] for name in OUTCOME if work.get(name) is not None}
     return {
-        **{name: work.get(name) for name in _COLUMNS},
-        "final": int(bool(work.get("final"))),
-        "locked": int(bool(work.get("locked"))),
+        "id": work["id"],
         "pipeline": work["pipeline"],
         "site": work["site"],
         "username": work["user"],
-        "parent": (work.get("config") or {}).get("parent") or "",
-        "payload": as_text(payload),
+        "parent": work["config"]["parent"] or "",
+        "status": work["status"],
+        "priority": work["priority"],
+        "attempt": work["attempt"],
+        "retries": work["retries"],
+        "timeout": float(work["timeout"]),
+        "final": int(work["final"]),
+        "creation": work["creation"],
+        "start": work["start"],
+        "stop": work["stop"],
+        "marks": as_text(marks(work)) if work["event"] or work["tags"] else "",
+        "payload": as_text(told),
         "outcome": as_text(outcome) if outcome else None,
     }
 
 
+_NOBODY = Notify().model_dump()
+
+
+def deposited(work: Payload) -> Row:
+    """What `add_work` takes."""
+    row = columns(work)
+    return tuple(row[name] for name in _DEPOSITED)
+
+
 def payload_of(row: Row) -> Payload:
-    """The work of a row: `_COLUMNS`, then the payload and the outcome."""
-    found = dict(zip(_COLUMNS, row, strict=False))
-    payload, outcome = (json.loads(part) if isinstance(part, str) else part for part in row[len(_COLUMNS) :])
-    return {
-        **payload,
-        **dict.fromkeys(OUTCOME),
-        **(outcome or {}),
-        **found,
-        "timeout": int(found["timeout"]),
-        "final": bool(found["final"]),
-        "locked": bool(found["locked"]),
-    }
+    """The work of a row: `_COLUMNS`, the holder, the payload and the outcome."""
+    holder, payload, outcome = row[len(_COLUMNS) : len(_COLUMNS) + 3]
+    found = {**_EMPTY, **json.loads(payload), **dict(zip(_COLUMNS, row, strict=False))}
+    found.setdefault("notify", Notify().model_dump())
+    if holder:
+        found["host"] = holder
+    if outcome:
+        found.update(json.loads(outcome))
+    found["timeout"], found["final"], found["locked"] = int(row[9]), bool(row[10]), bool(row[11])
+    return found
 
 
 def marks(work: Payload) -> list[tuple[str, str]]:

@@ -51,8 +51,8 @@ class Shelf(Protocol):
     Notes
     -----
     All times are those of the shelf's own clock. A work is held by an agent from `withdraw` until `update` or
-    `give_back`, or until its lease has expired and it is queued again: with the number of the attempt an agent proves
-    that it is the one.
+    `give_back`, or until another one has withdrawn it after its lease had expired: with the number of the attempt an
+    agent proves that it is the one. Each withdrawal has a new number, that of a work which was given back as well.
     """
 
     def deposit(self, works: Sequence[Payload]) -> list[str]:
@@ -77,10 +77,15 @@ class Shelf(Protocol):
         WorkLost
             Of one of them there is a later attempt, or it is not there any more.
         WorkLocked
+            One of them is locked, and not running: who holds a work may end it in any case.
+        WorkInvalid
+            The status of one cannot follow on the one that it has: see `WORK_TRANSITIONS`.
         """
 
     def heartbeat(self, id: str, attempt: int, lease: float) -> None:
         """Hold a work for longer [s].
+
+        One whose lease seemed over is taken back, as long as nobody else has it: clocks jump.
 
         Raises
         ------
@@ -88,7 +93,7 @@ class Shelf(Protocol):
         """
 
     def give_back(self, id: str, attempt: int) -> None:
-        """Queue a work again as if nobody had taken it.
+        """Queue a work again; the attempt does not count against its retries.
 
         Raises
         ------

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from daskflow.errors import WorkLocked, WorkLost
-from daskflow.stores.buckets.query import matches
-from daskflow.stores.buckets.rows import columns, marks, payload_of
+from daskflow.errors import WorkInvalid, WorkLocked, WorkLost
+from daskflow.model.jsons import as_text
+from daskflow.model.work import WORK_TRANSITIONS, WorkStatus
+from daskflow.stores.buckets.finding import count_works, view_works
+from daskflow.stores.buckets.rows import columns, deposited, marks, payload_of
 from daskflow.stores.buckets.shelf import Payload, Query, View, Wanted
 from daskflow.stores.chapter import few
 from daskflow.stores.database import Database
 
 _CHANNEL = "works"
+_FEW = 500
+"""Up to so many works with a mark are looked at one by one; more of them are met in the queue."""
+EXPIRED = "The agent that held it was not heard of for longer than its lease."
+_STALE = "It waited for too long: no agent took it."
 
 
 class WorkTable:
@@ -23,6 +30,11 @@ class WorkTable:
     ----------
     database
         Where.
+
+    Notes
+    -----
+    What changes one work is one statement, so agents wait for each other on SQLite only. What changes several in one
+    unit is ordered: two such units do not stand in each other's way.
     """
 
     def __init__(self, database: Database) -> None:
@@ -31,119 +43,175 @@ class WorkTable:
     def deposit(self, works: Sequence[Payload]) -> list[str]:
         """Queue works, all or none of them; their new ids in the same order."""
         ids = [uuid.uuid4().hex for _ in works]
-        with self.database.transaction():
-            for id, work in zip(ids, works, strict=True):
-                self._add({**work, "id": id})
+        rows, marked = [], []
+        for id, work in zip(ids, works, strict=True):
+            rows.append(deposited({**work, "id": id}))
+            if work["event"] or work["tags"]:
+                marked += [(kind, value, id) for kind, value in marks(work)]
+        with self.database.transaction(ordered=False):
+            self.database.many("add_work", rows)
+            self.database.many("add_work_mark", marked)
             self.database.announce(_CHANNEL)
         return ids
 
-    def _add(self, work: Payload) -> None:
-        row = columns(work)
-        names = ("id", "pipeline", "site", "username", "parent", "priority", "attempt", "retries", "timeout")
-        self.database.write("add_work", **{name: row[name] for name in (*names, "creation", "payload")})
-        for kind, value in marks(work):
-            self.database.write("add_work_mark", kind=kind, value=value, id=work["id"])
-
     def withdraw(self, wanted: Wanted, *, lease: float | None, holder: str) -> Payload | None:
         """Take the queued work that comes first."""
-        found = self.database.change(
-            "withdraw",
-            pipelines=list(wanted.pipelines),
-            site=wanted.site,
-            username=wanted.user,
-            priority=wanted.priority or 0,
-            any_parent=int(not wanted.parents),
-            parents=list(wanted.parents),
-            any_event=int(not wanted.events),
-            events=[str(event) for event in wanted.events],
-            any_tag=int(not wanted.tags),
-            tags=list(wanted.tags),
-            lease=lease,
-            holder=holder,
-        )
-        return payload_of(found[0]) if found else None
+        filters = [name for name in ("site", "user", "priority") if getattr(wanted, name)]
+        filters += ["parent"] if wanted.parents else []
+        events, tags = [str(event) for event in wanted.events], list(wanted.tags)
+        by = [way for way in (self._reach("event", events), self._reach("tag", tags)) if way]
+        parameters = {
+            "pipeline": wanted.pipelines[0],
+            "pipelines": list(wanted.pipelines),
+            "site": wanted.site,
+            "username": wanted.user,
+            "priority": wanted.priority,
+            "parents": list(wanted.parents),
+            "events": events,
+            "tags": tags,
+            "lease": lease,
+            "holder": holder,
+        }
+        for way in self._ways(wanted, filters, by):
+            if found := self.database.change(" ".join(["withdraw", *way, *filters, *by]), **parameters):
+                return payload_of(found[0])
+        return None
+
+    def _ways(self, wanted: Wanted, filters: list[str], by: list[str]) -> list[list[str]]:
+        """How the buckets are gone through; the next way where one finds nothing."""
+        if any(way.endswith("_few") for way in by):
+            return [["marked"]]
+        if len(wanted.pipelines) == 1:
+            return [["one"]]
+        if by or set(filters) - {"site"}:
+            return [["several"]]
+        heads = [f"heads_{self.database.kind}"]
+        heads += [f"{heads[0]}_site"] if wanted.site else []
+        return [heads] if self.database.kind == "sqlite" else [heads, ["several"]]
+
+    def _reach(self, kind: str, values: list[str]) -> str:
+        """By which way works with one of these marks are looked for."""
+        if not values:
+            return ""
+        ((count,),) = self.database.rows("marked", kind=kind, values=values, most=_FEW)
+        return f"{kind}_few" if count < _FEW else f"{kind}_many"
 
     def update(self, works: Sequence[Payload]) -> None:
         """Write works anew, all or none of them."""
+        if len(works) == 1 and works[0]["status"] != "queued" and self._write(columns(works[0])):
+            return
         with self.database.transaction():
             for work in works:
                 row = columns(work)
-                names = ("id", "attempt", "status", "priority", "retries", "timeout", "final", "start", "stop")
-                parameters = {name: row[name] for name in (*names, "payload", "outcome")}
-                if not self.database.change("update_work", **parameters):
-                    raise self._refusal(work["id"], work["attempt"])
-                if row["status"] == "queued":
-                    self.database.announce(_CHANNEL)
+                if not self._write(row):
+                    self._rewrite(work, row)
+            if any(work["status"] == "queued" for work in works):
+                self.database.announce(_CHANNEL)
 
-    def _refusal(self, id: str, attempt: int) -> WorkLost | WorkLocked:
+    def _write(self, row: dict[str, Any]) -> bool:
+        return bool(self.database.change("update_work", **row, before=" ".join(_before(row["status"]))))
+
+    def _rewrite(self, work: Payload, row: dict[str, Any]) -> None:
+        """Write a work that is found by something else now, or say why it cannot be written."""
+        held = self.database.change("hold_work", id=row["id"])
+        stored = self._hindrance(row["id"], row["attempt"])
+        if stored["locked"] and stored["status"] != "running":
+            raise WorkLocked(f"The work {row['id']} is locked. Unlock it first.")
+        if stored["status"] not in _before(row["status"]):
+            raise WorkInvalid(f"The work {row['id']} is {stored['status']}; {row['status']} cannot follow.")
+        self.database.change("mark_work", id=row["id"], attempt=row["attempt"], marks=row["marks"])
+        self.database.change("unmark_work", ordinal=held[0][0])
+        self.database.many("add_work_mark", [(kind, value, row["id"]) for kind, value in marks(work)])
+        if not self._write(row):
+            raise WorkLost(f"The work {row['id']} was changed by another one at this moment. Look at it again.")
+
+    def _hindrance(self, id: str, attempt: int) -> Payload:
+        """The work as it is stored, if nobody else has it."""
         found = self.database.rows("work", id=id)
         if not found:
-            return WorkLost(f"The work {id} is not there any more.")
+            raise WorkLost(f"The work {id} is not there any more: it was deleted.")
         stored = payload_of(found[0])
-        if stored["locked"]:
-            return WorkLocked(f"The work {id} is locked.")
-        return WorkLost(
-            f"The work {id} is {stored['status']} in attempt {stored['attempt']}; this was attempt {attempt}."
-        )
+        if stored["attempt"] != attempt:
+            raise WorkLost(
+                f"The work {id} is {stored['status']} in attempt {stored['attempt']}; this was attempt {attempt}."
+            )
+        return stored
 
     def heartbeat(self, id: str, attempt: int, lease: float) -> None:
         """Hold a work for longer [s]."""
         if not self.database.change("work_heartbeat", id=id, attempt=attempt, lease=lease):
-            raise self._refusal(id, attempt)
+            self._not_held(id, attempt)
 
     def give_back(self, id: str, attempt: int) -> None:
-        """Queue a work again as if nobody had taken it."""
-        with self.database.transaction():
+        """Queue a work again; the attempt does not count."""
+        with self.database.transaction(ordered=False):
             if not self.database.change("give_back_work", id=id, attempt=attempt):
-                raise self._refusal(id, attempt)
+                self._not_held(id, attempt)
             self.database.announce(_CHANNEL)
+
+    def _not_held(self, id: str, attempt: int) -> None:
+        stored = self._hindrance(id, attempt)
+        raise WorkLost(f"The work {id} is {stored['status']}: attempt {attempt} is over.")
 
     def delete(self, ids: Sequence[str]) -> int:
         """Delete works; how many of them were there."""
         with self.database.transaction():
+            gone = [ordinal for (ordinal,) in self.database.change("delete_works", ids=list(ids))]
             locked = [id for (id,) in self.database.rows("locked_works", ids=list(ids))]
             if locked:
                 raise WorkLocked(f"{len(locked)} of these works are locked: {few(locked)}. Unlock them first.")
-            gone = len(self.database.change("delete_works", ids=list(ids)))
             if gone:
-                self.database.write("delete_work_marks")
-        return gone
+                self.database.change("delete_work_marks", ordinals=gone)
+        return len(gone)
 
     def view(self, view: View) -> list[Payload]:
         """Look at works."""
-        found = [work for work in self._all() if matches(work, view.query)]
-        return found[view.skip :][: None if view.limit < 0 else view.limit]
-
-    def _all(self) -> list[Payload]:
-        return [payload_of(row) for row in self.database.rows("works")]
+        return view_works(self.database, view)
 
     def count(self, query: Query) -> int:
         """How many works are meant."""
-        return sum(matches(work, query) for work in self._all())
+        return count_works(self.database, query)
 
     def status(self, pipeline: str | None) -> dict[str, dict[str, int]]:
         """How many works of each bucket, or of one, have each status."""
+        name = "work_counts" if pipeline is None else "work_counts one"
         found: dict[str, dict[str, int]] = {}
-        for name, status, count in self.database.rows("work_counts", pipeline=pipeline or ""):
-            found.setdefault(name, {})[status] = count
+        for bucket, status, count in self.database.rows(name, pipeline=pipeline):
+            found.setdefault(bucket, {})[status] = count
         return found
 
     def audit(self, stale: float | None) -> dict[str, int]:
         """Put in order what was left."""
         with self.database.transaction():
-            failed = self._count("audit_failed")
-            expired = self._count("audit_expired")
-            old = 0 if stale is None else self._count("audit_stale", stale=stale)
-            if failed:
+            return {
+                "failed": self.audit_failed(),
+                "expired": self.audit_expired(),
+                "stale": 0 if stale is None else self.audit_stale(stale),
+            }
+
+    def audit_failed(self) -> int:
+        """Queue again what failed and has attempts left; how many works that were."""
+        with self.database.transaction():
+            found = self._count("audit_failed")
+            if found:
                 self.database.announce(_CHANNEL)
-        return {"failed": failed, "expired": expired, "stale": old}
+        return found
+
+    def audit_expired(self) -> int:
+        """Let fail what was held for longer than it may; how many works that were."""
+        return self._count("audit_expired", outcome=as_text({"error": EXPIRED}))
+
+    def audit_stale(self, age: float) -> int:
+        """Let fail for good what waits for longer [s]; how many works that were."""
+        return self._count("audit_stale", stale=age, outcome=as_text({"error": _STALE}))
 
     def _count(self, name: str, **parameters: Any) -> int:
         return len(self.database.change(name, **parameters))
 
     def lock(self, ids: Sequence[str], locked: bool) -> int:
         """Lock or unlock works; how many of them were there."""
-        return self._count("lock_works", ids=list(ids), locked=int(locked))
+        with self.database.transaction():
+            return self._count("lock_works", ids=list(ids), locked=int(locked))
 
     def await_deposit(self, pipelines: Sequence[str], timeout: float) -> None:
         """Return as soon as something may have been deposited, at the latest after some time [s]."""
@@ -152,3 +220,9 @@ class WorkTable:
     def close(self) -> None:
         """Give connections back."""
         self.database.close()
+
+
+@cache
+def _before(status: str) -> list[str]:
+    """What a work may be that is to be of this status."""
+    return [str(each) for each in WorkStatus if each == status or status in WORK_TRANSITIONS[each]]

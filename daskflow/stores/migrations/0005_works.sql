@@ -1,4 +1,4 @@
--- Works in buckets. JSON is text in SQLite.
+-- Works in buckets. Their JSON is text everywhere: what PostgreSQL makes of JSON has other numbers.
 
 CREATE TABLE works (
     ordinal SERIAL PRIMARY KEY,
@@ -9,7 +9,9 @@ CREATE TABLE works (
     parent TEXT NOT NULL,
     status TEXT NOT NULL,
     priority INTEGER NOT NULL,
+    -- Each withdrawal has a number of its own, by which its agent proves that it holds the work.
     attempt INTEGER NOT NULL,
+    given_back INTEGER NOT NULL,
     retries INTEGER NOT NULL,
     timeout REAL NOT NULL,
     final INTEGER NOT NULL,
@@ -17,17 +19,29 @@ CREATE TABLE works (
     creation REAL NOT NULL,
     start REAL,
     stop REAL,
+    -- Since when it waits.
+    waiting REAL NOT NULL,
+    -- There as long as the agent of the latest attempt has neither ended it nor given it back.
     expires REAL,
     holder TEXT NOT NULL,
-    payload JSON NOT NULL,
-    outcome JSON
+    marks TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    outcome TEXT
 );
 
-CREATE INDEX works_queue ON works (pipeline, priority DESC, ordinal) WHERE status = 'queued';
+CREATE INDEX works_queue ON works (pipeline, priority DESC, ordinal, site) WHERE status = 'queued';
 
 CREATE INDEX works_standing ON works (pipeline, status, ordinal);
 
-CREATE INDEX works_leases ON works (expires) WHERE status = 'running';
+CREATE INDEX works_of_pipeline ON works (pipeline, ordinal);
+
+-- Heartbeats change nothing in these.
+CREATE INDEX works_running ON works (ordinal) WHERE status = 'running';
+
+CREATE INDEX works_again ON works (ordinal)
+WHERE status = 'failure' AND final = 0 AND locked = 0 AND retries > attempt - given_back;
+
+CREATE INDEX works_of_parent ON works (parent, ordinal) WHERE parent <> '';
 
 -- By what works are found: their events and tags.
 CREATE TABLE works_marks (

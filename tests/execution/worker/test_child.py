@@ -81,3 +81,27 @@ def test_a_child_ends_with_the_thread_that_made_it() -> None:
         assert alive(pid)
         os.kill(parent.pid, signal.SIGKILL)
     until(lambda: not alive(pid))
+
+
+class _Nested:
+    """Makes an attempt within an attempt."""
+
+    def call(self, arguments: list[Any]) -> int:
+        inner = Child(_Pid(), [])
+        message = inner.take(inner.receiver.recv_bytes())
+        inner.finish()
+        return int(message.payload)
+
+
+class _Pid:
+    def call(self, arguments: list[Any]) -> int:
+        return os.getpid()
+
+
+def test_a_child_may_have_children_of_its_own() -> None:
+    child = Child(_Nested(), [])
+    assert child.receiver.poll(30)
+    message = child.take(child.receiver.recv_bytes())
+    child.finish()
+    assert message.good
+    assert message.payload not in (os.getpid(), child.pid)

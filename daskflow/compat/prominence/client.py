@@ -1,0 +1,278 @@
+"""The calls of the PROMINENCE client that are no methods of jobs and workflows."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from typing import Any
+
+import daskflow
+from daskflow.compat.prominence import starting
+from daskflow.compat.prominence.errors import (
+    ExecError,
+    JobGetError,
+    KeyValueError,
+    NoSuchKey,
+    SnapshotCreateError,
+    UsageError,
+)
+from daskflow.compat.prominence.files import Artifact
+from daskflow.compat.prominence.job import Job
+from daskflow.compat.prominence.ledger import FINAL, Entry, Kind
+from daskflow.compat.prominence.workflow import Workflow
+from daskflow.errors import DaskflowError, NameRefused
+
+_NAME = re.compile(r"^prominence-(job|workflow)-(\d{8}-\d{6}-[0-9a-f]{8})$")
+_ACTIVE = "active"
+
+
+class ProminenceClient:
+    """The calls of the PROMINENCE client. Nobody has to log in: what is configured here is used.
+
+    Parameters
+    ----------
+    authenticated, timeout
+        Taken, and without effect.
+    """
+
+    def __init__(self, authenticated: bool = False, timeout: float = 150) -> None:
+        self.authenticated = authenticated
+        self.timeout = timeout
+
+    def authenticate_user(self, token: str | None = None) -> None:
+        """There is nobody to prove anything to."""
+
+    # Jobs and workflows.
+
+    def create_job(self, data: dict[str, Any]) -> str:
+        """Create a job from its description; its id."""
+        return Job.from_dict(data).create()
+
+    def create_workflow(self, data: dict[str, Any]) -> str:
+        """Create a workflow from its description; its id."""
+        return Workflow.from_dict(data).create()
+
+    def describe_job(self, id: str, input_only: bool = False) -> dict[str, Any]:
+        """What was asked for, and unless `input_only` how it stands."""
+        job = Job(id)
+        return job.to_dict() if input_only else _described(job, Entry("job", id))
+
+    def describe_workflow(self, id: str, input_only: bool = False) -> dict[str, Any]:
+        """What was asked for, and unless `input_only` how it stands."""
+        workflow = Workflow(id)
+        if input_only:
+            return workflow.to_dict()
+        return {**_described(workflow, Entry("workflow", id)), "progress": workflow.progress}
+
+    def list_jobs(
+        self,
+        status: str | None = _ACTIVE,
+        num: int | None = None,
+        constraint: dict[str, str] | None = None,
+        name_constraint: str | None = None,
+        workflow_id: str | None = None,
+        detail: bool = False,
+    ) -> list[dict[str, Any]]:
+        """Jobs, the latest first.
+
+        Parameters
+        ----------
+        status
+            Only those in this state; `active`: those that have not ended; `all` or None: whatever their states.
+        num
+            So many at most.
+        constraint
+            Only those with these labels.
+        name_constraint
+            Only those with such a name, as `fit-*`.
+        workflow_id
+            The jobs of this workflow.
+        detail
+            All of the description.
+        """
+        found: list[Any] = Workflow(workflow_id).get_jobs() if workflow_id else _known("job")
+        wanted = _Wanted(status, constraint or {}, name_constraint)
+        return _listed(found, "job", wanted, num, detail=detail)
+
+    def list_workflows(
+        self,
+        status: str | None = _ACTIVE,
+        num: int | None = None,
+        constraint: dict[str, str] | None = None,
+        name_constraint: str | None = None,
+        detail: bool = False,
+    ) -> list[dict[str, Any]]:
+        """Workflows, the latest first; see `list_jobs`."""
+        wanted = _Wanted(status, constraint or {}, name_constraint)
+        return _listed(_known("workflow"), "workflow", wanted, num, detail=detail)
+
+    def delete_job(self, id: str) -> bool:
+        """End a job."""
+        return Job(id).delete()
+
+    def delete_workflow(self, id: str) -> bool:
+        """End a workflow."""
+        return Workflow(id).delete()
+
+    def remove(self, type: str, id: str) -> bool:
+        """Forget a `job` or `workflow` that has ended."""
+        return (Job(id) if type == "job" else Workflow(id)).remove()
+
+    def rerun(self, id: str) -> str:
+        """Begin again what did not complete of a workflow; its id, which stays."""
+        return Workflow(id).rerun()
+
+    def clone(self, type: str, id: str) -> str:
+        """Create a `job` or `workflow` like one that there is; its id."""
+        if type == "job":
+            return self.create_job(Job(id).to_dict())
+        return self.create_workflow(Workflow(id).to_dict())
+
+    def stdout_job(self, id: str, node: int = 0, offset: int = 0) -> str:
+        """What a job wrote to standard output."""
+        return Job(id).stdout(node, offset)
+
+    def stderr_job(self, id: str, node: int = 0, offset: int = 0) -> str:
+        """What a job wrote to standard error."""
+        return Job(id).stderr(node, offset)
+
+    def stdout_workflow(self, id: str, job: str, instance: int = 0, node: int = 0) -> str:
+        """What a job of a workflow wrote to standard output."""
+        return _one_of(id, job, instance).stdout(node)
+
+    def stderr_workflow(self, id: str, job: str, instance: int = 0, node: int = 0) -> str:
+        """What a job of a workflow wrote to standard error."""
+        return _one_of(id, job, instance).stderr(node)
+
+    # Objects.
+
+    def upload(self, name: str, filename: str | os.PathLike[str], checksum: str | None = None) -> None:
+        """Bring a file into the object store; it is verified in any case."""
+        Artifact(name).upload(filename)
+
+    def delete_object(self, name: str) -> None:
+        """Take the name of an object away. Raises ArtifactMissing."""
+        daskflow.Artifact(name).remove()
+
+    # Values by their names.
+
+    def kv_set(self, key: str, value: str | bytes) -> None:
+        """Keep a value.
+
+        Raises
+        ------
+        KeyValueError
+            It cannot be kept.
+        """
+        try:
+            _value(key).upload(value.encode() if isinstance(value, str) else value)
+        except DaskflowError as error:
+            raise KeyValueError(f"{key!r} cannot be kept: {error}") from error
+
+    def kv_get(self, key: str) -> str | bytes:
+        """A value that was kept.
+
+        Raises
+        ------
+        NoSuchKey
+            There is none of that name.
+        """
+        found = _value(key)
+        if not found.exists():
+            raise NoSuchKey(f"There is no value {key!r}.")
+        with found.open() as file:
+            data = bytes(file.read())
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            return data
+
+    def kv_delete(self, key: str) -> None:
+        """Forget a value.
+
+        Raises
+        ------
+        NoSuchKey
+            There is none of that name.
+        """
+        found = _value(key)
+        if not found.exists():
+            raise NoSuchKey(f"There is no value {key!r}.")
+        found.remove()
+
+    # What there is not.
+
+    def execute_command(self, id: str, command: str) -> None:
+        """Not to be had: raises ExecError."""
+        raise ExecError
+
+    def create_snapshot(self, id: str, path: str) -> None:
+        """Not to be had: raises SnapshotCreateError."""
+        raise SnapshotCreateError
+
+    def get_usage(self, *_: object) -> None:
+        """Not to be had: raises UsageError."""
+        raise UsageError
+
+
+class _Wanted:
+    """Which of them are listed."""
+
+    def __init__(self, status: str | None, labels: dict[str, str], name: str | None) -> None:
+        self._status, self._labels, self._name = status, labels, name
+
+    def has(self, one: Any) -> bool:
+        """By what was asked for."""
+        if self._name is not None and not fnmatch.fnmatchcase(one.name, self._name):
+            return False
+        labels = {name: str(value) for name, value in one.labels.items()}
+        return all(name in labels and fnmatch.fnmatchcase(labels[name], value) for name, value in self._labels.items())
+
+    def stands(self, status: str) -> bool:
+        """By how it stands."""
+        if self._status == _ACTIVE:
+            return status not in FINAL
+        return self._status in (None, "all", status)
+
+
+def _known(kind: Kind) -> list[Any]:
+    """What was created here and not removed, the latest first."""
+    site = os.environ.get(starting.SITE, "local")
+    names = [match for one in starting.services(site).ls("^prominence-") if (match := _NAME.match(one.name))]
+    ids = sorted({match[2] for match in names if match[1] == kind}, reverse=True)
+    return [Job(id) if kind == "job" else Workflow(id) for id in ids if Entry(kind, id).has("request")]
+
+
+def _listed(given: list[Any], kind: Kind, wanted: _Wanted, num: int | None, *, detail: bool) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for one in given:
+        if num is not None and len(found) >= num:
+            break
+        if not wanted.has(one):
+            continue
+        state = starting.look(Entry(kind, one.id))
+        if wanted.stands(state["status"]):
+            described = {"id": one.id, "name": one.name, "status": state["status"], "labels": one.labels}
+            found.append(_described(one, Entry(kind, one.id)) if detail else described)
+    return found
+
+
+def _described(one: Any, entry: Entry) -> dict[str, Any]:
+    state = {name: value for name, value in starting.look(entry).items() if name not in ("begun", "output")}
+    events = {"createTime": one.events.create, **state.pop("events", {})}
+    return {"id": entry.id, **one.to_dict(), **state, "events": events}
+
+
+def _one_of(id: str, job: str, instance: int) -> Job:
+    found = Workflow(id).get_jobs(job)
+    if not 0 <= instance < len(found):
+        raise JobGetError(f"The workflow {id} has {len(found)} jobs of the name {job!r}, and no number {instance}.")
+    return found[instance]
+
+
+def _value(key: str) -> daskflow.Artifact:
+    try:
+        return daskflow.Artifact(f"prominence/values/{key}")
+    except NameRefused as error:
+        raise KeyValueError(f"{key!r} is no name of a value: {error}") from None

@@ -1,0 +1,341 @@
+"""An agent: withdraws works, has them performed, and writes what came out."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from daskflow.errors import DaskflowError, TokenRefused, WorkLocked, WorkLost
+from daskflow.execution.agents.archive import Archivist, Rest
+from daskflow.execution.agents.attempt import Attempt
+from daskflow.execution.agents.holding import Held, Holder, Why, now
+from daskflow.execution.agents.notices import Notices
+from daskflow.execution.agents.outage import Outage
+from daskflow.execution.agents.terms import Terms
+from daskflow.model.work import Work, WorkStatus
+from daskflow.sites.grip import Killed
+from daskflow.stores.buckets import Buckets
+
+_LOOK = 5.0
+"""Who has nothing to do looks after the works of others so often [s]."""
+
+_SLICE = 2.0
+"""It is looked at least so often whether works are there, and whether the agent is to end [s]."""
+_SHORTEST = 0.01
+
+_log = logging.getLogger("daskflow")
+
+
+class Told(NamedTuple):
+    """Something that an agent tells of itself."""
+
+    kind: str
+    """`begun`, `success`, `failure`, `lost`, `given back`, or `trouble`."""
+    text: str
+    """For people."""
+    work: Work | None = None
+
+
+class Agent:
+    """Serves buckets until it is stopped, or its lives are used up.
+
+    Parameters
+    ----------
+    buckets
+        Where works come from.
+    terms
+        Which it takes, and how it performs them.
+    function
+        Performs all works; None: what they name.
+    archivist
+        Keeps what works have made; None: it is left where it is.
+    notices
+        Tells people of the ends of works; None: nobody is told.
+    tell
+        Gets what happens; called by several threads.
+
+    Notes
+    -----
+    Safe for threads. Each attempt is made in a process of its own. What several workers of one agent perform at a time
+    does not disturb each other. Where the agent is killed its attempts end with it; the works are queued again when
+    their leases are over.
+    """
+
+    def __init__(
+        self,
+        buckets: Buckets,
+        terms: Terms,
+        *,
+        function: Any = None,
+        archivist: Archivist | None = None,
+        notices: Notices | None = None,
+        tell: Callable[[Told], object] = lambda told: None,
+    ) -> None:
+        self.buckets = buckets
+        self.terms = terms
+        self.tally: dict[str, int] = {}
+        """How many works ended how."""
+        self._function = function
+        self._archivist = archivist or Archivist()
+        self._notices = notices or Notices()
+        self._tell = tell
+        self._holder = Holder(buckets, terms.lease)
+        self._changed = threading.Condition()
+        self._lives = terms.lives
+        self._busy = self._serving = 0
+        self._stopped = threading.Event()
+        self._ended = threading.Event()
+        self._outage = Outage(lambda text: tell(Told("trouble", text)))
+        self._error: BaseException | None = None
+        self._reached = False
+        self._looked = time.monotonic()
+        self._untended, self._listening = True, False
+        self._used = time.monotonic()
+
+    def run(self) -> dict[str, int]:
+        """Serve; returns how many works ended how.
+
+        Raises
+        ------
+        StoreError, ServerError
+            The store could not be reached when it was asked first, or it does not let us in.
+        """
+        workers = [
+            threading.Thread(target=self._serve, name=f"daskflow-agent-{place}", daemon=True)
+            for place in range(self.terms.workers)
+        ]
+        self._serving = len(workers)
+        for worker in workers:
+            worker.start()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._serving)
+        self._holder.close()
+        self._notices.close()
+        if self._error is not None:
+            raise self._error
+        return dict(self.tally)
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Take no more works, and end when those in hand have ended.
+
+        Parameters
+        ----------
+        at_once
+            Kill what is performed, and give the works back.
+        """
+        with self._changed:
+            self._stopped.set()
+            self._changed.notify_all()
+        if at_once:
+            self._ended.set()
+            self._holder.kill(Why.stopped)
+        elif self.terms.grace is not None:
+            timer = threading.Timer(self.terms.grace, self.stop, kwargs={"at_once": True})
+            timer.daemon = True
+            timer.start()
+
+    def _serve(self) -> None:
+        try:
+            while self._may_take():
+                work, since = None, now()
+                try:
+                    work = self._withdrawn()
+                    if work is not None:
+                        self._perform(work, since)
+                finally:
+                    self._end_turn(taken=work is not None)
+                if work is None and not self._rest():
+                    break
+        except BaseException as error:
+            with self._changed:
+                self._error = self._error or error
+                self._stopped.set()
+        finally:
+            with self._changed:
+                self._serving -= 1
+                self._changed.notify_all()
+
+    def _may_take(self) -> bool:
+        """Whether another work is to be taken; then a life is spent, and the agent waits for the end of it."""
+        if self._is_due(self.terms.lease):
+            self._audit()
+        with self._changed:
+            if self._is_over():
+                return False
+            self._lives -= self._lives > 0
+            self._busy += 1
+            return True
+
+    def _end_turn(self, *, taken: bool) -> None:
+        with self._changed:
+            self._busy -= 1
+            if taken:
+                self._used = time.monotonic()
+            elif self._lives >= 0:
+                self._lives += 1
+            self._changed.notify_all()
+
+    def _withdrawn(self) -> Work | None:
+        wanted = self.terms.wanted
+        try:
+            work = self.buckets.withdraw(
+                wanted.pipelines,
+                event=wanted.events or None,
+                site=wanted.site or None,
+                priority=wanted.priority,
+                user=wanted.user or None,
+                tags=wanted.tags or None,
+                parent=wanted.parents or None,
+                lease=self.terms.lease,
+            )
+        except DaskflowError as error:
+            if not self._reached or not error.transient:
+                raise
+            self._outage.wait(error, self._stopped)
+            return None
+        self._reached = True
+        self._outage.end()
+        return work
+
+    def _rest(self) -> bool:
+        """Wait until there may be something to do; whether to go on."""
+        # What failed here comes after all else that waits.
+        if self._is_due(0.0 if self._untended else min(_LOOK, self.terms.lease / 2)) and self._audit():
+            return True
+        pause = min(self.terms.sleep, self.terms.lease)
+        if self.terms.idle is not None:
+            with self._changed:
+                left = self.terms.idle - (time.monotonic() - self._used)
+                if left <= 0 and not self._busy:
+                    return False
+            pause = min(pause, max(left, _SHORTEST))
+        if not self._outage.lasts:
+            self._listen(pause)
+        return True
+
+    def _listen(self, pause: float) -> None:
+        """Wait for works, at most for some time [s]: one worker asks the store, the others wait for their turn."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._listening or self._is_over(), pause)
+            if self._listening or self._is_over():
+                return
+            self._listening = True
+        try:
+            # It is not waited for longer than the end of the agent may be delayed by it.
+            self.buckets.shelf.await_deposit(self.terms.wanted.pipelines, min(pause, _SLICE))
+        except DaskflowError as error:
+            if not error.transient:
+                raise
+            self._outage.wait(error, self._stopped)
+        finally:
+            with self._changed:
+                self._listening = False
+                self._changed.notify_all()
+
+    def _is_over(self) -> bool:
+        return self._stopped.is_set() or self._lives == 0
+
+    def _is_due(self, every: float) -> bool:
+        """Whether it is time to look after the works of others; then nobody else does."""
+        with self._changed:
+            due = time.monotonic() - self._looked >= every
+            if due:
+                self._looked = time.monotonic()
+            return due
+
+    def _audit(self) -> bool:
+        """Queue again what failed or was lost and has attempts left; whether there was any."""
+        self._untended = False
+        try:
+            found = self.buckets.audit(None)
+            if found["expired"]:
+                # These failed just now; those with attempts left are queued by the next one.
+                found = self.buckets.audit(None)
+            return found["failed"] > 0
+        except DaskflowError as error:
+            # Who may perform may not always look after others; then somebody else does.
+            _log.info("Nothing was put in order: %s", error)
+            return False
+
+    def _perform(self, work: Work, since: float) -> None:
+        with self._holder.holding(work, since) as held:
+            if self._ended.is_set():
+                held.kill(Why.stopped)
+            try:
+                with Attempt(work, self.terms, self._function) as attempt:
+                    self._tell(Told("begun", f"{work.pipeline} {work.id} attempt {work.attempt} begins", work))
+                    attempt.make()
+                    rest = self._archivist.keep(work, attempt.log, held.grip.check)
+                    self._write(held, rest)
+            except Killed:
+                self._let_go(held)
+            except OSError as error:
+                # No room for its directory, no more processes: the work is not to blame.
+                self._tell(Told("trouble", f"{work.id} cannot be performed here: {error}", work))
+                held.kill(Why.stopped)
+                self._let_go(held)
+                self._outage.wait(error, self._stopped)
+
+    def _write(self, held: Held, rest: Rest) -> None:
+        """Write what came out; what was to be deleted is deleted when that is done."""
+        work = held.work
+        if not self._settle(held, self.buckets.update):
+            return
+        self._archivist.clear(rest)
+        with self._changed:
+            self.tally[str(work.status)] = self.tally.get(str(work.status), 0) + 1
+            self._untended |= not work.ended
+        self._tell(Told(work.status, _ending(work), work))
+        self._notices.tell(work)
+        if work.status is WorkStatus.success and not work.config.archive.results:
+            self._settle(held, self.buckets.delete)
+
+    def _let_go(self, held: Held) -> None:
+        kind, text = "lost", "somebody else has it, or it was deleted"
+        if held.why is not Why.lost and self._settle(held, self.buckets.give_back):
+            kind, text = "given back", "it is queued again"
+        with self._changed:
+            self.tally[kind] = self.tally.get(kind, 0) + 1
+        self._tell(Told(kind, f"{held.work.pipeline} {held.work.id} was killed: {text}", held.work))
+
+    def _settle(self, held: Held, act: Callable[[Work], object]) -> bool:
+        """Tell the store about a work, as often as it takes; whether the store took it."""
+        work, refused = held.work, False
+        while True:
+            try:
+                with held.lock:
+                    act(work)
+                    held.done = True
+                return True
+            except (WorkLost, WorkLocked) as error:
+                held.done = True
+                self._tell(Told("lost", str(error), work))
+                return False
+            except DaskflowError as error:
+                if not error.transient:
+                    if isinstance(error, TokenRefused):
+                        raise
+                    if refused:
+                        held.done = True
+                        self._tell(Told("trouble", f"{work.id} is not written: {error}", work))
+                        return False
+                    refused = True
+                    _fail(work, f"What came out of the work cannot be written: {error}")
+                    continue
+                if self._outage.wait(error, self._ended):
+                    self._tell(Told("trouble", f"{work.id}: {error} It is queued again when its lease is over.", work))
+                    return False
+
+
+def _fail(work: Work, why: str) -> None:
+    work.results = work.products = work.plots = None
+    work.status, work.error, work.final = WorkStatus.failure, why, True
+
+
+def _ending(work: Work) -> str:
+    took = (work.stop or 0.0) - (work.start or 0.0)
+    text = f"{work.pipeline} {work.id} attempt {work.attempt}: {work.status} after {took:.1f} s"
+    return text if work.error is None else f"{text}: {work.error.splitlines()[0][:200]}"

@@ -1,0 +1,169 @@
+"""Makes one attempt at a work in a process of its own, which can be killed with all that it has started."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from daskflow.commands.guard import GUARD
+from daskflow.errors import FunctionRefused, JobTimeout, WorkInvalid
+from daskflow.execution.agents.calling import perform_function
+from daskflow.execution.agents.commanding import perform_command
+from daskflow.execution.agents.functions import check_name, check_owner, find
+from daskflow.execution.agents.outcome import Outcome, Unfit
+from daskflow.execution.agents.terms import Terms
+from daskflow.execution.worker.failures import describe
+from daskflow.execution.worker.isolation import FailedInChild, call_apart
+from daskflow.execution.worker.package import Attempts
+from daskflow.model.work import LOG_LIMIT, Work, WorkStatus
+from daskflow.stores.liveness import this_host
+
+LOG = "log.txt"
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class Attempt:
+    """One attempt at a work.
+
+    Parameters
+    ----------
+    work
+        As it was withdrawn.
+    terms
+        Those of the agent.
+    function
+        What performs it whatever the work names; None: that of its name is found in the attempt's own process.
+
+    Notes
+    -----
+    A context: within it the attempt has a directory of its own.
+    """
+
+    def __init__(self, work: Work, terms: Terms, function: Any = None) -> None:
+        self.work = work
+        self._terms = terms
+        self._function = function
+
+    def __enter__(self) -> Attempt:
+        self.scratch = Path(tempfile.mkdtemp(prefix="daskflow-work-"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    @property
+    def log(self) -> Path:
+        """File of all that it printed and logged."""
+        return self.scratch / LOG
+
+    def make(self) -> None:
+        """Perform the work, and write what came out into it.
+
+        Raises
+        ------
+        Killed
+            The attempt was killed through its grip; nothing of it is alive any more.
+        """
+        began = time.monotonic()
+        with GUARD.guarding(self.scratch):
+            outcome = self._outcome()
+        # On the clock of the store, which may be another one than that of this machine.
+        self.work.stop = (self.work.start or time.time()) + time.monotonic() - began
+        try:
+            self._note(outcome)
+        except WorkInvalid as error:
+            self._note(Outcome(error=f"What came out cannot be kept: {error}", final=True))
+
+    def _outcome(self) -> Outcome:
+        try:
+            outcome: Outcome = call_apart(self, [], Attempts(timeout=float(self.work.timeout)))
+        except JobTimeout:
+            return Outcome(error=f"The work took longer than its timeout of {self.work.timeout} s, and was killed.")
+        except FailedInChild as error:
+            return Outcome(error=error.failure.traceback)
+        except (ChildProcessError, OSError) as error:
+            return Outcome(error=f"The attempt ended without a result: {error}")
+        return outcome
+
+    def _note(self, outcome: Outcome) -> None:
+        work = self.work
+        for name, value in (outcome.changes or {}).items():
+            setattr(work, name, value)
+        work.results, work.products, work.plots = outcome.results, outcome.products, outcome.plots
+        work.error, work.final = outcome.error, outcome.final
+        work.status = WorkStatus.success if outcome.error is None else WorkStatus.failure
+        work.log = self._end_of_log()
+        work.host = this_host()
+
+    def _end_of_log(self) -> str | None:
+        try:
+            with open(self.log, "rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - LOG_LIMIT))
+                text = file.read().decode(errors="replace")
+        except OSError:
+            return None
+        return (f"...{text[3:]}" if size > LOG_LIMIT else text) or None
+
+    def call(self, _: list[Any]) -> Outcome:
+        """What the forked process does."""
+        self._listen()
+        os.environ.update(
+            DASKFLOW_SCRATCH_DIR=str(self.scratch),
+            DASKFLOW_JOB=self.work.id or "",
+            DASKFLOW_ATTEMPT=str(self.work.attempt),
+        )
+        try:
+            return self._performed()
+        except (Unfit, FunctionRefused) as error:
+            return Outcome(error=str(error), final=True)
+        except BaseException as error:
+            told = describe(error)
+            return Outcome(error=f"{told.type}: {told.message}\n\n{told.traceback}")
+        finally:
+            logging.shutdown()
+            sys.stdout.flush()
+            sys.stderr.flush()
+
+    def _listen(self) -> None:
+        """All that this process and what it starts print goes to the log."""
+        log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        sys.stdin = _stream(0, "r")
+        sys.stdout, sys.stderr = _stream(1, "w"), _stream(2, "w")
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter(_FORMAT))
+        logging.root.handlers[:] = [handler]
+
+    def _performed(self) -> Outcome:
+        work, terms = self.work, self._terms
+        if self._function is not None:
+            return perform_function(self._function, work, terms.argsource)
+        if terms.command:
+            return perform_command(terms.command, work)
+        if work.function:
+            check_name(work.function, terms.allowed)
+            function = find(work.function)
+            check_owner(work.function, function, terms.allowed)
+            return perform_function(function, work, terms.argsource)
+        if work.command:
+            if not terms.allowed.command(work.command):
+                raise FunctionRefused(
+                    f"This agent may not start {work.command[0]!r}, which the work names. Allow it under `works: "
+                    "commands:` in daskflow.yaml, or name a command when the agent is started."
+                )
+            return perform_command(work.command, work)
+        raise Unfit("The work names neither a function nor a command, and its agent was given none.")
+
+
+def _stream(descriptor: int, mode: str) -> Any:
+    return open(descriptor, mode, buffering=1, errors="backslashreplace", closefd=False)

@@ -1,0 +1,93 @@
+"""What an attempt at a work gave: results, products and plots, or why there are none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from daskflow.model.jsons import Json, as_text, json_ready
+from daskflow.model.quantities import as_bytes
+from daskflow.model.work import LIMIT
+
+_PAIR, _TRIPLE = 2, 3
+
+
+class Outcome(NamedTuple):
+    """What came out of an attempt. Holds only what JSON can hold, so that any process can read it."""
+
+    results: Json = None
+    products: list[str] | None = None
+    plots: list[str] | None = None
+    error: str | None = None
+    """Why it failed; None: it did not."""
+    final: bool = False
+    """Whether another attempt would fail alike."""
+    changes: dict[str, Any] | None = None
+    """Other fields that a function changed which was called with the work itself."""
+
+
+class Unfit(Exception):
+    """Another attempt would fail alike; the message says why."""
+
+
+def outcome_of(value: Any) -> Outcome:
+    """What a function gave.
+
+    Parameters
+    ----------
+    value
+        A dictionary is the results. `(results, products)` and `(results, products, plots)`, as a tuple or a list, are
+        these by their places, where the first is a dictionary or None, or for a tuple no list either, and the others
+        are lists of paths or None. All else is the results as it is.
+
+    Raises
+    ------
+    Unfit
+        JSON cannot hold it, or it is too large.
+
+    Examples
+    --------
+    >>> outcome_of(({"dm": 332.7}, [], ["fit.png"]))[:3]
+    ({'dm': 332.7}, [], ['fit.png'])
+    >>> outcome_of([1, 2, 3])[:3]
+    ([1, 2, 3], None, None)
+    """
+    results, products, plots = _parts(value)
+    try:
+        ready = json_ready(results, where="results")
+    except ValueError as error:
+        raise Unfit(f"What the function gave cannot be kept: {error}.") from None
+    size = 0 if ready is None else len(as_text(ready).encode())
+    if size > LIMIT:
+        raise Unfit(
+            f"The results take {as_bytes(size)} as JSON, and a work holds {as_bytes(LIMIT)} of it. Write them to a "
+            "file, and name that among the products."
+        )
+    return Outcome(ready, _texts(products), _texts(plots))
+
+
+def _parts(value: Any) -> tuple[Any, Any, Any]:
+    if isinstance(value, tuple | list) and not hasattr(value, "_fields"):
+        given = list(value)
+        if isinstance(value, tuple) and len(given) == 1 and isinstance(given[0], Mapping):
+            return given[0], None, None
+        if len(given) in (_PAIR, _TRIPLE) and _leads(given[0], value) and all(map(_are_paths, given[1:])):
+            return given[0], given[1], given[2] if len(given) == _TRIPLE else None
+    return value, None, None
+
+
+def _leads(first: Any, value: tuple[Any, ...] | list[Any]) -> bool:
+    if first is None or isinstance(first, Mapping):
+        return True
+    return isinstance(value, tuple) and not isinstance(first, tuple | list)
+
+
+def _are_paths(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, tuple | list) and all(isinstance(each, str | os.PathLike) for each in value)
+    )
+
+
+def _texts(paths: Any) -> list[str] | None:
+    return None if paths is None else [json_ready(os.fsdecode(path)) for path in paths]

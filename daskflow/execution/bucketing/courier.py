@@ -1,0 +1,367 @@
+"""Deposits works, follows them to their ends, and clears up behind them, in a thread of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from daskflow.artifacts.values import Values
+from daskflow.errors import DaskflowError, SignatureWrong, WorkInvalid, WorkLocked
+from daskflow.execution.bucketing.deposit import Deposit, Step, bucket_of
+from daskflow.execution.bucketing.opening import accept, answer_of, succeeded
+from daskflow.execution.bucketing.packing import Packing
+from daskflow.execution.bucketing.parcel import PERFORM
+from daskflow.model.work import Work, WorkStatus
+from daskflow.stores.buckets.buckets import Buckets
+from daskflow.stores.buckets.table import EXPIRED
+
+_LOG = logging.getLogger(__name__)
+_SOONEST, _LATEST = 0.05, 2.0
+"""Between two looks at the works of a run: at least, and at most [s]."""
+_SHARE = 8
+"""The time between two looks is this part of that since the last thing happened."""
+_SAFE = 5.0
+"""So long after a result was told the journal has it [s]."""
+_ORDER = 30.0
+"""So often works of dead agents are looked for, and those that somebody deleted [s]."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Buckets that did not answer are asked again after the first time, then after twice as long, ... [s]."""
+_AT_ONCE = 100
+"""So many works are deposited together at most."""
+_PORTION = 8 << 20
+"""So much of parameters is deposited together at most, but for a single work that has more [bytes]."""
+_TIMEOUT = 86400
+"""Longest time that a work may take [s]; the job has a timeout of its own."""
+_TIMES = 3
+"""A work whose agent was lost is performed so often."""
+_SEEN = dict.fromkeys(("id", "status", "attempt", "given_back", "retries", "final", "tags"), 1)
+
+
+class Means(NamedTuple):
+    """What works of one site are made with."""
+
+    site: str
+    """Name of the site that they are for."""
+    user: str
+    pipeline: str
+    """Bucket of all of them; empty: each task has its own."""
+    buckets: Callable[[], Buckets]
+    """Opens the buckets."""
+    values: Values
+    logs: Path
+    """Directory of the logs of all runs."""
+
+
+class Courier:
+    """Brings deposits to the buckets of one site, and answers back.
+
+    Parameters
+    ----------
+    lock
+        Guards the deposits.
+    """
+
+    def __init__(self, means: Means, lock: threading.RLock) -> None:
+        self.buckets = means.buckets()
+        """Where the works are."""
+        self._means = means
+        self._packing = Packing(means.values)
+        self._change = threading.Condition(lock)
+        self._new: list[Deposit] = []
+        self._flying: dict[str, Deposit] = {}
+        self._left: dict[str, dict[str, dict[str, Any]]] = {}
+        """Works of an earlier driver that nobody has asked for yet, by run and job."""
+        self._dropped: dict[str, float] = {}
+        """Works that are to be deleted, and when on the monotonic clock [s]."""
+        self._news = time.monotonic()
+        self._ordered = time.monotonic()
+        self._pause = 0.0
+        self._stopped = False
+        self._thread: threading.Thread | None = None
+
+    def put(self, deposits: Iterable[Deposit]) -> None:
+        """Deposit nodes, unless an earlier driver has done it."""
+        with self._change:
+            self._new += deposits
+            self._go()
+
+    def drop(self, ids: Iterable[str], *, later: bool) -> None:
+        """Delete works; `later`: when the journal has what came of them."""
+        due = time.monotonic() + (_SAFE if later else 0.0)
+        with self._change:
+            self._dropped.update({id: due for id in ids if id})
+            if self._dropped:
+                self._go()
+
+    def forget(self, deposits: Iterable[Deposit]) -> None:
+        """Follow these no more."""
+        with self._change:
+            for deposit in deposits:
+                self._flying.pop(deposit.id, None)
+
+    def leave(self, runs: Iterable[str]) -> None:
+        """Somebody else may look after these runs from now on."""
+        with self._change:
+            for run in runs:
+                self._left.pop(run, None)
+
+    def stop(self) -> None:
+        """Deposit and follow nothing more; what is safe elsewhere is deleted."""
+        with self._change:
+            thread, self._thread = self._thread, None
+            self._stopped = True
+            self._new, self._flying = [], {}
+            self._change.notify_all()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(10.0)
+        with contextlib.suppress(DaskflowError):
+            self._delete(list(self._dropped))
+        self.buckets.close()
+
+    def _go(self) -> None:
+        if self._thread is None:
+            self._stopped = False
+            self._thread = threading.Thread(target=self._run, name="daskflow-bucket", daemon=True)
+            self._thread.start()
+        self._news = time.monotonic()
+        self._change.notify_all()
+
+    def _run(self) -> None:
+        while True:
+            with self._change:
+                if not self._stopped and not self._new:
+                    self._change.wait(self._patience())
+                if self._stopped:
+                    return
+                new = self._new[:_AT_ONCE]
+                due = [id for id, when in self._dropped.items() if when <= time.monotonic()]
+            try:
+                if due:
+                    self._delete(due)
+                if new:
+                    self._deposit(new)
+                self._look()
+                self._put_in_order()
+                self._pause = 0.0
+            except DaskflowError as error:
+                self._suffer(error)
+            except Exception as error:  # what is in hand is not to be forgotten
+                _LOG.exception("Works of %s cannot be looked after", self._means.site)
+                self._suffer(error)
+
+    def _patience(self) -> float | None:
+        """How long nothing is to be done unless somebody says so [s]."""
+        now = time.monotonic()
+        times = [max(0.0, when - now) for when in self._dropped.values()]
+        if self._flying:
+            times.append(min(_LATEST, max(_SOONEST, (now - self._news) / _SHARE)))
+        return min(times) if times else None
+
+    def _suffer(self, error: Exception) -> None:
+        """The buckets do not do what they should: later, where that can help."""
+        lasting = isinstance(error, DaskflowError) and not error.transient
+        with self._change:
+            first = not self._pause
+            self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self._pause))
+            waiting = [deposit for deposit in [*self._new, *self._flying.values()] if not deposit.over]
+            if lasting:
+                self._new = []
+        if lasting:
+            for deposit in waiting:
+                self._lose(deposit, type(error).__name__, str(error))
+        elif first:
+            for listener in {deposit.listener: deposit for deposit in waiting}.values():
+                listener.event("site.silent", site=self._means.site, reason=f"{type(error).__name__}: {error}")
+        with self._change:
+            self._change.wait_for(lambda: self._stopped, self._pause)
+
+    # To the buckets.
+
+    def _deposit(self, new: Sequence[Deposit]) -> None:
+        """Deposit nodes, unless there are works of them already."""
+        for run in {deposit.node.run for deposit in new} - self._left.keys():
+            self._left[run] = self._found(run)
+        works: list[tuple[Deposit, Work]] = []
+        for deposit in new:
+            if deposit.step is Step.waiting and not self._adopt(deposit):
+                try:
+                    works.append((deposit, self._work(deposit)))
+                except Exception as error:  # what it takes may not pickle, or is not there
+                    self._lose(deposit, type(error).__name__, str(error))
+        for portion in _portions(works):
+            self.buckets.deposit([work for _, work in portion])
+            for deposit, work in portion:
+                self._depart(deposit, str(work.id), Step.queued)
+                deposit.event("work.deposited", id=work.id, bucket=work.pipeline)
+        with self._change:
+            self._new = self._new[len(new) :]
+
+    def _work(self, deposit: Deposit) -> Work:
+        node, means = deposit.node, self._means
+        return Work(
+            pipeline=means.pipeline or bucket_of(node.needs.kind),
+            site=means.site,
+            user=means.user,
+            function=PERFORM,
+            parameters=self._packing.parameters(node, deposit.foreign),
+            tags=[node.run, deposit.job],
+            timeout=_TIMEOUT,
+            retries=_TIMES,
+            config={"parent": node.run, "archive": {"products": "bypass", "plots": "bypass", "logs": "bypass"}},
+        )
+
+    def _depart(self, deposit: Deposit, id: str, step: Step) -> None:
+        """A node has a work: it is followed, unless it was killed meanwhile."""
+        with self._change:
+            deposit.id = id
+            if deposit.step is Step.waiting:
+                deposit.go(step)
+                self._flying[id] = deposit
+            elif deposit.step is Step.told:
+                self._dropped[id] = 0.0
+
+    # Works of an earlier driver.
+
+    def _found(self, run: str) -> dict[str, dict[str, Any]]:
+        """The works of a run that are there already, by job."""
+        rows = self._view(run)
+        return {row["tags"][1]: row for row in rows if len(row.get("tags") or ()) > 1}
+
+    def _view(self, run: str, **query: Any) -> list[dict[str, Any]]:
+        asked = {"config.parent": run, "site": self._means.site, **query}
+        return self.buckets.view(asked, projection=_SEEN, limit=-1)
+
+    def _adopt(self, deposit: Deposit) -> bool:
+        """Take over the work of an earlier driver; False where there is none that is of use."""
+        left = self._left[deposit.node.run]
+        row = left.get(deposit.job)
+        if row is None:
+            return False
+        of_use = self._of_use(deposit, row)
+        if not of_use:
+            self._delete([row["id"]])
+        del left[deposit.job]
+        if not of_use:
+            return False
+        self._depart(deposit, row["id"], Step.queued)
+        deposit.event("work.adopted", id=row["id"])
+        return True
+
+    def _of_use(self, deposit: Deposit, row: dict[str, Any]) -> bool:
+        """Whether a work goes on, or has brought a result: what has failed is performed again."""
+        if row["status"] == WorkStatus.failure:
+            return not _over(row)
+        if row["status"] != WorkStatus.success:
+            return True
+        work = self.buckets.get(row["id"])
+        if work is None:
+            return False
+        try:
+            return succeeded(answer_of(work.results, self._means.values, deposit.node.run, deposit.job))
+        except (SignatureWrong, WorkInvalid):
+            return False
+
+    # From the buckets.
+
+    def _look(self) -> None:
+        """See what became of the works that are followed."""
+        with self._change:
+            runs = {deposit.node.run for deposit in self._flying.values()}
+        for run in runs:
+            for row in self._view(run, status={"$in": ["running", "success", "failure"]}):
+                deposit = self._flying.get(row["id"])
+                if deposit is not None:
+                    self._note(deposit, row)
+
+    def _note(self, deposit: Deposit, row: dict[str, Any]) -> None:
+        if row["attempt"] != deposit.attempt:
+            deposit.attempt = row["attempt"]
+            self._news = time.monotonic()
+            deposit.event("work.taken", id=deposit.id, attempt=deposit.attempt)
+        with self._change:
+            if deposit.step in (Step.queued, Step.running):
+                deposit.go(Step.running if row["status"] == WorkStatus.running else Step.queued)
+        if row["status"] == WorkStatus.success or (row["status"] == WorkStatus.failure and _over(row)):
+            self._end(deposit)
+
+    def _end(self, deposit: Deposit) -> None:
+        work = self.buckets.get(deposit.id)
+        if work is None or not work.ended:  # deleted just now, or queued again
+            return
+        self._news = time.monotonic()
+        if work.status is WorkStatus.failure:
+            where = f", on {work.host}" if work.host else ""
+            text = f"the work {deposit.id} failed in attempt {work.attempt}{where}: {work.error or 'nobody says why'}"
+            self._lose(deposit, "WorkerLost" if work.error == EXPIRED else "WorkFailed", text)
+            return
+        run = deposit.node.run
+        try:
+            answer = answer_of(work.results, self._means.values, run, deposit.job)
+            records = accept(answer, self._means.values, self._means.logs / run, f"work-{deposit.id}")
+        except (DaskflowError, OSError) as error:
+            if isinstance(error, DaskflowError) and error.transient:
+                raise
+            self._lose(deposit, type(error).__name__, str(error))
+            return
+        if self._told(deposit):
+            deposit.listener.performed(records)
+
+    def _told(self, deposit: Deposit) -> bool:
+        """Follow a node no more; False where nobody wants to hear of it."""
+        with self._change:
+            self._flying.pop(deposit.id, None)
+            wanted = not deposit.over
+            deposit.go(deposit.step if deposit.over else Step.told)
+        return wanted
+
+    def _lose(self, deposit: Deposit, error: str, text: str) -> None:
+        """Nothing comes of a work any more."""
+        if self._told(deposit):
+            deposit.listener.lost(deposit.key, f"{error}: {text}", deposit.job)
+
+    def _put_in_order(self) -> None:
+        """Have works of dead agents performed by others; those that somebody deleted are lost."""
+        if time.monotonic() - self._ordered < _ORDER or not self._flying:
+            return
+        self._ordered = time.monotonic()
+        with contextlib.suppress(DaskflowError):  # agents do it too
+            self.buckets.audit(None)
+        with self._change:
+            flying = dict(self._flying)
+        for run in {deposit.node.run for deposit in flying.values()}:
+            there = {row["id"] for row in self._view(run)}
+            for id, deposit in flying.items():
+                if deposit.node.run == run and id not in there:
+                    self._lose(deposit, "WorkLost", f"somebody deleted the work {id}")
+
+    def _delete(self, ids: Sequence[str]) -> None:
+        if ids:
+            with contextlib.suppress(WorkLocked):  # who has locked it wants to keep it
+                self.buckets.delete(ids)
+        with self._change:
+            for id in ids:
+                self._dropped.pop(id, None)
+
+
+def _portions(works: Iterable[tuple[Deposit, Work]]) -> Iterator[list[tuple[Deposit, Work]]]:
+    """Works in such portions as a server takes at a time."""
+    portion: list[tuple[Deposit, Work]] = []
+    size = 0
+    for deposit, work in works:
+        more = sum(map(len, (work.parameters or {}).values()))
+        if portion and size + more > _PORTION:
+            yield portion
+            portion, size = [], 0
+        portion.append((deposit, work))
+        size += more
+    if portion:
+        yield portion
+
+
+def _over(row: dict[str, Any]) -> bool:
+    return bool(row["final"]) or row["attempt"] - row["given_back"] >= row["retries"]

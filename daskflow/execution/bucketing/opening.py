@@ -1,0 +1,80 @@
+"""Takes answers of agents: what they stored goes into the artifact store, what was logged to the logs of the run."""
+
+from __future__ import annotations
+
+import base64
+import pickle
+from pathlib import Path
+from typing import Any
+
+from daskflow.artifacts.values import Values
+from daskflow.errors import SignatureWrong, WorkInvalid
+from daskflow.execution.bucketing.parcel import Answer, open_answer
+from daskflow.model.outcome import LogSlice, Outcome
+
+
+def answer_of(results: Any, values: Values, run: str, job: str) -> Answer:
+    """The answer in the results of a work.
+
+    Raises
+    ------
+    WorkInvalid
+        There is none.
+    SignatureWrong
+        Nobody who has the key wrote it, or it is that of another job; nothing was loaded.
+    """
+    text = results.get("answer") if isinstance(results, dict) else None
+    try:
+        data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+    except ValueError:
+        data = b""
+    if not data:
+        raise WorkInvalid("Its results are no answer of an agent: another function has performed the work.")
+    found = open_answer(data, values.signer)
+    if (found.run, found.job) != (run, job):
+        raise SignatureWrong(f"This is the answer of the job {found.job} of the run {found.run}, not of {job}.")
+    return found
+
+
+def succeeded(answer: Answer) -> bool:
+    """Whether the last attempt gave a result."""
+    outcomes: list[Outcome] = pickle.loads(answer.records)
+    return bool(outcomes) and outcomes[-1].value is not None
+
+
+def accept(answer: Answer, values: Values, logs: Path, mark: str) -> list[bytes]:
+    """Keep what an answer brings; gives the records for the listener.
+
+    Parameters
+    ----------
+    logs
+        Directory of the logs of the run.
+    mark
+        Tells its log files from all others.
+
+    Raises
+    ------
+    ArtifactError
+        The store cannot be written.
+    OSError
+        The logs cannot be.
+    """
+    if answer.objects and values.store is None:
+        raise WorkInvalid(f"{answer.job} has stored objects, and there is no artifact store here.")
+    for data in answer.objects.values():
+        assert values.store is not None
+        values.store.put(data)
+    names = {name: f"{mark}-{number}.log" for number, name in enumerate(answer.logs)}
+    for name, text in answer.logs.items():
+        logs.mkdir(parents=True, exist_ok=True)
+        (logs / names[name]).write_bytes(text)
+    outcomes: list[Outcome] = pickle.loads(answer.records)
+    told = [outcome._replace(log=_moved(outcome.log, names, answer)) for outcome in outcomes]
+    return [*answer.told, pickle.dumps(told, protocol=5)]
+
+
+def _moved(log: LogSlice | None, names: dict[str, str], answer: Answer) -> LogSlice | None:
+    if log is None or log.file not in names:
+        return None
+    cut = answer.cuts.get(log.file, 0)
+    return LogSlice(names[log.file], max(0, log.start - cut), max(0, log.stop - cut))

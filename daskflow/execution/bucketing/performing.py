@@ -1,0 +1,210 @@
+"""What an agent does for a job: opens its parcel, performs it, and gives what came of it."""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import os
+import pickle
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from daskflow.artifacts.forms.formats import adopt
+from daskflow.artifacts.forms.signing import Signer
+from daskflow.artifacts.owners import OWNERS
+from daskflow.artifacts.store import ObjectStore, here, known, use_here
+from daskflow.artifacts.values import Values
+from daskflow.errors import ArtifactError, ArtifactMissing, WorkFailed
+from daskflow.execution.bucketing.bench import laid
+from daskflow.execution.bucketing.instead import Instead
+from daskflow.execution.bucketing.objects import Taken, take
+from daskflow.execution.bucketing.parcel import ROOM, Answer, Parcel, open_parcel, seal
+from daskflow.execution.worker.failures import describe
+from daskflow.execution.worker.package import Bench
+from daskflow.execution.worker.perform import benches
+from daskflow.execution.worker.perform import perform as perform_package
+from daskflow.model.outcome import Outcome
+from daskflow.model.quantities import as_bytes
+from daskflow.sites.grip import gripping
+
+_LOG_ROOM = 1 << 20
+"""So much of the log of a job travels with its answer: the end of it [bytes]."""
+_HEAD = 1 << 13
+"""What an answer takes besides records, logs and objects [bytes]."""
+
+
+def perform(parcel: str = "", stored: str = "", store: str = "") -> dict[str, str]:
+    """Perform the job that a work holds.
+
+    Parameters
+    ----------
+    parcel
+        The signed parcel, as base64.
+    stored, store
+        Instead of it: its digest, and the URL of the artifact store in which it lies.
+
+    Returns
+    -------
+    dict
+        `answer`: what came of the job, signed, as base64. That a job failed is such an answer too.
+
+    Raises
+    ------
+    SignatureWrong
+        The parcel is not signed with a key that is here: nothing of it was loaded, and nothing performed.
+    ArtifactMissing
+        It lies in a store that cannot be reached from here.
+
+    Notes
+    -----
+    Nothing of the driver has to be reachable: what the job takes is in the parcel, and what it gives in the answer, as
+    long as that fits into a work. Where this machine reaches the artifact store of the driver, larger values go there.
+    """
+    found, signer = open_parcel(base64.b64decode(parcel) if parcel else _fetched(stored, store))
+    with tempfile.TemporaryDirectory(prefix="daskflow-work-") as directory:
+        answer = _Performance(found, signer, Path(directory)).answer()
+    return {"answer": base64.b64encode(seal(answer, signer)).decode()}
+
+
+def _fetched(digest: str, url: str) -> bytes:
+    store = _there(url)
+    if store is None:
+        raise ArtifactMissing(
+            f"This job is too large for a work, and lies in the artifact store {url}, which cannot be reached from "
+            "here. Let an agent perform it that reaches it, or let `artifacts` name an object storage."
+        )
+    return bytes(store.get(digest))
+
+
+def _there(url: str) -> ObjectStore | None:
+    """The store of a URL, where it may be reached from here."""
+    scheme, _, path = url.partition("://")
+    if not url or (scheme == "file" and not os.path.isdir(unquote(path))):
+        return None
+    return known(url) or ObjectStore(url)
+
+
+def _reached(parcel: Parcel) -> ObjectStore | None:
+    """The store of the driver, where it can be reached from here: the notes of those who use it are in it."""
+    try:
+        store = _there(parcel.url)
+        notes = [] if store is None else [store.read_note(f"{OWNERS}/{id}") for id in parcel.owners]
+    except ArtifactError:
+        return None
+    return store if any(note is not None for note in notes) else None
+
+
+class _Performance:
+    """One parcel that is performed here."""
+
+    def __init__(self, parcel: Parcel, signer: Signer, directory: Path) -> None:
+        self._parcel = parcel
+        self._signer = signer
+        self._logs = directory / "logs"
+        self._sources = directory / "sources"
+        self._store = _reached(parcel)
+        self._before = known(parcel.url) if parcel.url else None
+        self._own = Instead(parcel.url, directory / "artifacts") if self._store is None else None
+        """Stands for the store of the driver where that is out of reach."""
+        self._told: list[bytes] = []
+
+    def answer(self) -> Answer:
+        """Perform it; gives what came of it."""
+        parcel = self._parcel
+        # What the driver imports from may be here too: on the same machine, or on a file system that both see.
+        sys.path += [path for path in parcel.paths if path not in sys.path and os.path.isdir(path)]
+        self._lay_sources()
+        adopt([pickle.loads(form) for form in parcel.forms])
+        if self._own is not None:
+            for digest, data in parcel.objects.items():
+                self._own.put(data, digest)
+        with self._bench():
+            values = _computed(parcel)
+            with gripping(parcel.node, self._told.append):
+                _, records, _ = perform_package(parcel.package, *values)
+        logs, cuts = self._written()
+        objects: dict[str, bytes] = {}
+        if self._own is not None:
+            taken_up = sum(map(len, logs.values())) + sum(map(len, self._told)) + len(records) + _HEAD
+            records, objects = self._carried(records, self._own, ROOM - taken_up)
+        return Answer(parcel.run, parcel.job, tuple(self._told), records, logs, cuts, objects)
+
+    def _lay_sources(self) -> None:
+        """Let modules be imported that came along; before those of the same names that are here."""
+        for path, text in self._parcel.sources.items():
+            file = self._sources / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(text)
+        if self._parcel.sources:
+            sys.path.insert(0, str(self._sources))
+            importlib.invalidate_caches()
+
+    @contextmanager
+    def _bench(self) -> Iterator[None]:
+        parcel, store = self._parcel, self._store or self._own
+        assert store is not None
+        values = Values(store, parcel.inline_limit, key=self._signer)
+        before = here()
+        try:
+            with laid(parcel.node, Bench(parcel.run, values, str(self._logs), "")):
+                yield
+        finally:
+            benches.clear()
+            use_here(before)
+            sys.path[:] = [path for path in sys.path if path != str(self._sources)]
+            if self._own is not None and self._before is not None:  # the URL means again what it did
+                ObjectStore(self._before.url, self._before.options, self._before.cache)
+
+    def _written(self) -> tuple[dict[str, bytes], dict[str, int]]:
+        """The logs, and how much was cut off from each; they are shown here too."""
+        logs, cuts = {}, {}
+        for path in sorted(self._logs.glob("*.log")):
+            whole = path.read_bytes()
+            logs[path.name] = whole[-_LOG_ROOM:]
+            cuts[path.name] = len(whole) - len(logs[path.name])
+            print(logs[path.name].decode(errors="replace"), end="", flush=True)
+        return logs, cuts
+
+    def _carried(self, records: bytes, store: ObjectStore, room: int) -> tuple[bytes, dict[str, bytes]]:
+        """What was stored goes along; where there is no room for a result, the job fails for that."""
+        outcomes: list[Outcome] = pickle.loads(records)
+        fresh = {digest: size for digest, size, _ in store.objects() if digest not in self._parcel.objects}
+        if sum(fresh.values()) <= room:
+            return records, {digest: bytes(store.get(digest)) for digest in fresh}
+        last = outcomes[-1]
+        needed = [digest for digest in _digests(last) if digest in fresh]
+        taken = take(store, needed, max(0, room))
+        if not taken.absent:
+            return records, taken.objects
+        outcomes[-1] = last._replace(state="failed", value=None, failure=describe(_too_large(self._parcel, taken)))
+        return pickle.dumps(outcomes, protocol=5), {}
+
+
+def _digests(outcome: Outcome) -> list[str]:
+    """Objects that a result is made of."""
+    value = outcome.value
+    if value is None:
+        return []
+    return [*(() if value.inline is not None else (value.digest,)), *value.holds]
+
+
+def _too_large(parcel: Parcel, taken: Taken) -> WorkFailed:
+    return WorkFailed(
+        f"What {parcel.job} gives takes {as_bytes(taken.size)}, and a work carries {as_bytes(ROOM)} of it; the store "
+        f"of artifacts {parcel.url or 'of the driver'} cannot be reached from where it was performed. Let `artifacts` "
+        "name an object storage that the agents reach too, or give less."
+    )
+
+
+def _computed(parcel: Parcel) -> list[Any]:
+    """The values of the dask collections that are needed, computed here."""
+    if not parcel.upstream:
+        return []
+    import dask
+
+    return list(dask.get(pickle.loads(parcel.foreign), list(parcel.upstream)))

@@ -1,0 +1,148 @@
+"""Starts what schedules say is due; any number of processes may do so."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from daskflow.errors import DaskflowError, PipelineInvalid, RunBusy, StoreError
+from daskflow.execution.pipelines.crontabs import next_due
+from daskflow.execution.run import Run
+from daskflow.model.pipeline import Pipeline, ScheduleRecord
+from daskflow.model.records import RunRecord
+from daskflow.model.states import RunState
+from daskflow.stores import Journal
+from daskflow.stores.schedules import Schedules
+
+_IDLE = (RunState.created, RunState.interrupted)
+"""The states of runs that nobody performs, and that have not ended."""
+
+
+class Starter(Protocol):
+    """Begins runs of pipelines."""
+
+    def enter(self, document: str) -> str:
+        """Record a run of a pipeline, which somebody is to begin; gives its id."""
+
+    def go_on(self, record: RunRecord) -> Run:
+        """Begin a recorded run, or go on with it, in the background.
+
+        Raises
+        ------
+        RunBusy
+            Another process does.
+        """
+
+
+def new_schedule(pipeline: Pipeline, document: str, now: float) -> ScheduleRecord:
+    """The record of a pipeline's schedule.
+
+    Raises
+    ------
+    PipelineInvalid
+        It has none, or none that ever comes.
+    """
+    schedule = pipeline.schedule
+    if schedule is None:
+        raise PipelineInvalid(f"The pipeline {pipeline.name} has no schedule. Write one: schedule: {{cronspec: ...}}")
+    due = next_due(schedule.cronspec, schedule.timezone, now)
+    if due is None:
+        raise PipelineInvalid(f"schedule.cronspec: {schedule.cronspec!r} never comes.")
+    return ScheduleRecord(
+        id=f"s-{uuid.uuid4().hex[:10]}",
+        name=pipeline.name,
+        cron=schedule.cronspec,
+        timezone=schedule.timezone,
+        lives=schedule.lives,
+        document=document,
+        created=now,
+        due=due,
+    )
+
+
+class Tick(NamedTuple):
+    """What one look at the schedules gave."""
+
+    begun: list[Run]
+    """The runs that go on here by that."""
+    troubles: list[str]
+    """What could not be started, and why."""
+
+
+class Ticker:
+    """Starts what is due.
+
+    Parameters
+    ----------
+    journal
+        Where schedules and runs are recorded.
+    starter
+        Begins runs.
+    clock
+        Gives the time, in seconds since the epoch [s].
+
+    Notes
+    -----
+    Each due time has exactly one run: it is claimed and its run is recorded in one transaction. The run is begun after
+    that, by whoever comes first; a run whose process was killed is gone on with at the next tick of anybody. Of times
+    that passed while nobody ticked, a schedule starts one run.
+    """
+
+    def __init__(self, journal: Journal, starter: Starter, clock: Callable[[], float] = time.time) -> None:
+        self._journal = journal
+        self._schedules = Schedules(journal.database)
+        self._starter = starter
+        self._clock = clock
+
+    def tick(self) -> Tick:
+        """Record what is due, and begin what nobody performs. What cannot be started keeps nothing else from it.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be read or written.
+        """
+        now = self._clock()
+        tick = Tick([], [])
+        for record in self._schedules.active():
+            try:
+                self._look(record, now)
+            except StoreError:
+                raise
+            except DaskflowError as error:
+                tick.troubles.append(f"The schedule {record.id} of {record.name}: {error}")
+        self._begin(tick)
+        return tick
+
+    def _look(self, record: ScheduleRecord, now: float) -> None:
+        following = next_due(record.cron, record.timezone, now)
+        if record.due is not None and record.due <= now:
+            self._schedules.claim(record, following, lambda: self._starter.enter(record.document))
+        elif following != record.due and following is not None and (record.due is None or following < record.due):
+            # The clock was far ahead when the due time was set.
+            self._schedules.move(record, following)
+
+    def _begin(self, tick: Tick) -> None:
+        for ident in self._schedules.unfinished_runs():
+            if self._journal.run(ident).state not in _IDLE:
+                continue
+            try:
+                # Another one may have begun it meanwhile, and even seen it to its end.
+                with self._journal.database.transaction():
+                    record = self._journal.run(ident)
+                    if record.state in _IDLE:
+                        tick.begun.append(self._starter.go_on(record))
+            except RunBusy:
+                continue
+            except StoreError:
+                raise
+            except DaskflowError as error:
+                tick.troubles.append(f"The run {ident}: {error}")
+
+    def patience(self, longest: float) -> float:
+        """How long nothing is due [s], at most `longest`."""
+        now = self._clock()
+        due = [record.due for record in self._schedules.active() if record.due is not None]
+        return max(0.0, min([longest, *[at - now for at in due]]))

@@ -1,0 +1,135 @@
+"""How a work is treated, and who is told of its end: the parts of a work that are records themselves."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from daskflow.errors import WorkInvalid
+
+
+def _several(value: Any) -> Any:
+    """One value where a list is asked for."""
+    return [value] if isinstance(value, str | int) and not isinstance(value, bool) else value
+
+
+def _strategy(value: Any) -> Any:
+    """The names of older versions."""
+    if isinstance(value, bool):
+        return "copy" if value else "bypass"
+    return "bypass" if value == "pass" else value
+
+
+def _whole(value: Any) -> Any:
+    """A number is no truth value, though Python takes one for the other."""
+    if isinstance(value, bool) or (isinstance(value, list | tuple) and any(isinstance(each, bool) for each in value)):
+        raise ValueError("a truth value is no number")
+    return value
+
+
+Texts = Annotated[list[str], BeforeValidator(_several)]
+"""Several texts; one is a list of one."""
+Numbers = Annotated[list[int], BeforeValidator(_whole), BeforeValidator(_several)]
+"""Several numbers; one is a list of one."""
+Whole = Annotated[int, BeforeValidator(_whole)]
+"""A number without a fraction."""
+Strategy = Annotated[Literal["bypass", "copy", "move", "delete", "upload"], BeforeValidator(_strategy)]
+"""What becomes of a file."""
+
+
+def printable(given: str | None) -> str | None:
+    """A text that can be shown in one line."""
+    if given is not None and not given.isprintable():
+        raise ValueError(f"{given!r:.200} has characters that cannot be printed")
+    return given
+
+
+def told(error: ValidationError) -> str:
+    """What does not fit in a work, for people."""
+    parts = []
+    for mistake in error.errors(include_url=False, include_context=False, include_input=False):
+        place = ".".join(map(str, mistake["loc"]))
+        text = mistake["msg"].removeprefix("Value error, ")
+        parts.append(f"{place}: {text}" if place else text)
+    return f"The work does not fit: {'; '.join(parts)}."
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        validate_assignment=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+        defer_build=True,
+    )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        try:
+            super().__setattr__(name, value)
+        except ValidationError as error:
+            raise WorkInvalid(told(error)) from None
+
+
+class Archive(_Part):
+    """What becomes of what a work made, when it has succeeded."""
+
+    results: bool = True
+    """Whether the work is kept when it has ended; else it is deleted from its bucket."""
+    products: Strategy = "copy"
+    """Left where they are (`bypass`), copied or moved to the archive, put into the artifact store (`upload`), or
+    deleted."""
+    plots: Strategy = "copy"
+    """The same, of plots."""
+    logs: Strategy = "move"
+    """The same, of the log: `move` keeps the end of it in the work itself and the whole in the archive."""
+
+
+class WorkConfig(_Part):
+    """How a work is treated."""
+
+    archive: Archive = Field(default_factory=Archive)
+    """What becomes of results, products and plots."""
+    metrics: bool = False
+    """Whether metrics are wanted; carried along."""
+    parent: str | None = Field(default=None, max_length=256)
+    """Id of the pipeline run that deposited it."""
+    orgs: Texts = Field(default_factory=lambda: ["chimefrb"])
+    """Organisations whose members may see it; carried along."""
+    teams: Texts | None = None
+    """Teams whose members may see it; carried along."""
+    strategy: Literal["strict", "relaxed"] = "strict"
+    """`relaxed`: any name of a site is good."""
+
+    @field_validator("parent")
+    @classmethod
+    def _printable(cls, given: str | None) -> str | None:
+        return printable(given)
+
+
+class Slack(_Part):
+    """A message on Slack when a work has ended."""
+
+    channel_id: str | None = None
+    """Where it goes."""
+    member_ids: Texts | None = None
+    """Who is mentioned."""
+    message: str | None = None
+    """What it begins with."""
+    results: bool | None = None
+    """Whether it shows the results."""
+    products: bool | None = None
+    """Whether it shows the products."""
+    plots: bool | None = None
+    """Whether it shows the plots."""
+    blocks: dict[str, Any] = Field(default_factory=dict)
+    """Blocks of Slack, as they are."""
+    reply: dict[str, Any] = Field(default_factory=dict)
+    """What Slack answered."""
+
+
+class Notify(_Part):
+    """Who is told of the end of a work."""
+
+    slack: Slack = Field(default_factory=Slack)
+    """On Slack."""

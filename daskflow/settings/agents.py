@@ -1,0 +1,117 @@
+"""Agents as configured: for the command line, for programs, and for tasks of a dask cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from daskflow.artifacts.cache import NodeCache
+from daskflow.artifacts.store import ObjectStore
+from daskflow.execution.agents.agent import Agent, Told
+from daskflow.execution.agents.archive import Archivist
+from daskflow.execution.agents.functions import find
+from daskflow.execution.agents.notices import Notices
+from daskflow.execution.agents.terms import Allowed, Terms
+from daskflow.execution.bucketing.parcel import PERFORM
+from daskflow.settings.buckets import is_server, open_shelf
+from daskflow.settings.options import Settings, load
+from daskflow.settings.signing import prepare_agent
+from daskflow.stores.buckets import Buckets
+from daskflow.stores.buckets.shelf import Wanted
+
+_ARTIFACTS = "artifacts"
+"""Stands for the artifact store where the archive is named."""
+
+
+def buckets_of(settings: Settings) -> Buckets:
+    """The buckets that a configuration names."""
+    works = settings.works
+    kept = works.store or settings.store
+    sites = None if is_server(kept) else {*settings.known_sites(), *works.sites}
+    return Buckets(open_shelf(kept, works.token, works.authorities), sites=sites)
+
+
+def agent_of(
+    settings: Settings, buckets: Buckets, terms: Terms, tell: Callable[[Told], object] = lambda told: None
+) -> Agent:
+    """An agent on some terms, with what else the configuration says of agents.
+
+    Raises
+    ------
+    ImportError
+        There is no such function as the terms name.
+    """
+    # Jobs of flows are signed, which their own performer sees to.
+    prepare_agent(settings)
+    allowed = Allowed((PERFORM, *settings.works.functions), settings.works.commands)
+    return Agent(
+        buckets,
+        terms._replace(lease=settings.works.lease, allowed=allowed),
+        function=find(terms.function) if terms.function else None,
+        archivist=archivist_of(settings),
+        notices=Notices(settings.notifications),
+        tell=tell,
+    )
+
+
+def archivist_of(settings: Settings) -> Archivist:
+    """What keeps what works have made, as configured."""
+
+    def store() -> ObjectStore:
+        options = {name: value.get_secret_value() for name, value in settings.storage.items()}
+        return ObjectStore(settings.artifacts, options, NodeCache(settings.cache, settings.cache_limit))
+
+    where = settings.works.archive
+    directory = Path(where).expanduser() if where not in ("", _ARTIFACTS) else None
+    return Archivist(directory, store, uploads=where == _ARTIFACTS)
+
+
+def serve(
+    pipelines: str | Iterable[str],
+    *,
+    site: str,
+    url: str | None = None,
+    function: str = "",
+    lives: int = -1,
+    idle: float | None = None,
+    **terms: Any,
+) -> dict[str, int]:
+    """Be an agent in this process, for instance in a task of a dask cluster, until it has nothing more to do.
+
+    Parameters
+    ----------
+    pipelines
+        Names of the buckets that are served.
+    site
+        Works of this site are performed; empty: of all.
+    url
+        Where the works are; None: as configured where this is executed.
+    function
+        Performs all works; empty: what they name, as far as the configuration allows it.
+    lives
+        So many works are performed; -1: any number.
+    idle
+        It ends when there was nothing to do for so long [s]; None: it waits for ever.
+    **terms
+        Other fields of `Terms`, and of `Wanted`: `tags`, `events`, `user`, `priority`, `parents`.
+
+    Returns
+    -------
+    dict
+        How many works ended how: `success`, `failure`, `lost`, `given back`.
+
+    Examples
+    --------
+    >>> from dask.distributed import Client  # doctest: +SKIP
+    >>> client = Client("tcp://scheduler:8786")  # doctest: +SKIP
+    >>> client.submit(serve, "sample", site="cedar", url="https://works.example.org", lives=10)  # doctest: +SKIP
+    """
+    settings = load()
+    if url is not None:
+        settings = settings.model_copy(update={"works": settings.works.model_copy(update={"store": url})})
+    names = (pipelines,) if isinstance(pipelines, str) else tuple(pipelines)
+    filters = {name: terms.pop(name) for name in Wanted._fields if name in terms}
+    wanted = Wanted(names, site, **filters)
+    with buckets_of(settings) as buckets:
+        return agent_of(settings, buckets, Terms(wanted, function, lives=lives, idle=idle, **terms)).run()

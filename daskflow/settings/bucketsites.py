@@ -1,0 +1,39 @@
+"""Builds the sites whose jobs are works in buckets; apart, since most projects have none."""
+
+from __future__ import annotations
+
+import functools
+import getpass
+
+from daskflow.artifacts.values import Values
+from daskflow.execution.bucketing.courier import Means
+from daskflow.execution.bucketing.site import BucketSite
+from daskflow.execution.project import BUCKET
+from daskflow.settings.buckets import open_shelf
+from daskflow.settings.options import Settings
+from daskflow.stores.buckets.buckets import Buckets
+
+
+def bucket_site(name: str, settings: Settings, values: Values) -> BucketSite:
+    """A site whose jobs agents come for; `name` is that of the site beside which it stands."""
+    means = Means(
+        name,
+        _user(),
+        settings.works.pipeline,
+        functools.partial(_buckets, settings),
+        values,
+        settings.logs.expanduser().absolute(),
+    )
+    return BucketSite(f"{name}{BUCKET}", means)
+
+
+def _buckets(settings: Settings) -> Buckets:
+    works = settings.works
+    return Buckets(open_shelf(works.store or settings.store, works.token, works.authorities))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user id without a name, as in some containers
+        return "unknown"

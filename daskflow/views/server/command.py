@@ -1,0 +1,83 @@
+"""The command `serve`."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daskflow.errors import ExtraMissing, SettingsInvalid
+from daskflow.execution.gateway.door import is_loopback
+from daskflow.settings.options import Settings
+from daskflow.settings.works import ServerSettings
+from daskflow.views.options import ConfigOption, configured
+from daskflow.views.terminal import say
+
+HostOption = Annotated[str | None, typer.Option(help="The address that it listens at.")]
+PortOption = Annotated[int | None, typer.Option(min=0, max=65535, help="The port; 0: any that is free.")]
+CertificateOption = Annotated[Path | None, typer.Option(help="File of its TLS certificate.")]
+KeyOption = Annotated[Path | None, typer.Option(help="File of the key of the certificate.")]
+OpenOption = Annotated[bool | None, typer.Option("--open/--closed", help="Callers on this machine need no token.")]
+InsecureOption = Annotated[
+    bool, typer.Option("--insecure", help="Listen at other addresses than those of this machine without TLS.")
+]
+
+
+def serve_command(  # noqa: PLR0913, PLR0917, typer takes each option as a parameter
+    host: HostOption = None,
+    port: PortOption = None,
+    certificate: CertificateOption = None,
+    private_key: KeyOption = None,
+    open_: OpenOption = None,
+    insecure: InsecureOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Serve works, artifacts, runs and questions over HTTP, until SIGTERM or Ctrl-C."""
+    settings = configured(config)
+    given = {"host": host, "port": port, "certificate": certificate, "private_key": private_key, "open": open_}
+    changes = {name: value for name, value in given.items() if value is not None}
+    server = ServerSettings.model_validate(settings.server.model_dump() | changes)
+    check_exposure(server, insecure=insecure)
+    serve(settings.model_copy(update={"server": server}))
+
+
+def check_exposure(server: ServerSettings, *, insecure: bool) -> None:
+    """Refuse to show tokens to a network.
+
+    Raises
+    ------
+    SettingsInvalid
+        Others could read what is sent, or a file is missing.
+    """
+    if (server.certificate is None) != (server.private_key is None):
+        raise SettingsInvalid("A certificate and its private key belong together. Give both, or none.")
+    for file in (server.certificate, server.private_key):
+        if file is not None and not file.expanduser().is_file():
+            raise SettingsInvalid(f"There is no file {file}.")
+    if not is_loopback(server.host) and server.certificate is None and not insecure:
+        raise SettingsInvalid(
+            f"Whoever is on the network of {server.host} could read the tokens. Give a certificate and a private key, "
+            "or say `--insecure` where something else encrypts."
+        )
+
+
+def serve(settings: Settings) -> None:
+    """Serve until a signal comes.
+
+    Raises
+    ------
+    ExtraMissing
+        FastAPI or uvicorn is not installed.
+    SettingsInvalid
+        The address cannot be listened at.
+    """
+    try:
+        from daskflow.views.server.service import Service  # noqa: PLC0415, it imports FastAPI
+    except ModuleNotFoundError as error:
+        raise ExtraMissing(f"A server needs {error.name}. Install it: pip install 'daskflow[server]'.") from None
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    with Service(settings) as service:
+        say(f"Serving {service.url}")
+        service.run()

@@ -1,0 +1,171 @@
+"""Agents as people start them: killed, on PostgreSQL, and in tasks of a dask cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import Client, LocalCluster
+
+from daskflow import Buckets, Work
+from daskflow.model.work import WorkStatus
+from daskflow.settings.agents import serve
+from tests.acceptance.shell import environment
+from tests.execution.patience import alive, until
+
+pytestmark = pytest.mark.acceptance
+
+_LEASE = "3 s"
+_DONE = '''
+import os, pathlib, time
+
+def note(what, diary, number):
+    line = f"{what} {number} {os.environ['DASKFLOW_ATTEMPT']}\\n".encode()
+    descriptor = os.open(diary, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(descriptor, line)
+    os.close(descriptor)
+
+def measure(number, diary, hold=""):
+    """Note its beginning and end; the one that is to hold waits for ever, the first time."""
+    note("begin", diary, number)
+    if hold and os.environ["DASKFLOW_ATTEMPT"] == "1":
+        pathlib.Path(hold + ".part").write_text(str(os.getpid()))
+        os.rename(hold + ".part", hold)
+        while True:
+            time.sleep(60)
+    note("end", diary, number)
+    return {"number": number}
+
+def spin():
+    while True:
+        pass
+'''
+
+
+class Camp:
+    """A directory from which agents serve one store."""
+
+    def __init__(self, directory: Path, store: str) -> None:
+        self.directory = directory
+        self.store = store
+        (directory / "done.py").write_text(_DONE)
+        self.diary = directory / "diary"
+
+    def make(self, function: str = "done.measure", **fields: Any) -> Work:
+        return Work(pipeline="sample", site="local", user="ada", function=function, **fields)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "daskflow", "work", "run", "sample", "--site", "local", "--url", self.store]
+        variables = {"DASKFLOW_WORKS__LEASE": _LEASE, "DASKFLOW_WORKS__FUNCTIONS": '["done.*"]'}
+        return subprocess.Popen(
+            [*command, "--sleep", "0.2", *arguments],
+            cwd=self.directory,
+            env=environment(DASKFLOW_WORKS__COMMANDS='["*"]', **variables),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def lines(self) -> list[list[str]]:
+        return [line.split() for line in self.diary.read_text().splitlines()]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def camp(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Camp:
+    monkeypatch.chdir(tmp_path)
+    store = str(tmp_path / "works.db") if request.param == "sqlite" else request.getfixturevalue("postgres")
+    return Camp(tmp_path, store)
+
+
+@pytest.fixture
+def buckets(camp: Camp) -> Iterator[Buckets]:
+    with Buckets(camp.store) as found:
+        yield found
+
+
+def ended(agents: list[subprocess.Popen[str]]) -> list[str]:
+    """What agents printed that have ended by themselves."""
+    printed = [agent.communicate(timeout=120)[0] for agent in agents]
+    assert [agent.returncode for agent in agents] == [0] * len(agents)
+    return printed
+
+
+def test_every_work_is_performed_once_though_an_agent_is_killed(camp: Camp, buckets: Buckets) -> None:
+    hold = str(camp.directory / "held")
+    works = [
+        camp.make(parameters={"number": number, "diary": str(camp.diary), "hold": hold if number == 0 else ""})
+        for number in range(12)
+    ]
+    ids = buckets.deposit(works)
+    with ExitStack() as stack:
+        doomed = stack.enter_context(camp.start())
+        stack.callback(doomed.kill)
+        until((camp.directory / "held").exists)
+        pid = int((camp.directory / "held").read_text())
+        doomed.kill()
+        until(lambda: not alive(pid))
+        # The lease of what it held is over in a while; until then nobody else has that work.
+        agents = [stack.enter_context(camp.start("--idle", "5")) for _ in range(2)]
+        for agent in agents:
+            stack.callback(agent.kill)
+        ended(agents)
+    found = [buckets.get(id) for id in ids]
+    assert [work and (work.status, work.attempt) for work in found] == [
+        (WorkStatus.success, 2 if number == 0 else 1) for number in range(12)
+    ]
+    assert [work and work.results for work in found] == [{"number": number} for number in range(12)]
+    ends = [line[1] for line in camp.lines() if line[0] == "end"]
+    assert sorted(ends, key=int) == [str(number) for number in range(12)]
+
+
+def test_an_endless_work_fails_after_its_timeout_and_the_next_is_performed(camp: Camp, buckets: Buckets) -> None:
+    endless, after = buckets.deposit(
+        [camp.make("done.spin", timeout=2, retries=1), camp.make(parameters={"number": 1, "diary": str(camp.diary)})]
+    )
+    with camp.start("--lives", "2", "--json") as agent:
+        (printed,) = ended([agent])
+    lines = [json.loads(line) for line in printed.splitlines()]
+    assert [line["id"] for line in lines] == [endless, after]
+    assert lines[0]["error"] == "The work took longer than its timeout of 2 s, and was killed."
+    assert lines[1]["results"] == {"number": 1}
+
+
+def test_a_work_that_takes_longer_than_its_lease_stays_with_its_agent(camp: Camp, buckets: Buckets) -> None:
+    # More than two leases, while another agent looks for what was lost.
+    (id,) = buckets.deposit([Work(pipeline="sample", site="local", user="ada", command=["sleep", "7"])])
+    with camp.start("--idle", "1") as first, camp.start("--idle", "8") as second:
+        ended([first, second])
+    work = buckets.get(id)
+    assert work is not None
+    assert (work.status, work.attempt) == (WorkStatus.success, 1)
+
+
+def test_a_command_does_not_outlive_its_agent(camp: Camp, buckets: Buckets) -> None:
+    place = camp.directory / "pid"
+    line = f"setsid sleep 600 & echo $! > {place}.part; mv {place}.part {place}; wait"
+    buckets.deposit(Work(pipeline="sample", site="local", user="ada", command=[line]))
+    with camp.start() as agent:
+        until(place.exists)
+        agent.kill()
+    until(lambda: not alive(int(place.read_text())))
+
+
+def test_tasks_of_a_dask_cluster_may_be_agents(camp: Camp, buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(camp.directory), os.environ.get("PYTHONPATH", "")]))
+    ids = buckets.deposit([camp.make(parameters={"number": number, "diary": str(camp.diary)}) for number in range(6)])
+    options = {"site": "local", "url": camp.store, "function": "done.measure", "idle": 0.5, "sleep": 0.1}
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        agents = [client.submit(serve, "sample", pure=False, **options) for _ in range(2)]
+        done = [agent.result(timeout=120) for agent in agents]
+    assert sum(each.get("success", 0) for each in done) == 6
+    found = [buckets.get(id) for id in ids]
+    assert [work and work.results for work in found] == [{"number": number} for number in range(6)]

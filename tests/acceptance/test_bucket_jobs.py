@@ -1,0 +1,334 @@
+"""Jobs in buckets: agents come for them, from wherever they may open connections to; nothing is lost or done twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daskflow.stores.buckets.buckets import Buckets
+from daskflow.stores.buckets.table import WorkTable
+from daskflow.stores.database import Database
+from tests.acceptance.shell import daskflow, environment, ran, run
+from tests.execution.counting import counted
+from tests.execution.patience import alive, until
+from tests.services.daemons import Daemons
+
+pytestmark = pytest.mark.integration
+
+STUDY = """
+import os
+import time
+
+import numpy as np
+
+from daskflow import CommandJob, first, flow, task
+from tests.execution.counting import count
+
+
+@task
+def observe(n: int):
+    return np.arange(n, dtype=float)
+
+
+@task(placement="bucket")
+def measure(waterfall) -> float:
+    count(os.environ["NOTES"], "measure")
+    print("measured", len(waterfall))
+    return float(waterfall.sum())
+
+
+@task(placement="bucket")
+def smooth(waterfall):
+    return np.sqrt(waterfall)
+
+
+@task(placement="bucket", retries=1)
+def bad() -> int:
+    count(os.environ["NOTES"], "bad")
+    raise ValueError("no good")
+
+
+@task
+def report(total: float, smoothed, text: str) -> str:
+    return f"{total:g} {len(smoothed)} {text}"
+
+
+@flow
+def study(n: int = 20000) -> str:
+    waterfall = observe(n)
+    words = CommandJob(["echo hello | tee words"], output_files=["words"], placement="bucket")
+    return report(measure(waterfall), smooth(waterfall), words.stdout())
+
+
+@flow
+def failing() -> int:
+    return bad()
+
+
+@task(placement="bucket")
+def wait(name: str, gate: str) -> str:
+    count(os.environ["NOTES"], name)
+    with open(f"{os.environ['NOTES']}/../{name}.pid", "w") as file:
+        file.write(str(os.getpid()))
+    while not os.path.exists(gate):
+        time.sleep(0.01)
+    return name
+
+
+@flow
+def waiting(gate: str) -> str:
+    return wait("one", gate)
+
+
+@flow
+def race(gate: str) -> str:
+    return first([wait("winner", gate), wait("loser", gate + "-never")])
+"""
+BUCKETS = ("measure", "smooth", "echo", "bad", "wait")
+LEASE = 3.0
+
+
+class Place:
+    """A directory with flows, a driver and agents."""
+
+    def __init__(self, directory: Path, daemons: Daemons) -> None:
+        self.directory = directory
+        self.notes = directory / "notes"
+        self.notes.mkdir()
+        self.variables = {"NOTES": str(self.notes), "PYTHONPATH": os.pathsep.join([os.getcwd(), str(directory)])}
+        self._daemons = daemons
+        (directory / "study.py").write_text(STUDY)
+        self.configure({"works": {"lease": LEASE}})
+
+    def configure(self, settings: dict[str, Any]) -> None:
+        (self.directory / "daskflow.yaml").write_text(json.dumps(settings))
+
+    def agent(self, name: str = "agent", *options: str) -> int:
+        """Start an agent; gives its process id."""
+        command = [sys.executable, "-m", "daskflow", "work", "run", *BUCKETS, "--site", "local", *options]
+        return start(self._daemons, name, command, self.directory, **self.variables)
+
+    def driver(self, target: str, *arguments: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "daskflow", "run", target, *arguments],
+            cwd=self.directory,
+            env=environment(**self.variables),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def run(self, target: str, *arguments: str) -> dict[str, Any]:
+        return run(self.directory, target, *arguments, **self.variables)
+
+    def pid(self, name: str) -> int:
+        """The process that performs `wait`, as soon as it does."""
+        file = self.directory / f"{name}.pid"
+        until(lambda: file.exists() and file.read_text())
+        return int(file.read_text())
+
+    def buckets(self) -> Buckets:
+        return Buckets(WorkTable(Database(str(self.directory / ".daskflow" / "journal.db"))))
+
+
+def start(daemons: Daemons, name: str, command: list[str], directory: Path, **variables: str) -> int:
+    """Start a daemon in a directory."""
+    told = [f"{name}={value}" for name, value in variables.items()]
+    return daemons.start(name, ["sh", "-c", 'cd "$0" && exec env "$@"', directory, *told, *command])
+
+
+@pytest.fixture
+def daemons(tmp_path: Path) -> Iterator[Daemons]:
+    made = Daemons(tmp_path, environment())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path, daemons: Daemons) -> Place:
+    return Place(tmp_path, daemons)
+
+
+def test_jobs_in_buckets_are_jobs_as_all_others(place: Place) -> None:
+    place.agent()
+    outcome = place.run("study.py:study")
+    assert outcome["value"] == "1.9999e+08 20000 hello\n"
+    assert ran(outcome) == {"observe", "measure", "smooth", "echo", "report"}
+    assert "measured 20000" in daskflow(place.directory, "logs", outcome["run"], "measure", code=0, **place.variables)
+    assert ran(place.run("study.py:study")) == set(), "all of it is remembered"
+    assert counted(place.notes) == {"measure": 1}
+    until(lambda: place.buckets().count() == 0)
+
+
+def test_a_job_that_fails_there_tells_why(place: Place) -> None:
+    place.agent()
+    said = daskflow(place.directory, "run", "study.py:failing", code=1, **place.variables)
+    assert "ValueError: no good" in said
+    assert re.search(r'study.py", line \d+, in bad', said)
+    assert counted(place.notes) == {"bad": 2}
+
+
+@pytest.mark.parametrize("when", ["performing", "over"])
+def test_a_driver_that_is_killed_loses_nothing(place: Place, when: str) -> None:
+    place.agent()
+    gate = place.directory / "gate"
+    driver = place.driver("study.py:waiting", "--set", f"gate={gate}")
+    place.pid("one")
+    driver.kill()
+    driver.wait()
+    if when == "over":
+        gate.touch()
+        until(lambda: place.buckets().status()["success"] == 1)
+        resumed = subprocess.run(
+            [sys.executable, "-m", "daskflow", "resume", "last", "--json"],
+            cwd=place.directory,
+            env=environment(**place.variables),
+            capture_output=True,
+            check=True,
+        ).stdout
+    else:
+        again = subprocess.Popen(
+            [sys.executable, "-m", "daskflow", "resume", "last", "--json"],
+            cwd=place.directory,
+            env=environment(**place.variables),
+            stdout=subprocess.PIPE,
+        )
+        until(lambda: '"work.adopted"' in events(place))
+        gate.touch()
+        resumed, _ = again.communicate()
+    assert json.loads(resumed)["value"] == "one"
+    assert counted(place.notes) == {"one": 1}
+
+
+def events(place: Place) -> str:
+    """The kinds of all events, as JSON."""
+    with closing(sqlite3.connect(place.directory / ".daskflow" / "journal.db")) as journal:
+        return json.dumps([kind for (kind,) in journal.execute("SELECT kind FROM events")])
+
+
+def test_the_loser_of_a_race_is_killed_where_it_is(place: Place) -> None:
+    place.agent("agent", "--workers", "2")
+    gate = place.directory / "gate"
+    driver = place.driver("study.py:race", "--set", f"gate={gate}")
+    pids = [place.pid(name) for name in ("winner", "loser")]
+    gate.touch()
+    assert driver.wait(60) == 0
+    until(lambda: not any(map(alive, pids)))
+    assert place.buckets().count() == 0
+
+
+def test_a_run_that_is_cancelled_ends_its_works(place: Place) -> None:
+    place.agent()
+    driver = place.driver("study.py:waiting", "--set", f"gate={place.directory / 'gate'}")
+    pid = place.pid("one")
+    daskflow(place.directory, "cancel", "last", code=0, **place.variables)
+    driver.wait(60)
+    until(lambda: not alive(pid))
+    assert place.buckets().count() == 0
+
+
+def test_the_work_of_a_dead_agent_is_performed_by_another(place: Place, daemons: Daemons) -> None:
+    place.agent("first")
+    gate = place.directory / "gate"
+    driver = place.driver("study.py:waiting", "--set", f"gate={gate}")
+    pid = place.pid("one")
+    daemons.stop("first", signal.SIGKILL)
+    until(lambda: not alive(pid))
+    place.agent("second")
+    until(lambda: counted(place.notes) == {"one": 2})
+    gate.touch()
+    assert driver.wait(60) == 0
+
+
+def test_an_agent_with_another_key_performs_nothing(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "agent.yaml").write_text("works: {lease: 3}")
+    place.agent("agent", "--config", "agent.yaml")
+    key = tmp_path / "other.key"
+    key.write_text(secrets.token_hex(32))
+    key.chmod(0o600)
+    place.configure({"works": {"lease": LEASE}, "signing_key": str(key)})
+    said = daskflow(place.directory, "run", "study.py:failing", code=1, **place.variables)
+    assert "WorkFailed" in said
+    assert "is not on this machine" in said
+    assert counted(place.notes) == {}
+
+
+class Island:
+    """A network namespace, from which nothing but the server is in sight."""
+
+    def __init__(self) -> None:
+        mark, net = secrets.token_hex(3), secrets.randbelow(250)
+        self.name, self._ends = f"daskflow-{mark}", (f"dfa{mark}", f"dfb{mark}")
+        self.here, self.there = f"198.18.{net}.1", f"198.18.{net}.2"
+
+    def __enter__(self) -> Island:
+        near, far = self._ends
+        _ip("netns", "add", self.name)
+        _ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", self.name)
+        _ip("addr", "add", f"{self.here}/30", "dev", near)
+        _ip("link", "set", near, "up")
+        _ip("-n", self.name, "addr", "add", f"{self.there}/30", "dev", far)
+        _ip("-n", self.name, "link", "set", far, "up")
+        _ip("-n", self.name, "link", "set", "lo", "up")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _ip("netns", "del", self.name)
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+
+_OTHER_NETWORK = pytest.mark.skipif(
+    not os.environ.get("CI") and (os.geteuid() != 0 or shutil.which("ip") is None),
+    reason="needs root and iproute2: apt-get install iproute2",
+)
+
+
+@_OTHER_NETWORK
+def test_an_agent_in_another_network_needs_nothing_but_the_server(tmp_path: Path, daemons: Daemons) -> None:
+    here, there = tmp_path / "project", tmp_path / "island"
+    here.mkdir()
+    there.mkdir()
+    place = Place(here, daemons)
+    for directory in (here, there):
+        (directory / "key").write_text("ab" * 32)
+        (directory / "key").chmod(0o600)
+    with Island() as island:
+        place.configure({"signing_key": str(here / "key")})
+        serve = [sys.executable, "-m", "daskflow", "serve", "--host", island.here, "--port", "0", "--insecure"]
+        start(daemons, "server", serve, here, **place.variables)
+        until(lambda: "Serving http" in daemons.log("server"))
+        (url,) = re.findall(r"Serving (http://\S+)", daemons.log("server"))
+        agent_token, driver_token = (
+            json.loads(daskflow(here, "token", "create", name, "--scope", scopes, "--json"))["token"]
+            for name, scopes in (("agent", "perform"), ("driver", "deposit"))
+        )
+        place.configure({"signing_key": str(here / "key"), "works": {"store": url, "token": driver_token}})
+        (there / "daskflow.yaml").write_text(
+            json.dumps({"signing_key": str(there / "key"), "works": {"store": url, "token": agent_token}})
+        )
+        # It does not see the directory of the project either.
+        hide = 'mount -t tmpfs none "$0" && cd "$1" && shift && exec "$@"'
+        agent = [sys.executable, "-m", "daskflow", "work", "run", *BUCKETS, "--site", "local"]
+        variables = {**place.variables, "NOTES": str(there), "PYTHONPATH": os.getcwd()}
+        apart = ["ip", "netns", "exec", island.name, "unshare", "-m", "sh", "-c", hide, str(here), str(there)]
+        start(daemons, "agent", [*apart, *agent], there, **variables)
+        outcome = place.run("study.py:study")
+        assert outcome["value"] == "1.9999e+08 20000 hello\n"
+        assert counted(place.notes) == {}
+        assert (there / "measure").read_text() == "x"
+        assert not (there / ".daskflow").exists()

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daskflow.compat.prominence import ProminenceClient, starting
+from daskflow.compat.prominence.errors import ExecError, JobGetError, KeyValueError, NoSuchKey, UsageError
+from daskflow.compat.prominence.factories import Repeat
+from daskflow.compat.prominence.job import Job
+from daskflow.compat.prominence.ledger import Entry
+from daskflow.compat.prominence.workflow import Workflow
+from daskflow.errors import ArtifactMissing
+
+Make = Callable[..., Job]
+Perform = Callable[[Any], None]
+
+
+@pytest.fixture
+def client(here: Path) -> ProminenceClient:
+    return ProminenceClient(authenticated=True)
+
+
+def test_descriptions(client: ProminenceClient, perform: Perform, job: Make) -> None:
+    one = job("/bin/sh -c 'exit 2'", name="a", labels={"app": "x"})
+    perform(one)
+    assert one.id is not None
+    assert client.describe_job(one.id, input_only=True) == Job(one.id).to_dict()
+    found = client.describe_job(one.id)
+    assert (found["id"], found["status"], found["statusReason"]) == (one.id, "failed", "Task 0 ended with exit code 2")
+    assert set(found["events"]) == {"createTime", "startTime", "endTime"}
+    assert found["execution"]["tasks"] == [{"exitCode": 2}]
+    assert client.stderr_job(one.id) == ""
+
+
+def test_jobs_of_workflows(client: ProminenceClient, perform: Perform, job: Make) -> None:
+    made = Workflow()
+    made.name, made.jobs = "wf", [job("echo $PROMINENCE_JOB_ID", name="a")]
+    made.factories = [Repeat(None, ["a"], 2)]
+    perform(made)
+    assert made.id is not None
+    assert client.stdout_workflow(made.id, "a", 1) == f"{made.id}.1\n"
+    assert client.stderr_workflow(made.id, "a") == ""
+    with pytest.raises(JobGetError, match="2 jobs"):
+        client.stdout_workflow(made.id, "a", 2)
+    assert client.describe_workflow(made.id)["progress"]["done"] == 2
+    assert client.describe_workflow(made.id, input_only=True)["name"] == "wf"
+    assert [one["name"] for one in client.list_jobs("all", workflow_id=made.id)] == ["wf/a/0", "wf/a/1"]
+    assert client.remove("workflow", made.id)
+
+
+def _keep(job: Job, id: str, status: str) -> None:
+    entry = Entry("job", id)
+    entry.write("request", {"document": job.to_dict(), "createTime": 1.0})
+    entry.write("state", {"status": status})
+    entry.write("process", {"site": "local", "name": f"prominence-job-{id}", "time": 1e11, "begun": 0})
+    starting.services("local").spawn("true", name=f"prominence-job-{id}")
+
+
+def test_lists(client: ProminenceClient, job: Make) -> None:
+    first, second = "20260101-000000-00000001", "20260101-000000-00000002"
+    _keep(job("true", name="fit-1", labels={"app": "x"}), first, "completed")
+    _keep(job("true", name="plot", labels={"app": "y"}), second, "failed")
+    assert [one["id"] for one in client.list_jobs("all")] == [second, first]
+    assert [one["id"] for one in client.list_jobs("all", num=1)] == [second]
+    assert [one["name"] for one in client.list_jobs("completed")] == ["fit-1"]
+    assert [one["name"] for one in client.list_jobs("all", constraint={"app": "y*"})] == ["plot"]
+    assert [one["name"] for one in client.list_jobs("all", name_constraint="fit-*")] == ["fit-1"]
+    assert client.list_jobs("all", constraint={"other": "y"}) == client.list_jobs() == client.list_workflows() == []
+    assert client.list_jobs("all", detail=True)[0]["tasks"]
+    starting.services("local").monitor(timeout=60)
+    assert client.remove("job", first)
+    assert [one["id"] for one in client.list_jobs("all")] == [second]
+
+
+def test_objects(client: ProminenceClient, here: Path) -> None:
+    (here / "a").write_text("x")
+    client.upload("large", "a")
+    client.delete_object("large")
+    with pytest.raises(ArtifactMissing):
+        client.delete_object("large")
+
+
+def test_values(client: ProminenceClient) -> None:
+    client.kv_set("best/chisq", "1.5")
+    client.kv_set("raw", b"\xff")
+    assert (client.kv_get("best/chisq"), client.kv_get("raw")) == ("1.5", b"\xff")
+    client.kv_delete("raw")
+    for call in (client.kv_get, client.kv_delete):
+        with pytest.raises(NoSuchKey, match="raw"):
+            call("raw")
+    with pytest.raises(KeyValueError, match="no name"):
+        client.kv_set("../x", "1")
+
+
+def test_what_there_is_not(client: ProminenceClient) -> None:
+    with pytest.raises(ExecError):
+        client.execute_command("a", "date")
+    with pytest.raises(UsageError):
+        client.get_usage("2026-01-01")

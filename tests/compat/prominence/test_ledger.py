@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import daskflow
+from daskflow.compat.prominence.errors import ConnectionError
+from daskflow.compat.prominence.ledger import Entry, Output, is_id, new_id
+from daskflow.settings.front import launcher
+
+
+def test_ids_are_all_different_and_are_ids() -> None:
+    found = {new_id() for _ in range(100)}
+    assert len(found) == 100
+    assert all(map(is_id, found))
+    assert not any(map(is_id, ["", "a/b", "..", "a.b", "x" * 81, None, 3]))
+
+
+def test_parts_are_kept_replaced_and_removed(here: Path) -> None:
+    entry = Entry("job", new_id())
+    assert entry.read("state") is None
+    assert not entry.has("deleted")
+    entry.write("state", {"status": "idle"})
+    entry.write("state", {"status": "running"})
+    entry.write_bytes("stdout", b"\xff")
+    entry.write("deleted", 1.0)
+    again = Entry("job", entry.id)
+    assert again.read("state") == {"status": "running"}
+    assert again.read_bytes("stdout") == b"\xff"
+    again.undelete()
+    assert not entry.has("deleted")
+    again.remove()
+    assert entry.read("state") is None
+    again.remove()
+
+
+def test_jobs_and_workflows_of_one_id_are_apart(here: Path) -> None:
+    Entry("job", "a").write("state", 1)
+    assert Entry("workflow", "a").read("state") is None
+
+
+def test_a_job_of_a_workflow_knows_its_own() -> None:
+    child = Entry("job", "abc.12")
+    assert child.workflow is not None
+    assert (child.workflow.kind, child.workflow.id, child.number) == ("workflow", "abc", 12)
+    assert Entry("job", "abc").workflow is None
+    assert Entry("workflow", "abc").workflow is None
+
+
+def test_a_store_that_cannot_be_written_is_told(here: Path) -> None:
+    Path("artifacts").write_text("no directory")
+    Path("daskflow.yaml").write_text("artifacts: artifacts\n")
+    launcher.close()
+    launcher.project()
+    with pytest.raises(ConnectionError, match="Nothing can be kept of the job a"):
+        Entry("job", "a").write("state", {})
+
+
+def test_outputs_are_found_by_what_is_written_down(here: Path) -> None:
+    stored = daskflow.Artifact("somewhere").upload(b"data")
+    written = Output.of(stored)
+    assert Output(*json.loads(json.dumps(written))).artifact("out.dat").path().read_bytes() == b"data"

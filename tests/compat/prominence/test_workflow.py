@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daskflow.compat.prominence.errors import DeletionError, JobGetError, WorkflowCreationError, WorkflowGetError
+from daskflow.compat.prominence.factories import ParameterSet, ParameterSweep, Repeat, Zip
+from daskflow.compat.prominence.files import Artifact
+from daskflow.compat.prominence.job import Job
+from daskflow.compat.prominence.policies import WorkflowPolicies
+from daskflow.compat.prominence.workflow import Dependency, Workflow
+
+Make = Callable[..., Job]
+Perform = Callable[[Any], None]
+
+
+@pytest.fixture
+def workflow(job: Make) -> Workflow:
+    """Two jobs of a sweep, and one after them."""
+    made = Workflow()
+    made.name, made.labels = "wf", {"app": "x"}
+    made.jobs = [job("echo part $x", name="part"), job("echo total", name="total")]
+    made.factories = [ParameterSweep("s", made.jobs[:1], [ParameterSet("x", 1, 2, 1)])]
+    made.dependencies = [Dependency(made.jobs[0], made.jobs[1:])]
+    return made
+
+
+def test_policies_that_are_assigned_count(workflow: Workflow) -> None:
+    workflow.policies = WorkflowPolicies(maximum_retries=3)
+    assert workflow.to_dict()["policies"] == {"maximumRetries": 3}
+
+
+def test_dependencies_of_one_parent_add_up(job: Make) -> None:
+    made = Workflow()
+    a, b, c = made.jobs = [job("true", name=name) for name in "abc"]
+    made.dependencies = [Dependency(a, [b]), Dependency("a", [c, "b"])]
+    assert made.to_dict()["dependencies"] == {"a": ["b", "c"]}
+
+
+def test_it_comes_back_from_its_description(workflow: Workflow) -> None:
+    workflow.jobs.append(Job.from_dict({"name": "z", "tasks": [{"cmd": "date"}]}))
+    workflow.factories += [Zip("z", ["total"], [ParameterSet("y", values=["a", "b"])]), Repeat("r", ["z"], 3)]
+    again = Workflow.from_dict(workflow.to_dict())
+    assert Workflow.from_dict(again.to_dict()).to_dict() == again.to_dict()
+    assert again.to_dict()["factories"][1:] == workflow.to_dict()["factories"][1:]
+
+
+def test_what_cannot_be_created_leaves_nothing(here: Path, workflow: Workflow) -> None:
+    workflow.dependencies.append(Dependency("total", ["part"]))
+    with pytest.raises(WorkflowCreationError, match="in a circle"):
+        workflow.create()
+    workflow.dependencies.pop()
+    workflow.jobs[1].artifacts.append(Artifact("missing-$x"))
+    with pytest.raises(WorkflowCreationError, match="no artifact"):
+        workflow.create()
+    assert (workflow.id, workflow.status) == (None, "")
+
+
+def test_found_again_by_its_id(perform: Perform, workflow: Workflow) -> None:
+    perform(workflow)
+    again = Workflow(workflow.id)
+    assert (again.name, again.labels, again.status) == ("wf", {"app": "x"}, "completed")
+    assert again.progress == {"total": 3, "done": 3, "failed": 0, "queued": 0, "waiting": 0}
+    assert again.done()
+    assert again.wait()
+    assert [one.id for one in again.jobs] == [None, f"{workflow.id}.2"], "the pattern of a sweep is no job itself"
+    assert again.jobs[1].stdout() == "total\n"
+    assert [one.name for one in again.get_jobs("part")] == ["wf/part/0", "wf/part/1"]
+    assert again.events.end is not None
+    with pytest.raises(JobGetError, match="3 jobs"):
+        Job(f"{workflow.id}.3")
+
+
+def test_ids_of_nothing(here: Path) -> None:
+    for id in ("20260314-101502-00000000", "../x"):
+        with pytest.raises(WorkflowGetError, match="no workflow"):
+            Workflow(id)
+    with pytest.raises(WorkflowGetError, match="not created yet"):
+        Workflow().wait()
+
+
+def test_removed_as_a_whole(perform: Perform, workflow: Workflow) -> None:
+    perform(workflow)
+    child = workflow.get_jobs()[0]
+    with pytest.raises(DeletionError, match="belongs to a workflow"):
+        child.remove()
+    assert not workflow.delete(), "it had ended"
+    assert workflow.remove()
+    with pytest.raises(WorkflowGetError, match="no workflow"):
+        Workflow(workflow.id)
+    with pytest.raises(JobGetError):
+        Job(child.id)

@@ -1,0 +1,274 @@
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daskflow.artifacts.names import Names
+from daskflow.artifacts.store import ObjectStore
+from daskflow.execution.agents.archive import Archivist
+from daskflow.model.work import Work, WorkStatus
+from tests.execution.agents.conftest import make
+
+
+def succeeded(there: Path, products: list[str], strategy: str = "copy", **fields: Any) -> Work:
+    """A work that made some files, with their own names as contents."""
+    work = make(config={"archive": {"products": strategy, "plots": strategy}}, creation=1795338331.0, **fields)
+    work.id, work.attempt, work.status = "ab12", 1, WorkStatus.success
+    work.products = products
+    for path in products:
+        (there / path).parent.mkdir(parents=True, exist_ok=True)
+        (there / path).write_text(f"content of {path}")
+    return work
+
+
+def kept(archivist: Archivist, work: Work, log: Path) -> None:
+    archivist.clear(archivist.keep(work, log))
+
+
+@pytest.fixture
+def archivist(tmp_path: Path) -> Archivist:
+    return Archivist(tmp_path / "archive", lambda: ObjectStore(tmp_path / "store"))
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log.txt"
+
+
+def test_a_copy_lies_below_day_pipeline_and_id(archivist: Archivist, there: Path, tmp_path: Path, log: Path) -> None:
+    work = succeeded(there, ["fit.h5"])
+    kept(archivist, work, log)
+    assert work.products == [str(tmp_path / "archive/20261122/sample/ab12/fit.h5")]
+    assert Path(work.products[0]).read_text() == "content of fit.h5"
+    assert (there / "fit.h5").exists()
+
+
+def test_a_moved_file_is_deleted_only_when_the_work_is_written(
+    archivist: Archivist, there: Path, tmp_path: Path, log: Path
+) -> None:
+    work = succeeded(there, ["fit.h5"], "move")
+    rest = archivist.keep(work, log)
+    assert (there / "fit.h5").exists()
+    archivist.clear(rest)
+    assert not (there / "fit.h5").exists()
+    assert work.products is not None
+    assert Path(work.products[0]).read_text() == "content of fit.h5"
+
+
+def test_what_is_to_be_deleted_is_gone_from_the_work_too(archivist: Archivist, there: Path, log: Path) -> None:
+    work = succeeded(there, ["fit.h5"], "delete")
+    kept(archivist, work, log)
+    assert work.products == []
+    assert not (there / "fit.h5").exists()
+
+
+def test_what_is_to_be_bypassed_stays(archivist: Archivist, there: Path, log: Path) -> None:
+    work = succeeded(there, ["fit.h5"], "bypass")
+    kept(archivist, work, log)
+    assert work.products == ["fit.h5"]
+    assert (there / "fit.h5").exists()
+
+
+def test_without_an_archive_all_is_left_where_it_is(there: Path, log: Path) -> None:
+    for strategy in ("copy", "move"):
+        work = succeeded(there, ["fit.h5"], strategy)
+        work.plots = ["not/there.png"]
+        kept(Archivist(), work, log)
+        assert (work.products, work.status) == (["fit.h5"], WorkStatus.success)
+        assert (there / "fit.h5").exists()
+
+
+def test_uploads_are_artifacts(archivist: Archivist, there: Path, tmp_path: Path, log: Path) -> None:
+    work = succeeded(there, ["fit.h5"], "upload")
+    kept(archivist, work, log)
+    assert work.products == ["artifact:works/20261122/sample/ab12/fit.h5"]
+    store = ObjectStore(tmp_path / "store")
+    found = Names(store).look(work.products[0].removeprefix("artifact:"))
+    assert found is not None
+    assert bytes(store.get(found.digest)) == b"content of fit.h5"
+
+
+def test_copies_may_go_to_the_artifact_store(there: Path, tmp_path: Path, log: Path) -> None:
+    work = succeeded(there, ["fit.h5"], "move")
+    kept(Archivist(store=lambda: ObjectStore(tmp_path / "store"), uploads=True), work, log)
+    assert work.products == ["artifact:works/20261122/sample/ab12/fit.h5"]
+    assert not (there / "fit.h5").exists()
+
+
+def test_files_of_one_name_from_two_directories_both_stay(archivist: Archivist, there: Path, log: Path) -> None:
+    work = succeeded(there, ["a/fit.tar.gz", "b/fit.tar.gz"])
+    (there / "c").mkdir()
+    shutil.copy(there / "a/fit.tar.gz", there / "c/fit.tar.gz")
+    work.plots = ["c/fit.tar.gz"]
+    kept(archivist, work, log)
+    assert work.products is not None
+    assert work.plots is not None
+    places = [Path(path) for path in [*work.products, *work.plots]]
+    assert [place.name for place in places] == ["fit.tar.gz", "fit-2.tar.gz", "fit-3.tar.gz"]
+    assert [place.read_text() for place in places] == [
+        "content of a/fit.tar.gz",
+        "content of b/fit.tar.gz",
+        "content of a/fit.tar.gz",
+    ]
+
+
+def test_nothing_in_the_archive_is_written_over(archivist: Archivist, there: Path, log: Path) -> None:
+    first = succeeded(there, ["fit.h5"])
+    kept(archivist, first, log)
+    again = succeeded(there, ["fit.h5"])
+    kept(archivist, again, log)
+    assert again.products == first.products
+    (there / "fit.h5").write_text("another content")
+    other = make(config={}, creation=1795338331.0)
+    other.id, other.status, other.products = "ab12", WorkStatus.success, ["fit.h5"]
+    kept(archivist, other, log)
+    assert first.products is not None
+    assert other.products is not None
+    assert Path(first.products[0]).read_text() == "content of fit.h5"
+    assert Path(other.products[0]).name == "fit-2.h5"
+
+
+@pytest.mark.parametrize("strategy", ["copy", "move"])
+def test_directories_are_archived_whole(archivist: Archivist, there: Path, log: Path, strategy: str) -> None:
+    work = succeeded(there, ["cube/a/1.dat", "cube/2.dat"], strategy)
+    work.products = ["cube"]
+    (there / "cube/link").symlink_to("2.dat")
+    kept(archivist, work, log)
+    place = Path(work.products[0])
+    assert (place / "a/1.dat").read_text() == "content of cube/a/1.dat"
+    assert (place / "link").read_text() == "content of cube/2.dat"
+    assert (there / "cube").exists() is (strategy == "copy")
+    again = succeeded(there, ["cube/other"])
+    again.products = ["cube"]
+    kept(archivist, again, log)
+    assert Path(again.products[0]).name == "cube-2"
+
+
+def test_a_link_is_archived_as_what_it_points_to(archivist: Archivist, there: Path, log: Path) -> None:
+    work = succeeded(there, ["real.h5"], "move")
+    (there / "fit.h5").symlink_to("real.h5")
+    work.products = ["fit.h5"]
+    kept(archivist, work, log)
+    assert Path(work.products[0]).read_text() == "content of real.h5"
+    assert not Path(work.products[0]).is_symlink()
+    assert (there / "real.h5").exists()
+    assert not (there / "fit.h5").is_symlink()
+
+
+def test_a_file_that_is_not_there_fails_the_work(archivist: Archivist, there: Path, tmp_path: Path, log: Path) -> None:
+    work = succeeded(there, ["fit.h5"], "move")
+    work.plots = ["gone.png"]
+    kept(archivist, work, log)
+    assert work.status is WorkStatus.failure
+    assert work.error == "There is no 'gone.png', which the work names among its plots."
+    assert (there / "fit.h5").exists()
+    assert not (tmp_path / "archive").exists()
+
+
+def test_what_cannot_be_archived_is_left_and_the_log_says_so(there: Path, tmp_path: Path, log: Path) -> None:
+    (tmp_path / "archive").write_text("no directory")
+    work = succeeded(there, ["fit.h5"], "move", log="as usual\n")
+    kept(Archivist(tmp_path / "archive"), work, log)
+    assert work.status is WorkStatus.success
+    assert work.products == [str(there / "fit.h5")]
+    assert (there / "fit.h5").exists()
+    assert work.log is not None
+    assert work.log.startswith("as usual\ndaskflow: fit.h5 is not archived, and left where it is: ")
+
+
+def test_on_a_full_disk_the_original_stays_and_no_half_a_copy(
+    archivist: Archivist, there: Path, tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: Any, target: Any) -> None:
+        Path(target).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    work = succeeded(there, ["fit.h5"])
+    kept(archivist, work, log)
+    assert work.products == [str(there / "fit.h5")]
+    assert "No space left" in str(work.log)
+    assert list((tmp_path / "archive/20261122/sample/ab12").iterdir()) == []
+
+
+def test_a_copy_that_differs_is_not_kept(
+    archivist: Archivist, there: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "copyfile", lambda source, target: Path(target).write_bytes(b"other"))
+    work = succeeded(there, ["fit.h5"])
+    kept(archivist, work, log)
+    assert work.products == [str(there / "fit.h5")]
+    assert "differs" in str(work.log)
+
+
+def test_moving_to_another_file_system_copies(
+    archivist: Archivist, there: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def elsewhere(*_: object, **__: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", elsewhere)
+    work = succeeded(there, ["fit.h5", "other/fit.h5"], "move")
+    kept(archivist, work, log)
+    assert work.products is not None
+    assert [Path(path).read_text() for path in work.products] == ["content of fit.h5", "content of other/fit.h5"]
+    assert not (there / "fit.h5").exists()
+
+
+def test_what_lies_in_the_archive_stays_there(archivist: Archivist, there: Path, tmp_path: Path, log: Path) -> None:
+    for strategy in ("copy", "move"):
+        work = succeeded(tmp_path, ["archive/own/fit.h5"], strategy)
+        place = str(tmp_path / "archive/own/fit.h5")
+        work.products = [place]
+        kept(archivist, work, log)
+        assert work.products == [place]
+        assert Path(place).exists()
+
+
+def test_urls_are_left_as_they_are(archivist: Archivist, there: Path, log: Path) -> None:
+    work = succeeded(there, [])
+    work.products = ["s3://bucket/fit.h5", "artifact:fits/1"]
+    kept(archivist, work, log)
+    assert work.products == ["s3://bucket/fit.h5", "artifact:fits/1"]
+
+
+def test_the_whole_log_goes_to_the_archive_whatever_the_end(archivist: Archivist, tmp_path: Path, log: Path) -> None:
+    log.write_text("a long story\n")
+    work = make()
+    work.id, work.attempt, work.status, work.creation = "ab12", 3, WorkStatus.failure, 1795338331.0
+    kept(archivist, work, log)
+    assert (tmp_path / "archive/20261122/sample/ab12/log-3.txt").read_text() == "a long story\n"
+
+
+def test_a_log_that_is_to_be_deleted_is_nowhere(archivist: Archivist, tmp_path: Path, log: Path) -> None:
+    log.write_text("a secret story\n")
+    work = make(config={"archive": {"logs": "delete"}}, log="a secret story\n")
+    work.id, work.status = "ab12", WorkStatus.success
+    kept(archivist, work, log)
+    assert work.log is None
+    assert not (tmp_path / "archive").exists()
+
+
+def test_who_is_to_stop_is_asked_between_files(archivist: Archivist, there: Path, log: Path) -> None:
+    class Stopped(BaseException):
+        pass
+
+    def stop() -> None:
+        raise Stopped
+
+    work = succeeded(there, ["fit.h5"], "move")
+    with pytest.raises(Stopped):
+        archivist.keep(work, log, stop)
+    assert (there / "fit.h5").exists()
+
+
+def test_the_digest_of_a_copy_is_that_of_the_original(archivist: Archivist, there: Path, log: Path) -> None:
+    work = succeeded(there, ["large.bin"])
+    (there / "large.bin").write_bytes(os.urandom(3 << 20))
+    digest = hashlib.sha256((there / "large.bin").read_bytes()).hexdigest()
+    kept(archivist, work, log)
+    assert work.products is not None
+    assert hashlib.sha256(Path(work.products[0]).read_bytes()).hexdigest() == digest

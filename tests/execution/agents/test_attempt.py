@@ -1,0 +1,124 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from daskflow.execution.agents.attempt import Attempt
+from daskflow.execution.agents.terms import Allowed
+from daskflow.model.work import LOG_LIMIT, Work, WorkStatus
+from tests.execution.agents import performed
+from tests.execution.agents.conftest import make, terms
+from tests.execution.patience import alive, until
+
+
+def attempted(work: Work, function: object = None, **changes: object) -> Work:
+    """The work after an attempt."""
+    with Attempt(work, terms(**changes), function) as attempt:
+        attempt.make()
+    assert not attempt.scratch.exists()
+    return work
+
+
+def test_what_comes_out_is_written_into_the_work(there: Path) -> None:
+    work = attempted(make("measure", parameters={"dm": 2.5}))
+    assert work.status is WorkStatus.success
+    assert (work.results, work.products, work.plots) == ({"dm": 2.5}, ["fit.h5"], ["fit.png"])
+    assert work.error is None
+    assert work.log is not None
+    assert work.log.startswith("measuring\n")
+    assert "WARNING measure: noisy" in work.log
+    assert work.host == os.uname().nodename
+    assert work.stop is not None
+
+
+def test_an_error_is_told_with_its_traceback_from_the_function_on() -> None:
+    work = attempted(make("raising"))
+    assert work.status is WorkStatus.failure
+    assert not work.final
+    assert work.error is not None
+    assert work.error.startswith("ValueError: no peak was found\n")
+    assert 'raise ValueError("no peak was found")' in work.error
+    assert "agents/attempt.py" not in work.error
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "text"),
+    [
+        ("unspeakable", {}, "JSON cannot hold"),
+        ("large", {}, "4 MiB"),
+        ("add", {"parameters": {"z": 1}}, "do not fit add"),
+        ("clicked", {"parameters": {"z": 1}}, "no parameter 'z'"),
+    ],
+)
+def test_what_would_fail_again_is_final(name: str, fields: dict[str, object], text: str) -> None:
+    work = attempted(make(name, **fields))
+    assert (work.status, work.final) == (WorkStatus.failure, True)
+    assert text in str(work.error)
+
+
+def test_functions_and_commands_that_are_not_allowed_are_refused_for_good() -> None:
+    for work in (make("add"), make(command=["true", "x"])):
+        attempted(work, allowed=Allowed())
+        assert (work.status, work.final) == (WorkStatus.failure, True)
+        assert "daskflow.yaml" in str(work.error)
+
+
+def test_a_work_that_names_nothing_fails_for_good() -> None:
+    work = attempted(make())
+    assert (work.final, "neither a function nor a command" in str(work.error)) == (True, True)
+
+
+def test_an_import_that_fails_is_told() -> None:
+    work = attempted(make(function="nowhere.fit"), allowed=Allowed(("nowhere.*",)))
+    assert not work.final
+    assert "There is no module 'nowhere'" in str(work.error)
+
+
+@pytest.mark.parametrize(("name", "text"), [("exiting", "SystemExit"), ("crashing", "SIGKILL")])
+def test_an_end_without_a_result_fails_the_attempt(name: str, text: str) -> None:
+    work = attempted(make(name))
+    assert (work.status, work.final) == (WorkStatus.failure, False)
+    assert text in str(work.error)
+
+
+def test_functions_and_commands_are_killed_after_their_timeout(tmp_path: Path) -> None:
+    function, command = make("endless", timeout=1), make(command=[f"echo $$ > {tmp_path}/pid; sleep 600"], timeout=1)
+    for work in (function, command):
+        attempted(work)
+        assert work.error == "The work took longer than its timeout of 1 s, and was killed."
+        assert not work.final
+    assert not alive(int((tmp_path / "pid").read_text()))
+
+
+def test_what_an_attempt_has_started_ends_with_it(tmp_path: Path) -> None:
+    attempted(make("fathering", parameters={"started": str(tmp_path / "pid")}, timeout=2))
+    until(lambda: not alive(int((tmp_path / "pid").read_text())))
+
+
+def test_a_given_function_or_command_wins_over_that_of_the_work() -> None:
+    assert attempted(make("raising", parameters={"x": 1}), performed.add, allowed=Allowed()).results == 2
+    work = attempted(make("raising"), command=("echo given",), allowed=Allowed())
+    assert work.results["stdout"] == ["given"]
+
+
+def test_the_attempt_knows_its_work_and_its_directory() -> None:
+    work = make(command=['echo "$DASKFLOW_JOB $DASKFLOW_ATTEMPT"; ls "$DASKFLOW_SCRATCH_DIR"'])
+    work.id, work.attempt = "ab12", 2
+    assert attempted(work).results["stdout"] == ["ab12 2", "log.txt"]
+
+
+def test_the_end_of_a_long_log_is_kept() -> None:
+    work = attempted(make("talking", parameters={"count": 20000}))
+    assert work.log is not None
+    assert work.log.startswith("...")
+    assert work.log.endswith("line 00019999\n")
+    assert len(work.log) <= LOG_LIMIT + 3
+
+
+def test_the_log_of_a_command_is_what_it_printed() -> None:
+    assert attempted(make(command=["echo a; echo b >&2"])).log in ("a\nb\n", "b\na\n")
+
+
+def test_a_function_that_gets_the_work_may_change_its_tags() -> None:
+    work = attempted(make("with_work", event=[7], tags=["a"]), argsource="work")
+    assert (work.results, work.tags, work.status) == ({"event": [7]}, ["a", "seen"], WorkStatus.success)

@@ -1,0 +1,102 @@
+import threading
+
+import pytest
+
+from daskflow.errors import StoreUnavailable, WorkLost
+from daskflow.execution.agents.holding import Holder, Why, now
+from daskflow.model.work import Work
+from daskflow.stores.buckets import Buckets
+from tests.execution.agents.conftest import make
+from tests.execution.patience import until
+
+
+@pytest.fixture
+def work(buckets: Buckets) -> Work:
+    buckets.deposit(make("add"))
+    found = buckets.withdraw("sample", lease=1.0)
+    assert found is not None
+    return found
+
+
+def test_a_lease_is_renewed_as_long_as_the_work_is_in_hand(
+    buckets: Buckets, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats = threading.Semaphore(0)
+    heartbeat = buckets.heartbeat
+
+    def counted(work: Work, lease: float) -> None:
+        heartbeat(work, lease)
+        beats.release()
+
+    monkeypatch.setattr(buckets, "heartbeat", counted)
+    holder = Holder(buckets, 0.3)
+    with holder.holding(work, now()) as held:
+        for _ in range(5):
+            assert beats.acquire(timeout=30)
+        assert buckets.audit(None)["expired"] == 0
+        assert held.why is None
+    holder.close()
+
+
+def test_what_somebody_else_has_is_killed(buckets: Buckets, work: Work) -> None:
+    holder = Holder(buckets, 0.3)
+    with holder.holding(work, now()) as held:
+        buckets.delete(work)
+        until(lambda: held.grip.killed)
+        assert held.why is Why.lost
+    holder.close()
+
+
+def test_what_cannot_be_held_is_killed_before_the_lease_is_over(
+    buckets: Buckets, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(work: Work, lease: float) -> None:
+        raise StoreUnavailable("The store is away.")
+
+    monkeypatch.setattr(buckets, "heartbeat", silent)
+    holder, began = Holder(buckets, 2.0), now()
+    with holder.holding(work, began) as held:
+        until(lambda: held.grip.killed)
+        assert held.why is Why.silent
+        assert now() - began >= 1.5
+    holder.close()
+
+
+def test_a_store_that_does_not_answer_at_all_delays_no_killing(
+    buckets: Buckets, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = threading.Event()
+    monkeypatch.setattr(buckets, "heartbeat", lambda work, lease: answer.wait())
+    holder = Holder(buckets, 0.3)
+    with holder.holding(work, now()) as held:
+        until(lambda: held.grip.killed)
+        assert held.why is Why.silent
+        answer.set()
+    holder.close()
+
+
+def test_nothing_is_asked_of_a_work_that_is_done(buckets: Buckets, work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(work: Work, lease: float) -> None:
+        raise WorkLost("It was asked for.")
+
+    monkeypatch.setattr(buckets, "heartbeat", asked)
+    holder = Holder(buckets, 0.2)
+    other = make("add")
+    other.id = "b"
+    with holder.holding(work, now()) as done:
+        with done.lock:
+            done.done = True
+        with holder.holding(other, now()) as held:
+            until(lambda: held.grip.killed)
+        assert done.why is None
+    holder.close()
+
+
+def test_all_are_killed_at_once(buckets: Buckets, work: Work) -> None:
+    holder = Holder(buckets, 60.0)
+    with holder.holding(work, now()) as held:
+        holder.kill(Why.stopped)
+        holder.kill(Why.lost)
+        assert held.grip.killed
+        assert held.why is Why.stopped
+    holder.close()

@@ -1,0 +1,51 @@
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from daskflow.execution.agents.outcome import Unfit, outcome_of
+
+
+@pytest.mark.parametrize(
+    ("value", "results", "products", "plots"),
+    [
+        (None, None, None, None),
+        (3, 3, None, None),
+        (False, False, None, None),
+        ([1, "a"], [1, "a"], None, None),
+        ({"dm": 3}, {"dm": 3}, None, None),
+        (({"dm": 3},), {"dm": 3}, None, None),
+        (({"dm": 3}, ["a.h5"]), {"dm": 3}, ["a.h5"], None),
+        (({"dm": 3}, ["a.h5"], ["a.png"]), {"dm": 3}, ["a.h5"], ["a.png"]),
+        (({"dm": 3}, [], ["a.png"]), {"dm": 3}, [], ["a.png"]),
+        (({}, None, ["a.png"]), {}, None, ["a.png"]),
+        ([{"dm": 3}, [], ["a.png"]], {"dm": 3}, [], ["a.png"]),
+        ((None, [Path("a.h5")], []), None, ["a.h5"], []),
+        ((2.5, ["a.h5"], []), 2.5, ["a.h5"], []),
+        ((1, 2), [1, 2], None, None),
+        ((1, 2, 3), [1, 2, 3], None, None),
+        ([2.5, ["a.h5"], []], [2.5, ["a.h5"], []], None, None),
+        ((["a"], ["b"], ["c"]), [["a"], ["b"], ["c"]], None, None),
+        (({"dm": 3}, [1], []), [{"dm": 3}, [1], []], None, None),
+    ],
+)
+def test_an_outcome_is_read_by_its_places(value: Any, results: Any, products: Any, plots: Any) -> None:
+    assert outcome_of(value)[:3] == (results, products, plots)
+
+
+def test_a_record_is_no_triple() -> None:
+    class Fit(NamedTuple):
+        dm: dict[str, float]
+        peaks: list[str]
+
+    assert outcome_of(Fit({"a": 1.0}, ["x"])).results == [{"a": 1.0}, ["x"]]
+
+
+def test_what_json_cannot_hold_is_refused_with_its_place() -> None:
+    with pytest.raises(Unfit, match=r"results\.found is a object"):
+        outcome_of({"found": object()})
+
+
+def test_what_is_too_large_is_refused_however_deep_it_lies() -> None:
+    with pytest.raises(Unfit, match="4 MiB"):
+        outcome_of({"spectra": [{"power": "x" * (5 << 20)}]})

@@ -1,0 +1,23 @@
+from daskflow.execution.agents.terms import Allowed
+
+
+def test_nothing_is_allowed_unless_it_is_said() -> None:
+    assert not Allowed().function("burst.fit")
+    assert not Allowed().command(["convert", "a"])
+
+
+def test_functions_are_allowed_by_their_names_or_by_packages() -> None:
+    allowed = Allowed(("burst.fit", "lab.*"))
+    assert allowed.function("burst.fit")
+    assert allowed.function("lab.deep.measure")
+    assert not allowed.function("burst.fit2")
+    assert not allowed.function("laboratory.measure")
+
+
+def test_a_line_for_the_shell_needs_that_all_is_allowed() -> None:
+    allowed = Allowed(commands=("convert", "/opt/bin/*"))
+    assert allowed.command(["convert", "a", "b"])
+    assert allowed.command(["/opt/bin/fit", "a"])
+    assert not allowed.command(["convert a b; rm -rf ."])
+    assert not allowed.command(["rm", "a"])
+    assert Allowed(commands=("*",)).command(["convert a b; ls"])

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pytest
+
+from daskflow.errors import DaskflowError, StoreUnavailable, TokenRefused
+from daskflow.execution.bucketing import courier
+from daskflow.execution.bucketing.packing import Packing
+from daskflow.execution.bucketing.performing import perform
+from daskflow.model.work import Work, WorkStatus
+from daskflow.stores.buckets.buckets import Buckets
+from tests.execution.bucketing.camp import Camp, add
+from tests.execution.patience import until
+
+
+class Moody(Buckets):
+    """Buckets that fail as long as they have a reason to, and count what they are asked."""
+
+    def __init__(self, own: Buckets, error: DaskflowError | None = None) -> None:
+        super().__init__(own.shelf)
+        self.error = error
+        self.deposits: list[int] = []
+        self.views: list[Any] = []
+
+    def deposit(self, works: Work | Iterable[Work]) -> list[str]:
+        if self.error is not None:
+            raise self.error
+        given = [works] if isinstance(works, Work) else list(works)
+        self.deposits.append(len(given))
+        return super().deposit(given)
+
+    def view(self, query: Any = None, **how: Any) -> list[Any]:
+        self.views.append(query)
+        return super().view(query, **how)
+
+
+def test_buckets_that_do_not_answer_are_asked_again(camp: Camp) -> None:
+    moody = Moody(camp.open(), StoreUnavailable("It is away."))
+    site = camp.another(buckets=lambda: moody)
+    site.submit([camp.node("one", add, 1, 2)], [], camp.ear, {})
+    until(lambda: camp.ear.of("site.silent"))
+    moody.error = None
+    camp.serve()
+    until(lambda: camp.ear.states == {"one": "succeeded"})
+    (told,) = camp.ear.of("site.silent")
+    assert told["reason"] == "StoreUnavailable: It is away."
+
+
+def test_buckets_that_refuse_lose_their_nodes(camp: Camp) -> None:
+    moody = Moody(camp.open(), TokenRefused("Ask for another one."))
+    site = camp.another(buckets=lambda: moody)
+    site.submit([camp.node("one", add, 1, 2)], [], camp.ear, {})
+    until(lambda: camp.ear.losses)
+    assert camp.ear.losses == {"one-1": ("TokenRefused: Ask for another one.", "one")}
+
+
+def test_many_are_deposited_together_and_asked_for_together(camp: Camp, monkeypatch: pytest.MonkeyPatch) -> None:
+    moody = Moody(camp.open())
+    site = camp.another(buckets=lambda: moody)
+    monkeypatch.setattr(courier, "_AT_ONCE", 30)
+    site.submit([camp.node(f"job-{number}", add, number, 1) for number in range(40)], [], camp.ear, {})
+    until(lambda: sum(moody.deposits) == 40)
+    assert moody.deposits == [30, 10]
+    camp.serve(40)
+    until(lambda: len(camp.ear.states) == 40)
+    by_run = [query for query in moody.views if "config.parent" in query]
+    assert len(by_run) < 40, "one question for all works of a run"
+
+
+def test_large_works_are_deposited_in_portions(camp: Camp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(courier, "_PORTION", 10_000)
+    moody = Moody(camp.open())
+    site = camp.another(buckets=lambda: moody)
+    sizes = (100, 6_000, 20_000, 100, 100)
+    site.submit([camp.node(f"job-{place}", len, "x" * size) for place, size in enumerate(sizes)], [], camp.ear, {})
+    until(lambda: sum(moody.deposits) == len(sizes))
+    assert moody.deposits[0] < len(sizes)
+    assert 1 in moody.deposits
+
+
+def test_a_job_that_cannot_be_packed_is_lost_alone(camp: Camp) -> None:
+    bad = camp.node("bad", add, 1, 2)._replace(package=b"no pickle")
+    camp.site.submit([bad, camp.node("good", add, 1, 2)], [], camp.ear, {})
+    camp.serve()
+    until(lambda: camp.ear.states == {"good": "succeeded"})
+    reason, culprit = camp.ear.losses["bad-1"]
+    assert (reason.partition(":")[0], culprit) == ("UnpicklingError", "bad")
+
+
+def fail_work(camp: Camp, error: str | None, *, final: bool) -> Work:
+    work = camp.next()
+    work.status, work.error, work.final, work.host = WorkStatus.failure, error, final, "a-host"
+    camp.buckets.update(work)
+    return work
+
+
+def test_a_work_that_fails_for_good_loses_its_node(camp: Camp) -> None:
+    camp.site.submit([camp.node("one", add, 1, 2)], [], camp.ear, {})
+    work = fail_work(camp, "SignatureWrong: not yours", final=True)
+    until(lambda: camp.ear.losses)
+    reason = f"WorkFailed: the work {work.id} failed in attempt 1, on a-host: SignatureWrong: not yours"
+    assert camp.ear.losses == {"one-1": (reason, "one")}
+
+
+def test_a_work_whose_agents_died_is_tried_again_and_then_lost(camp: Camp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(courier, "_ORDER", 0.0)
+    camp.site.submit([camp.node("one", add, 1, 2)], [], camp.ear, {})
+    for attempt in range(1, courier._TIMES + 1):
+        # Whoever put it in order: it is queued again.
+        work = camp.next()
+        assert work.attempt == attempt
+        camp.buckets.heartbeat(work, 0.001)
+    until(lambda: camp.ear.losses)
+    assert camp.ear.losses["one-1"][0].startswith("WorkerLost: the work")
+    assert len(camp.ear.of("work.taken")) >= 1
+
+
+def test_a_work_that_somebody_deletes_loses_its_node(camp: Camp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(courier, "_ORDER", 0.0)
+    camp.site.submit([camp.node("one", add, 1, 2)], [], camp.ear, {})
+    work = camp.next()
+    camp.buckets.delete(work)
+    until(lambda: camp.ear.losses)
+    assert camp.ear.losses["one-1"][0] == f"WorkLost: somebody deleted the work {work.id}"
+
+
+@pytest.mark.parametrize("results", [None, {"answer": "AAAA"}, {"other": 1}])
+def test_what_is_no_answer_loses_the_node_and_runs_nothing(camp: Camp, results: Any) -> None:
+    camp.site.submit([camp.node("one", add, 1, 2)], [], camp.ear, {})
+    work = camp.next()
+    work.results, work.status = results, WorkStatus.success
+    camp.buckets.update(work)
+    until(lambda: camp.ear.losses)
+    assert camp.ear.losses["one-1"][0].partition(":")[0] in ("WorkInvalid", "SignatureWrong")
+
+
+def test_the_answer_of_another_job_is_not_taken(camp: Camp) -> None:
+    camp.site.submit([camp.node("one", add, 1, 2)], [], camp.ear, {})
+    work = camp.next()
+    work.results = perform(**Packing(camp.values).parameters(camp.node("two", add, 40, 2), {}))
+    work.status = WorkStatus.success
+    camp.buckets.update(work)
+    until(lambda: camp.ear.losses)
+    assert camp.ear.losses["one-1"][0].startswith("SignatureWrong: This is the answer of the job two")
+
+
+def test_a_locked_work_stays(camp: Camp) -> None:
+    camp.site.submit([camp.node("one", add, 1, 2)], [], camp.ear, {})
+    works: Sequence[Work] = camp.serve()
+    until(lambda: camp.ear.states)
+    camp.buckets.lock(list(works))
+    camp.site.release(["one-1"])
+    camp.site.close()
+    assert camp.buckets.count() == 1

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from daskflow.errors import WorkInvalid
+from daskflow.model.workconfig import Archive, Notify, Numbers, Slack, Whole, WorkConfig, printable, told
+
+
+class Sample(BaseModel):
+    numbers: Numbers = []
+    whole: Whole = 0
+
+
+def test_defaults_are_those_of_the_field() -> None:
+    config = WorkConfig()
+    assert config.archive == Archive(results=True, products="copy", plots="copy", logs="move")
+    assert (config.metrics, config.parent, config.orgs, config.teams) == (False, None, ["chimefrb"], None)
+    assert config.strategy == "strict"
+    assert Notify().slack == Slack()
+    assert WorkConfig().orgs is not config.orgs
+
+
+@pytest.mark.parametrize(
+    ("given", "means"),
+    [
+        ("pass", "bypass"),
+        (True, "copy"),
+        (False, "bypass"),
+        ("move", "move"),
+        ("delete", "delete"),
+        ("upload", "upload"),
+    ],
+)
+def test_strategies_of_older_versions(given: Any, means: str) -> None:
+    assert Archive(products=given).products == means
+
+
+@pytest.mark.parametrize("given", ["Copy", 1, None, ""])
+def test_no_strategy(given: Any) -> None:
+    with pytest.raises(ValidationError):
+        Archive(products=given)
+
+
+def test_an_assignment_that_does_not_fit_changes_nothing() -> None:
+    config = WorkConfig()
+    with pytest.raises(WorkInvalid, match="plots: Input should be 'bypass'"):
+        config.archive.plots = "burn"  # type: ignore[assignment]
+    with pytest.raises(WorkInvalid, match=r"parent: .*cannot be printed"):
+        config.parent = "a\nb"
+    with pytest.raises(WorkInvalid, match="parent"):
+        config.parent = "a" * 257
+    assert config == WorkConfig()
+
+
+def test_one_is_a_list_of_one() -> None:
+    assert WorkConfig.model_validate({"teams": "bursts"}).teams == ["bursts"]
+    assert Sample.model_validate({"numbers": 3}).numbers == [3]
+
+
+@pytest.mark.parametrize("fields", [{"numbers": True}, {"numbers": [1, False]}, {"whole": True}, {"numbers": "a"}])
+def test_truth_values_are_no_numbers(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Sample(**fields)
+
+
+@pytest.mark.parametrize("text", ["a\nb", "\0", "\x1b[31m", "\ud800", "a\u2028b"])
+def test_what_cannot_be_shown_in_one_line(text: str) -> None:
+    with pytest.raises(ValueError, match="cannot be printed"):
+        printable(text)
+
+
+def test_printable_text_is_itself() -> None:
+    assert printable("näive x") == "näive x"
+    assert printable(None) is None
+
+
+def test_mistakes_are_told_without_what_was_given() -> None:
+    with pytest.raises(ValidationError) as caught:
+        WorkConfig.model_validate({"archive": {"products": "sesame"}, "unknown": "sesame"})
+    text = told(caught.value)
+    assert "archive.products" in text
+    assert "unknown: Extra inputs are not permitted" in text
+    assert "sesame" not in text

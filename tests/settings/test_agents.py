@@ -1,0 +1,89 @@
+"""Agents as configured."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from daskflow.execution.agents.terms import Terms
+from daskflow.execution.bucketing.parcel import PERFORM
+from daskflow.model.work import Work, WorkStatus
+from daskflow.settings.agents import agent_of, archivist_of, buckets_of, serve
+from daskflow.settings.options import Settings
+from daskflow.settings.works import WorkSettings
+from daskflow.stores.buckets.shelf import Wanted
+
+
+def configured(**works: object) -> Settings:
+    return Settings(store="store.db", works=WorkSettings.model_validate(works))
+
+
+@pytest.fixture(autouse=True)
+def _there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def deposited(settings: Settings, **fields: object) -> str:
+    with buckets_of(settings) as buckets:
+        (id,) = buckets.deposit(Work(pipeline="sample", site="local", user="ada", **fields))
+    return id
+
+
+def test_works_are_in_the_store_unless_said_otherwise() -> None:
+    with buckets_of(configured()) as buckets:
+        assert buckets.pipelines() == []
+        deposited(configured(store="works.db"), function="math.sqrt")
+        assert buckets.pipelines() == []
+    with buckets_of(configured(store="works.db")) as buckets:
+        assert buckets.pipelines() == ["sample"]
+
+
+def test_an_agent_performs_what_the_configuration_allows() -> None:
+    allowed = configured(functions=["math.*"], commands=["echo"])
+    ids = [
+        deposited(allowed, function="math.sqrt", parameters={"x": 9}),
+        deposited(allowed, command=["echo", "a"]),
+        deposited(allowed, function="os.getcwd"),
+        deposited(allowed, command=["ls", "a"]),
+    ]
+    with buckets_of(allowed) as buckets:
+        agent_of(allowed, buckets, Terms(Wanted(("sample",)), lives=4)).run()
+        works = [buckets.get(id) for id in ids]
+    assert [work and work.status for work in works] == ["success", "success", "failure", "failure"]
+    assert [work and work.final for work in works] == [False, False, True, True]
+
+
+def test_the_jobs_of_flows_are_always_allowed() -> None:
+    with buckets_of(configured()) as buckets:
+        agent = agent_of(configured(), buckets, Terms(Wanted(("sample",))))
+    assert agent.terms.allowed.function(PERFORM)
+    assert agent.terms.lease == 60.0
+
+
+def test_a_function_that_is_named_for_all_is_imported_before_anything_is_taken() -> None:
+    with buckets_of(configured()) as buckets, pytest.raises(ImportError, match="nowhere"):
+        agent_of(configured(), buckets, Terms(Wanted(("sample",)), "nowhere.fit"))
+
+
+@pytest.mark.parametrize(("archive", "kept"), [("", False), ("archive", True), ("artifacts", True)])
+def test_copies_go_where_the_archive_is(archive: str, *, kept: bool) -> None:
+    archivist = archivist_of(configured(archive=archive))
+    assert archivist.takes("copy") is archivist.takes("move") is kept
+    assert archivist.takes("upload")
+    assert not archivist.takes("bypass")
+
+
+def test_serving_in_a_task_ends_when_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = configured(store="works.db")
+    id = deposited(settings, parameters={"x": 16}, tags=["a"])
+    other = deposited(settings, parameters={"x": 16})
+    monkeypatch.setenv("DASKFLOW_WORKS__LEASE", "5")
+    done = serve("sample", site="local", url=str(tmp_path / "works.db"), function="math.sqrt", idle=0.1, tags=("a",))
+    assert done == {"success": 1}
+    with buckets_of(settings) as buckets:
+        performed, left = buckets.get(id), buckets.get(other)
+    assert performed is not None
+    assert left is not None
+    assert performed.results == 4
+    assert performed.host == os.uname().nodename
+    assert left.status is WorkStatus.queued

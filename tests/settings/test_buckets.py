@@ -1,0 +1,71 @@
+"""Where works are kept, as configured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from daskflow.errors import SettingsInvalid, SiteUnknown
+from daskflow.model.work import Work
+from daskflow.settings.buckets import Buckets, open_shelf
+from daskflow.settings.options import load, variables_to_hand_on
+from daskflow.stores.buckets.remote import RemoteShelf
+from daskflow.stores.buckets.table import WorkTable
+
+
+def place(buckets: Buckets) -> str:
+    assert isinstance(buckets.shelf, WorkTable)
+    return buckets.shelf.database.place
+
+
+def work(site: str = "mars") -> Work:
+    return Work(pipeline="sample", site=site, user="ada", function="math.sqrt")
+
+
+def test_works_are_in_the_store_if_nothing_else_is_said(here: Path) -> None:
+    assert place(Buckets()) == str(here / ".daskflow" / "journal.db")
+    assert place(Buckets("works.db")) == str(here / "works.db")
+    (here / "daskflow.yaml").write_text("works:\n  store: other.db\n")
+    assert place(Buckets()) == str(here / "other.db")
+
+
+def test_sites_must_be_known(here: Path) -> None:
+    with Buckets() as buckets, pytest.raises(SiteUnknown, match="mars"):
+        buckets.deposit(work())
+    for sites in ("mars", "'*'"):
+        (here / "daskflow.yaml").write_text(f"works:\n  sites: [{sites}]\n")
+        with Buckets() as buckets:
+            assert len(buckets.deposit(work())) == 1
+
+
+@pytest.mark.usefixtures("here")
+def test_a_server_knows_its_sites_by_itself() -> None:
+    buckets = Buckets("https://flow.example", token="secret-of-ada")
+    assert isinstance(buckets.shelf, RemoteShelf)
+    buckets._check(work())
+    assert "secret" not in f"{buckets.shelf!r} {vars(buckets.shelf.line)}"
+
+
+def test_the_token_comes_from_the_configuration_or_a_variable(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def token() -> str | None:
+        shelf = Buckets("http://127.0.0.1:1").shelf
+        assert isinstance(shelf, RemoteShelf)
+        secret = shelf.line._token
+        return None if secret is None else secret.get_secret_value()
+
+    assert token() is None
+    monkeypatch.setenv("DASKFLOW_TOKEN", "one")
+    assert token() == "one"
+    (here / "daskflow.yaml").write_text("works:\n  token: two\n")
+    assert token() == "two"
+    monkeypatch.setenv("DASKFLOW_WORKS__TOKEN", "three")
+    assert token() == "three"
+    assert "three" not in str(load())
+    # Batch jobs find neither in their scripts.
+    assert variables_to_hand_on() == {}
+
+
+def test_what_is_no_address() -> None:
+    with pytest.raises(SettingsInvalid):
+        open_shelf("https://", None)

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from daskflow.errors import WorkInvalid
+from daskflow.stores.buckets.patterns import compiled_pattern
+
+
+@pytest.mark.parametrize(
+    ("pattern", "options", "text", "found"),
+    [
+        ("^a.*b$", "", "axxb", True),
+        ("^A", "i", "ab", True),
+        ("^b$", "m", "a\nb", True),
+        ("a.b", "s", "a\nb", True),
+        ("a # comment", "x", "a", True),
+        ("(ab)+c", "", "ababc", True),
+        ("(?:ab){2,3}", "", "abab", True),
+        ("(a|b)c", "", "bc", True),
+        ("(a|b)?c", "", "c", True),
+        (r"(\+|\*)", "", "*", True),
+        ("([*+])+", "", "*+", True),
+        (r"([\]*+])+", "", "]", True),
+        ("(a)(b)*", "", "abb", True),
+        ("(?i:a)b+", "", "Abb", True),
+        ("x", "", "abc", False),
+        ("{", "", "{", True),
+    ],
+)
+def test_searches(pattern: str, options: str, text: str, found: bool) -> None:
+    assert (compiled_pattern(pattern, options).search(text) is not None) is found
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(a+)+$",
+        "(a*)*b",
+        "(a|aa)+$",
+        "((a+)b?)*",
+        "(?:a{2,})+",
+        "(a|b)*",
+        "([ab]+c?){2,}",
+        "(a+){30}",
+        r"(a)\1",
+        "(?P<x>a)(?P=x)",
+    ],
+)
+def test_what_may_search_for_ever(pattern: str) -> None:
+    with pytest.raises(WorkInvalid, match="may search for ever"):
+        compiled_pattern(pattern, "")
+
+
+@pytest.mark.parametrize("pattern", ["(", "[", "*", "a{99999999999}", "(?P<1>a)", None, 3, "a" * 1001])
+def test_none(pattern: Any) -> None:
+    with pytest.raises(WorkInvalid, match=re.escape("$regex")):
+        compiled_pattern(pattern, "")
+
+
+@pytest.mark.parametrize("options", ["g", "I", 3, None, ["i"]])
+def test_no_options(options: Any) -> None:
+    with pytest.raises(WorkInvalid, match=re.escape("$options takes letters of 'imsx'")):
+        compiled_pattern("a", options)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from daskflow.errors import WorkInvalid
+from daskflow.stores.buckets.query import check_query, check_view, matches, shown
+from daskflow.stores.buckets.shelf import View
+
+
+def test_a_query_becomes_what_json_holds() -> None:
+    assert check_query({"event": {"$in": (1, 2)}, "user": "a\0"}) == {"event": {"$in": [1, 2]}, "user": "a\ufffd"}
+
+
+@pytest.mark.parametrize(
+    "query", [None, [], "a", {1: 2}, {"user": object()}, {"event": {"$in": {1: 2}}}, {"user": "a" * (1 << 20)}]
+)
+def test_no_query(query: Any) -> None:
+    with pytest.raises(WorkInvalid):
+        check_query(query)
+
+
+def test_deep_ones_are_refused() -> None:
+    query: dict[str, Any] = {"user": "ada"}
+    for _ in range(60):
+        query = {"$and": [query]}
+    with pytest.raises(WorkInvalid, match="nested more than 100 levels"):
+        check_query(query)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"skip": -1},
+        {"skip": True},
+        {"skip": 2**31},
+        {"limit": -2},
+        {"limit": 1.0},
+        {"limit": None},
+        {"projection": {"user": 3}},
+        {"sort": (("user", 3),)},
+        {"query": {"$where": 1}},
+    ],
+)
+def test_no_view(changes: dict[str, Any]) -> None:
+    with pytest.raises(WorkInvalid):
+        check_view(View(**changes))
+
+
+def test_a_good_view() -> None:
+    view = View({"event": (1,)}, {"user": 1}, (("user", -1),), 3, -1)
+    assert check_view(view) == view._replace(query={"event": [1]})
+
+
+def test_matches_checks_first() -> None:
+    assert matches({"event": [1]}, {"event": {"$in": (1, 2)}})
+    with pytest.raises(WorkInvalid):
+        matches({}, {"unknown": 1})
+
+
+def test_shown() -> None:
+    assert shown({"id": "a", "user": "b"}, {}) == {"id": "a", "user": "b"}
+    assert shown({"id": "a", "user": "b"}, {"user": 1, "id": 0}) == {"user": "b"}

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from daskflow.model.work import Work
+from daskflow.stores.buckets.rows import OUTCOME, columns, deposited, marks, payload_of
+
+ORDER = (
+    *("id", "pipeline", "site", "username", "status", "priority", "attempt", "given_back", "retries", "timeout"),
+    *("final", "locked", "creation", "start", "stop", "holder", "payload", "outcome"),
+)
+
+
+def payload(**fields: Any) -> dict[str, Any]:
+    return Work(pipeline="sample", site="local", user="ada", id="w1", **fields).payload
+
+
+def row_of(work: dict[str, Any], holder: str = "") -> tuple[Any, ...]:
+    row = {**columns(work), "given_back": work["given_back"], "locked": int(work["locked"]), "holder": holder}
+    return tuple(row[name] for name in ORDER)
+
+
+def test_there_and_back() -> None:
+    for work in (
+        payload(),
+        payload(
+            parameters={"a": 1}, results=0, products=["p"], tags=["t"], event=[3], final=True, locked=True, host="h"
+        ),
+        payload(
+            notify={"slack": {"channel_id": "c"}}, config={"parent": "p"}, start=1.0, stop=2.5, given_back=3, attempt=4
+        ),
+    ):
+        assert payload_of(row_of(work)) == work
+        assert Work.from_dict(payload_of(row_of(work))).payload == work
+
+
+def test_who_holds_it_is_its_host_until_the_agent_says_more() -> None:
+    assert payload_of(row_of(payload(), "node7:123"))["host"] == "node7:123"
+    assert payload_of(row_of(payload(host="h"), "node7:123"))["host"] == "h"
+
+
+def test_columns_hold_what_an_attempt_made_apart() -> None:
+    row = columns(payload(results=[1], error="e", parameters={"a": 1}))
+    assert json.loads(row["outcome"]) == {"results": [1], "error": "e"}
+    assert set(OUTCOME).isdisjoint(json.loads(row["payload"]))
+    assert columns(payload())["outcome"] is None
+
+
+def test_records_of_defaults_are_no_shared_ones() -> None:
+    row = row_of(payload())
+    payload_of(row)["notify"]["slack"]["channel_id"] = "changed"
+    assert payload_of(row)["notify"]["slack"]["channel_id"] is None
+
+
+def test_deposited_is_in_the_order_of_the_statement() -> None:
+    row = deposited(payload(tags=["t"], creation=5.0))
+    assert row[:10] == ("w1", "sample", "local", "ada", "", 3, 0, 2, 3600.0, '[["tag","t"]]')
+    assert json.loads(row[10])["tags"] == ["t"]
+    assert row[11:] == (5.0,)
+
+
+def test_marks_are_there_once() -> None:
+    assert marks(payload(event=[3, 4, 3], tags=["a", "a"])) == [("event", "3"), ("event", "4"), ("tag", "a")]
+    assert marks(payload()) == []
