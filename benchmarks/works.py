@@ -155,7 +155,7 @@ def measure(*, quick: bool, rounds: int) -> list[Figure]:
     figures = _figures("SQLite", [_in_a_file(batches) for _ in range(rounds)], [], batches)
     if postgres.programs() is None:
         raise RuntimeError(f"there is no PostgreSQL here: {postgres.INSTALL}")
-    with postgres.running() as server:
+    with postgres.running(durable=True) as server:
 
         def side(act: Callable[[str, int], Took]) -> Callable[[int], Took]:
             def measured(_: int) -> Took:

@@ -176,6 +176,9 @@ class Work(BaseModel):
             super().__init__(**fields)
         except ValidationError as error:
             raise WorkInvalid(told(error)) from None
+        if self.token is None and "token" not in fields:
+            found = next((value for name in TOKENS if (value := os.environ.get(name))), None)
+            self.__dict__["token"] = None if found is None else SecretStr(found)
 
     def __setattr__(self, name: str, value: Any) -> None:
         # What looks at the whole work does so when the field is assigned already.
@@ -298,9 +301,6 @@ class Work(BaseModel):
             told_here = [tag.strip() for tag in os.environ.get(TAGS, "").split(",")]
             merged = [*(self.tags or []), *(_listed([tag for tag in told_here if tag], TAGS) or [])]
             fields["tags"] = list(dict.fromkeys(merged)) or self.tags
-        if self.token is None:
-            found = next((os.environ[name] for name in TOKENS if os.environ.get(name)), None)
-            fields["token"] = None if found is None else SecretStr(found)
         return self
 
 

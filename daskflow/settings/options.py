@@ -6,6 +6,7 @@ win over both. `configs/` shows every option.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -161,7 +162,29 @@ def _whole(variable: str) -> str:
 def variables_to_hand_on() -> dict[str, str]:
     """The variables that set options here, for a process elsewhere, without secrets and without passwords in URLs."""
     handed = {name: os.environ[name] for name in _variables() if not _whole(name).startswith(_SECRET)}
-    return {name: _PASSWORD.sub(r"\1", value) for name, value in handed.items()}
+    return {name: without_password(_tokenless(name, value)) for name, value in handed.items()}
+
+
+def without_password(text: str) -> str:
+    """A text without the passwords of URLs in it.
+
+    Examples
+    --------
+    >>> without_password("postgresql://ada:secret@db.example.org/group")
+    'postgresql://ada@db.example.org/group'
+    """
+    return _PASSWORD.sub(r"\1", text)
+
+
+def _tokenless(variable: str, value: str) -> str:
+    """The value of a variable; of one that is JSON for all options of works, without the token."""
+    if _whole(variable) != "works":
+        return value
+    try:
+        options = json.loads(value)
+    except ValueError:
+        return ""
+    return json.dumps({name: each for name, each in options.items() if name != "token"})
 
 
 def _files(file: Path | str | None) -> list[Path]:

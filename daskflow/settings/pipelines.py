@@ -29,7 +29,7 @@ from daskflow.model.records import RunRecord
 from daskflow.model.states import RunState
 from daskflow.settings.depositing import SITE, buckets_of, sites_of
 from daskflow.settings.front import chosen, flow, launcher, task
-from daskflow.settings.options import Settings, variables_to_hand_on
+from daskflow.settings.options import Settings, variables_to_hand_on, without_password
 from daskflow.settings.places import services_of
 from daskflow.stores.schedules import Schedules
 
@@ -121,7 +121,7 @@ def _quarters() -> Quarters:
 
 def variables_of(settings: Settings) -> dict[str, str]:
     """What the environment tells agents of the works of a configuration; no secrets."""
-    works = settings.works.model_copy(update={"store": store_of(settings)})
+    works = settings.works.model_copy(update={"store": without_password(store_of(settings))})
     told = works.model_dump(mode="json", exclude={"token"})
     kept = {name: value for name, value in variables_to_hand_on().items() if not name.startswith("DASKFLOW_WORKS")}
     return {**kept, "DASKFLOW_WORKS": json.dumps(told)}

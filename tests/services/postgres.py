@@ -26,16 +26,18 @@ import psycopg
 INSTALL = "apt-get install postgresql"
 _USER = "daskflow"
 _PATIENCE = 60.0
-# A test that is killed may leave the server alone with its data: they are worth nothing, so it need not hurry.
 _SETTINGS = """
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
-fsync = off
-synchronous_commit = off
-full_page_writes = off
 max_connections = 200
 shared_buffers = '64MB'
 log_min_messages = fatal
+"""
+# What tests keep is worth nothing after a power cut.
+_FLEETING = """
+fsync = off
+synchronous_commit = off
+full_page_writes = off
 """
 
 
@@ -119,8 +121,13 @@ class Postgres:
         _start(self.directory, self.port)
 
 
-def up(directory: Path) -> Postgres:
+def up(directory: Path, *, durable: bool = False) -> Postgres:
     """Start a server that keeps everything in a directory, unless it runs already, and wait until it answers.
+
+    Parameters
+    ----------
+    durable
+        Whether each commit reaches the disk, as it does where PostgreSQL is installed and nothing is changed.
 
     Raises
     ------
@@ -131,7 +138,7 @@ def up(directory: Path) -> Postgres:
     if _pid(directory) is not None:
         return Postgres(int((directory / "port").read_text()), directory)
     if not (directory / "data" / "PG_VERSION").exists():
-        _make(directory)
+        _make(directory, _SETTINGS if durable else _SETTINGS + _FLEETING)
     port = _free_port()
     (directory / "port").write_text(str(port))
     _start(directory, port)
@@ -147,17 +154,17 @@ def down(directory: Path) -> None:
 
 
 @contextmanager
-def running() -> Iterator[Postgres]:
+def running(*, durable: bool = False) -> Iterator[Postgres]:
     """A server as long as the block lasts, in a directory that its account reaches, which those of tests are not."""
     directory = Path(tempfile.mkdtemp(prefix="daskflow-postgres-"))
     try:
-        yield up(directory)
+        yield up(directory, durable=durable)
     finally:
         down(directory)
         shutil.rmtree(directory)
 
 
-def _make(directory: Path) -> None:
+def _make(directory: Path, settings: str) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     # PostgreSQL does not run as root.
     if os.getuid() == 0:
@@ -170,7 +177,7 @@ def _make(directory: Path) -> None:
     if done.returncode:
         raise RuntimeError(f"initdb failed: {done.stdout}{done.stderr}")
     with (directory / "data" / "postgresql.conf").open("a") as file:
-        file.write(_SETTINGS)
+        file.write(settings)
 
 
 def _start(directory: Path, port: int) -> None:

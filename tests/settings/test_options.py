@@ -147,6 +147,13 @@ def test_passwords_are_not_handed_on(monkeypatch: pytest.MonkeyPatch, given: str
     assert variables_to_hand_on() == {"DASKFLOW_STORE": handed}
 
 
+def test_tokens_are_not_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASKFLOW_WORKS", '{"store": "https://x", "token": "secret"}')
+    monkeypatch.setenv("DASKFLOW_WORKS__TOKEN", "secret")
+    monkeypatch.setenv("DASKFLOW_TOKEN", "secret")
+    assert variables_to_hand_on() == {"DASKFLOW_WORKS": '{"store": "https://x"}'}
+
+
 def test_a_store_on_a_server_has_no_directory_beside_it(here: Path) -> None:
     settings = Settings(store="postgresql://ann@db/x", logs=here / "logs")
     assert settings.home_of("cluster") == str(here / "sites" / "cluster")

@@ -36,7 +36,7 @@ def test_a_token_is_made_and_shown_once() -> None:
     assert record.expires == pytest.approx(record.created + 30 * 86400, abs=1)
     listed = run("ls")
     assert record.id in listed
-    assert token.split("_")[2] not in listed + run("ls", "--json")
+    assert token.split("_", 2)[2] not in listed + run("ls", "--json")
 
 
 def test_what_is_not_said_is_reading_for_ever() -> None:
