@@ -232,8 +232,14 @@ class Engine:
                 self._plan(Batch([*again, *new], asked))
             if self._dispatcher.due:
                 self._dispatcher.dispatch()
-        left = len(self._roster.waiting) or self._roster.sequels.changed or self._unfolder.asks or self._admission.count
-        if left or self._dispatcher.down:
+        held = len(self._roster.waiting) or self._roster.waiting.changed
+        if (
+            held
+            or self._roster.sequels.changed
+            or self._unfolder.asks
+            or self._admission.count
+            or self._dispatcher.down
+        ):
             # While this was going on, the engine's own thread could not plan what waits no more, nor end the run.
             self.nudge()
 

@@ -24,7 +24,11 @@ def _listed(value: Any) -> Any:
         raise ValueError("it is a list of values, or {range: [first, end, step]}, whose end is not in it")
     if any(type(each) is not int for each in given) or given[2:] == [0]:
         raise ValueError(f"a range is made of integers, of which the step is not 0; it is {given}")
-    if len(range(*given)) > MOST:
+    try:
+        size = len(range(*given))
+    except OverflowError:
+        size = MOST + 1
+    if size > MOST:
         raise ValueError(f"{given} are more than {MOST} values")
     return list(range(*given))
 

@@ -30,7 +30,7 @@ from pydantic import (
 from daskflow.errors import WorkInvalid
 from daskflow.model.jsons import Json, as_text, json_ready
 from daskflow.model.quantities import as_bytes
-from daskflow.model.workconfig import Notify, Numbers, Texts, Whole, WorkConfig, printable, told
+from daskflow.model.workconfig import Notify, Numbers, Texts, Whole, WorkConfig, checked, known, printable, told
 
 TOKENS = (
     "DASKFLOW_TOKEN",
@@ -237,8 +237,20 @@ class Work(BaseModel):
         WorkInvalid
         """
         if not isinstance(payload, dict) or not all(isinstance(name, str) for name in payload):
-            raise WorkInvalid(f"{payload!r:.100} is no payload of a work. Give a dictionary of its fields.")
+            # What it is is not shown: it may hold a secret.
+            kind = "A dictionary with other keys than texts" if isinstance(payload, dict) else type(payload).__name__
+            raise WorkInvalid(f"{kind} is no payload of a work. Give a dictionary of its fields.")
         return cls(**payload)
+
+    @classmethod
+    def from_stored(cls, payload: dict[str, Any]) -> Self:
+        """The work of a payload that buckets kept; what only newer versions know of it is left out.
+
+        Raises
+        ------
+        WorkInvalid
+        """
+        return cls.from_dict(known(cls, payload))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -251,7 +263,8 @@ class Work(BaseModel):
         try:
             payload = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise WorkInvalid(f"This is no JSON text of a work: {error}.") from None
+            why = error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
+            raise WorkInvalid(f"This is no JSON text of a work: {why}.") from None
         return cls.from_dict(payload)
 
     def placed(self, **fields: Any) -> None:
@@ -349,8 +362,8 @@ def _small(given: Any, where: str) -> Any:
 
 
 def _part(given: BaseModel, where: str) -> Any:
-    dumped = given.model_dump()
-    return dumped if dumped == _usual(type(given)) else _small(dumped, where)
+    dumped = given.model_dump(warnings=False)
+    return dumped if dumped == _usual(type(given)) else _small(checked(type(given), dumped), where)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
@@ -47,12 +48,53 @@ def printable(given: str | None) -> str | None:
 
 def told(error: ValidationError) -> str:
     """What does not fit in a work, for people."""
+    return f"The work does not fit: {mistakes(error)}."
+
+
+def mistakes(error: ValidationError) -> str:
+    """What does not fit, field by field; the values are not shown."""
     parts = []
     for mistake in error.errors(include_url=False, include_context=False, include_input=False):
         place = ".".join(map(str, mistake["loc"]))
         text = mistake["msg"].removeprefix("Value error, ")
         parts.append(f"{place}: {text}" if place else text)
-    return f"The work does not fit: {'; '.join(parts)}."
+    return "; ".join(parts)
+
+
+def checked(kind: type[BaseModel], dumped: dict[str, Any]) -> dict[str, Any]:
+    """What a record says, if it still fits: lists and dictionaries in it may have been changed.
+
+    Raises
+    ------
+    ValueError
+        It does not; the message says where.
+    """
+    try:
+        kind.model_validate(dumped)
+    except ValidationError as error:
+        raise ValueError(mistakes(error)) from None
+    return dumped
+
+
+def known(kind: type[BaseModel], payload: Any) -> Any:
+    """The fields of a record, and of the records in it, that this version has."""
+    if not isinstance(payload, dict):
+        return payload
+    parts = _parts(kind)
+    return {
+        name: value if (part := parts[name]) is None else known(part, value)
+        for name, value in payload.items()
+        if name in parts
+    }
+
+
+@cache
+def _parts(kind: type[BaseModel]) -> dict[str, type[BaseModel] | None]:
+    """The fields of a record; with each the record that it holds."""
+    kinds = {name: field.annotation for name, field in kind.model_fields.items()}
+    return {
+        name: part if isinstance(part, type) and issubclass(part, BaseModel) else None for name, part in kinds.items()
+    }
 
 
 class _Part(BaseModel):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from daskflow.errors import SettingsInvalid
 from daskflow.settings.options import Settings, load
 from daskflow.stores import buckets as stored
 from daskflow.stores.buckets.shelf import Shelf
@@ -29,6 +30,11 @@ class Buckets(stored.Buckets):
     token
         Lets us in at a server; None: as configured.
 
+    Raises
+    ------
+    SettingsInvalid
+        The URL is no text and no path, or of no known kind.
+
     Examples
     --------
     >>> from daskflow import Buckets, Work
@@ -36,10 +42,14 @@ class Buckets(stored.Buckets):
     ...     buckets.deposit(Work(pipeline="sample", site="local", user="ada", function="math.sqrt"))
     """
 
-    def __init__(self, url: str | Path | None = None, *, token: str | None = None) -> None:
+    def __init__(self, url: str | os.PathLike[str] | None = None, *, token: str | None = None) -> None:
         settings = load()
         if url is not None:
-            works = settings.works.model_copy(update={"store": str(url)})
+            if not isinstance(url, str | os.PathLike):
+                raise SettingsInvalid(
+                    f"A {type(url).__name__} does not say where works are. Give a path or an address."
+                )
+            works = settings.works.model_copy(update={"store": os.fspath(url)})
             settings = settings.model_copy(update={"works": works})
         kept = settings.works.store or settings.store
         secret = settings.works.token if token is None else SecretStr(token)

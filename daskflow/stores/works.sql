@@ -1,8 +1,9 @@
--- add_work: Queue a work. One that was made long ago has waited since.
+-- add_work: Add a work, queued or ended. One that was made long ago has waited since.
 INSERT INTO works (id, pipeline, site, username, parent, status, priority, attempt, given_back, retries, timeout, final,
-                   locked, creation, waiting, holder, marks, payload)
-SELECT :id, :pipeline, :site, :username, :parent, 'queued', :priority, :attempt, 0, :retries, :timeout, 0, 0,
-       given.creation, CASE WHEN given.creation < CLOCK THEN given.creation ELSE CLOCK END, '', :marks, :payload
+                   locked, creation, waiting, start, stop, holder, marks, payload, outcome)
+SELECT :id, :pipeline, :site, :username, :parent, :status, :priority, :attempt, :given_back, :retries, :timeout, :final,
+       0, given.creation, CASE WHEN given.creation < CLOCK THEN given.creation ELSE CLOCK END, CAST(:start AS REAL),
+       CAST(:stop AS REAL), '', :marks, :payload, :outcome
 FROM (SELECT CAST(:creation AS REAL) AS creation) AS given;
 
 -- add_work_mark: Note an event or a tag of a work.
@@ -45,10 +46,12 @@ RETURNING id, pipeline, site, username, status, priority, attempt, given_back, r
           creation, start, stop, holder, payload, outcome;
 
 -- update_work: Write a work anew if its attempt is still the latest, what it is found by is as before, and the status
--- may follow. Who holds a work that was locked meanwhile may still end it.
+-- may follow. Who holds a work that was locked meanwhile may still end it. Who ends one without saying when ends it now.
 UPDATE works
 SET pipeline = :pipeline, site = :site, username = :username, parent = :parent, status = :status,
-    priority = :priority, retries = :retries, timeout = :timeout, final = :final, start = :start, stop = :stop,
+    priority = :priority, retries = :retries, timeout = :timeout, final = :final, start = :start,
+    stop = COALESCE(:stop, CASE WHEN :status NOT IN ('success', 'failure') THEN NULL
+                                WHEN status = :status THEN stop ELSE CLOCK END),
     waiting = CASE WHEN :status = 'queued' AND status <> 'queued' THEN CLOCK ELSE waiting END,
     expires = CASE WHEN :status = 'running' THEN expires END,
     holder = CASE WHEN :status = 'queued' THEN '' ELSE holder END,
@@ -59,6 +62,9 @@ RETURNING id;
 
 -- hold_work: Let nobody else change a work until this transaction ends; gives its ordinal.
 UPDATE works SET locked = locked WHERE id = :id RETURNING ordinal;
+
+-- held_work: Let nobody else change a work that is held by this attempt until this transaction ends.
+UPDATE works SET locked = locked WHERE id = :id AND attempt = :attempt AND expires IS NOT NULL RETURNING ordinal;
 
 -- mark_work: Note by what a work is found.
 UPDATE works SET marks = :marks WHERE id = :id AND attempt = :attempt;
@@ -76,8 +82,13 @@ RETURNING id;
 -- give_back_work: Queue a work again; the attempt does not count.
 UPDATE works
 SET status = 'queued', given_back = given_back + 1, start = NULL, stop = NULL, final = 0, expires = NULL, holder = '',
-    outcome = NULL
+    outcome = NULL, waiting = CLOCK
 WHERE id = :id AND attempt = :attempt AND expires IS NOT NULL
+RETURNING id;
+
+-- fail_work: Let a work fail for good that is held, and leave all else as it is.
+UPDATE works SET status = 'failure', final = 1, stop = CLOCK, expires = NULL, outcome = :outcome
+WHERE id = :id AND attempt = :attempt AND status = 'running'
 RETURNING id;
 
 -- works_found: A page of works, those deposited last first.

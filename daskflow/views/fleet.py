@@ -9,7 +9,7 @@ from typing import Any
 
 from daskflow.execution.agents.terms import Terms
 from daskflow.settings.buckets import is_server
-from daskflow.settings.options import Settings, variables_to_hand_on
+from daskflow.settings.options import Settings, variables_to_hand_on, without_password
 from daskflow.settings.pilots import batch_of
 from daskflow.settings.places import services_of
 from daskflow.views.terminal import say, show_json
@@ -37,7 +37,8 @@ def spawn_agents(
     Notes
     -----
     The agents see the files that this command sees; where the works are in a file, that is one of them. They have the
-    variables that set options here, but for those that hold secrets.
+    variables that set options here, but for those that hold secrets. A password in the address of the works is handed
+    on neither: what stands on a command line, anybody on the machine may read.
     """
     site = terms.wanted.site
     _, plan = batch_of(site, settings)
@@ -76,7 +77,7 @@ def arguments(settings: Settings, terms: Terms, config: Path | None) -> list[str
         "--grace": terms.grace,
         "--workers": terms.workers,
         "--argsource": terms.argsource,
-        "--url": _absolute(settings.works.store or settings.store),
+        "--url": _absolute(without_password(settings.works.store or settings.store)),
         "--config": None if config is None else config.absolute(),
     }
     single = [text for name, value in named.items() if value is not None for text in (name, str(value))]

@@ -10,12 +10,13 @@ from typing import Annotated, Any
 import typer
 from pydantic_core import to_json
 
-from daskflow.errors import ArgumentsInvalid, ServerError, StoreError, TargetInvalid
+from daskflow.errors import ArgumentsInvalid, ServerError, SiteUnknown, StoreError, TargetInvalid
 from daskflow.execution.agents.agent import Agent, Told
 from daskflow.execution.agents.stopping import stoppable
 from daskflow.execution.agents.terms import Terms
 from daskflow.model.work import Work
 from daskflow.settings.agents import agent_of, buckets_of
+from daskflow.settings.buckets import is_server, sites_of
 from daskflow.settings.options import Settings
 from daskflow.stores.buckets.shelf import Wanted
 from daskflow.views.options import ConfigOption, JsonOption, configured
@@ -41,7 +42,7 @@ def run_command(  # noqa: PLR0913, each is an option
         ),
     ],
     *,
-    site: Annotated[str, typer.Option("--site", "-s", help="Only works of this site.")],
+    site: Annotated[str, typer.Option("--site", "-s", help="Only works of this site, a configured one.")],
     tag: Annotated[list[str] | None, typer.Option("--tag", "-t", help="Only works with one of these tags.")] = None,
     event: Annotated[
         list[int] | None, typer.Option("--event", "-e", help="Only works with one of these events.")
@@ -91,6 +92,8 @@ def run_command(  # noqa: PLR0913, each is an option
         grace=grace,
     )
     settings = configured_works(config, url)
+    _check_site(settings, site)
+    _warn_of_nothing(settings, terms)
     if pilots is not None:
         from daskflow.views.fleet import spawn_agents  # noqa: PLC0415, most agents are no batch jobs
 
@@ -98,6 +101,28 @@ def run_command(  # noqa: PLR0913, each is an option
         spawn_agents(settings, terms, pilots, options, config=config, as_json=as_json)
         return
     _serve(settings, terms, as_json=as_json)
+
+
+def _check_site(settings: Settings, site: str) -> None:
+    """See that works can be for a site: an agent of a misspelt one would wait for ever."""
+    known = sites_of(settings)
+    if not site or known is None or site in known:
+        return
+    there = f"There is no site {site!r} in this configuration; there are {', '.join(sorted(known))}."
+    if not is_server(settings.works.store or settings.store):
+        raise SiteUnknown(f"{there} Add it under `works: sites:` in daskflow.yaml, where only agents serve it.")
+    say(f"{there} That is fine if the server takes works for it.", error=True)
+
+
+def _warn_of_nothing(settings: Settings, terms: Terms) -> None:
+    """Tell who starts an agent that it will refuse what works name."""
+    works = settings.works
+    if not (terms.function or terms.command or works.functions or works.commands):
+        say(
+            "This agent refuses the functions and commands that works name: it was given none, and `works: functions:` "
+            "and `works: commands:` in daskflow.yaml are empty. It performs jobs that flows place in buckets.",
+            error=True,
+        )
 
 
 def _divided(given: list[str], function: str) -> tuple[tuple[str, ...], str]:

@@ -22,7 +22,7 @@ from tests.execution.patience import alive, until
 
 pytestmark = pytest.mark.acceptance
 
-_LEASE = "3 s"
+_LEASE = "6 s"
 _DONE = '''
 import os, pathlib, time
 
@@ -111,7 +111,7 @@ def test_every_work_is_performed_once_though_an_agent_is_killed(camp: Camp, buck
         doomed.kill()
         until(lambda: not alive(pid))
         # The lease of what it held is over in a while; until then nobody else has that work.
-        agents = [stack.enter_context(camp.start("--idle", "5")) for _ in range(2)]
+        agents = [stack.enter_context(camp.start("--idle", "15")) for _ in range(2)]
         for agent in agents:
             stack.callback(agent.kill)
         ended(agents)
@@ -138,8 +138,8 @@ def test_an_endless_work_fails_after_its_timeout_and_the_next_is_performed(camp:
 
 def test_a_work_that_takes_longer_than_its_lease_stays_with_its_agent(camp: Camp, buckets: Buckets) -> None:
     # More than two leases, while another agent looks for what was lost.
-    (id,) = buckets.deposit([Work(pipeline="sample", site="local", user="ada", command=["sleep", "7"])])
-    with camp.start("--idle", "1") as first, camp.start("--idle", "8") as second:
+    (id,) = buckets.deposit([Work(pipeline="sample", site="local", user="ada", command=["sleep", "13"])])
+    with camp.start("--idle", "1") as first, camp.start("--idle", "14") as second:
         ended([first, second])
     work = buckets.get(id)
     assert work is not None

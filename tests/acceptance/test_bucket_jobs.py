@@ -98,7 +98,7 @@ def race(gate: str) -> str:
     return first([wait("winner", gate), wait("loser", gate + "-never")])
 """
 BUCKETS = ("measure", "smooth", "echo", "bad", "wait")
-LEASE = 3.0
+LEASE = 8.0
 
 
 class Place:
@@ -253,7 +253,7 @@ def test_the_work_of_a_dead_agent_is_performed_by_another(place: Place, daemons:
 
 
 def test_an_agent_with_another_key_performs_nothing(place: Place, tmp_path: Path) -> None:
-    (tmp_path / "agent.yaml").write_text("works: {lease: 3}")
+    (tmp_path / "agent.yaml").write_text("works: {lease: 8}")
     place.agent("agent", "--config", "agent.yaml")
     key = tmp_path / "other.key"
     key.write_text(secrets.token_hex(32))

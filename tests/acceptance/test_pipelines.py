@@ -92,7 +92,7 @@ class Place:
         self.write("measures.py", MEASURES)
         self.write("pipeline.yaml", PIPELINE)
         self.write(
-            "daskflow.yaml", f"store: {store}\nworks: {{functions: [measures.*], commands: [echo], lease: 2 s}}\n"
+            "daskflow.yaml", f"store: {store}\nworks: {{functions: [measures.*], commands: [echo], lease: 10 s}}\n"
         )
 
     def write(self, name: str, text: str) -> None:

@@ -151,6 +151,23 @@ class TestDeposit:
         assert buckets.delete(text) == 0
         assert buckets.count() == 1
 
+    def test_what_has_ended_is_kept_as_it_is_and_never_performed(self, buckets: Buckets) -> None:
+        told: dict[str, Any] = {"attempt": 1, "given_back": 0, "start": 1.5, "stop": 2.5, "creation": 1.0, "host": "h"}
+        works = [
+            make(1, status="success", results={"dm": 1}, products=["a"], event=[7], **told),
+            make(2, status="failure", error="no signal", log="text", **told),
+            make(3, status="success"),
+            make(4),
+        ]
+        buckets.deposit(works)
+        for work in works:
+            assert stored(buckets, work) == work
+        assert works[1].final
+        assert buckets.audit(None) == {"failed": 0, "expired": 0, "stale": 0}
+        assert numbers([take(buckets)]) == [4]
+        assert buckets.withdraw("sample") is None
+        assert numbers(buckets.view({"event": 7, "results.dm": 1})) == [1]
+
     def test_all_or_none(self, buckets: Buckets) -> None:
         works = [make(1), make(2)]
         works[1].parameters = {"x": 1}
@@ -250,6 +267,26 @@ class TestUpdate:
         assert stored(buckets, work) == work
         assert buckets.withdraw("sample") is None
 
+    @pytest.mark.parametrize("status", ["success", "failure"])
+    def test_who_does_not_say_when_a_work_ended_ends_it_now(self, buckets: Buckets, status: str) -> None:
+        buckets.deposit(make())
+        work = take(buckets)
+        buckets.update(work)
+        assert stored(buckets, work).stop is None
+        work.status = WorkStatus(status)
+        buckets.update(work)
+        stop = stored(buckets, work).stop
+        assert stop is not None
+        assert work.start is not None
+        assert stop >= work.start
+        # Who writes it again does not take that away, nor does time pass for it.
+        work.results = 3
+        buckets.update(work)
+        assert (stored(buckets, work).stop, stored(buckets, work).results) == (stop, 3)
+        work.stop = work.start
+        buckets.update(work)
+        assert stored(buckets, work).stop == work.start
+
     def test_a_later_attempt_has_the_work(self, buckets: Buckets) -> None:
         buckets.deposit(make())
         early = buckets.withdraw("sample", lease=1e-6)
@@ -300,7 +337,14 @@ class TestUpdate:
         assert take(buckets, "another", tags="new", event=2).id == work.id
 
     @pytest.mark.parametrize(
-        ("before", "after"), [("queued", "created"), ("success", "running"), ("failure", "running")]
+        ("before", "after"),
+        [
+            ("queued", "created"),
+            ("success", "running"),
+            ("failure", "running"),
+            ("queued", "running"),
+            ("running", "queued"),
+        ],
     )
     def test_a_status_that_may_not_follow(self, buckets: Buckets, before: str, after: str) -> None:
         work = make()
@@ -309,9 +353,35 @@ class TestUpdate:
             work = take(buckets)
             work.status = WorkStatus(before)
             buckets.update(work)
+        seen = buckets.view({"id": work.id})
         work.status = WorkStatus(after)
         with pytest.raises(WorkInvalid, match=f"is {before}; {after} cannot follow"):
             buckets.update(work)
+        assert buckets.view({"id": work.id}) == seen
+
+    def test_who_holds_a_work_may_write_it_meanwhile(self, buckets: Buckets) -> None:
+        buckets.deposit(make(tags=["a"]))
+        work = take(buckets)
+        for tags in (["a"], ["b"]):
+            work.log, work.tags = f"as far as {tags}", tags
+            buckets.update(work)
+            assert stored(buckets, work) == work
+        buckets.heartbeat(work, LONG)
+        buckets.give_back(work)
+        waiting = buckets.get(str(work.id))
+        assert waiting is not None
+        waiting.priority = 5
+        buckets.update(waiting)
+        assert take(buckets).priority == 5
+
+    def test_a_held_work_that_cannot_be_read_fails_for_good(self, buckets: Buckets) -> None:
+        buckets.deposit(make(retries=5))
+        work = take(buckets)
+        buckets.shelf.fail(work.payload, "nobody can read it")
+        found = stored(buckets, work)
+        assert (found.status, found.final, found.error) == (WorkStatus.failure, True, "nobody can read it")
+        with pytest.raises(WorkLost):
+            buckets.heartbeat(work, LONG)
 
     def test_people_may_queue_again_what_has_ended(self, buckets: Buckets) -> None:
         buckets.deposit(make(retries=1))

@@ -587,3 +587,63 @@ def test_a_result_whose_bytes_are_away_for_a_while_is_not_forgotten(lab: Lab, no
     artifacts.rename(away)
     assert len(study(notes)) == len(study(notes)) == 200_000
     assert counted(notes)["large"] == 2, "the new result takes the place of the lost one"
+
+
+class _Watched:
+    """A lock that tells when somebody tried in vain to get it."""
+
+    def __init__(self, lock: Any, tried: threading.Event) -> None:
+        self._lock, self._tried = lock, tried
+
+    def acquire(self, blocking: bool = True) -> bool:
+        got: bool = self._lock.acquire(blocking=blocking)
+        if not got:
+            self._tried.set()
+        return got
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def test_a_job_that_is_freed_while_somebody_flushes_is_planned(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, tried = tmp_path / "go", threading.Event()
+
+    @lab.task(cache=False)
+    def first(path: str) -> None:
+        while not os.path.exists(path):
+            time.sleep(0.01)
+
+    @lab.task(cache=False)
+    def second() -> int:
+        return 2
+
+    @lab.flow(site="threads")
+    def study() -> Any:
+        one = first(str(go))
+        two = second(when=one.succeeded)
+        with pytest.raises(TimeoutError):
+            two.result(0.1)
+        engine: Any = CURRENT_HOST.get()
+        dispatch = engine._dispatcher.dispatch
+
+        def slowly() -> None:
+            go.touch()
+            assert tried.wait(60), "the engine's own thread wanted to plan what was freed"
+            dispatch()
+
+        with monkeypatch.context() as patched:
+            patched.setattr(engine, "_flushing", _Watched(engine._flushing, tried))
+            patched.setattr(engine._dispatcher, "dispatch", slowly)
+            engine._dispatcher.due = True
+            engine.flush()
+        return two.result(30)
+
+    assert study() == 2

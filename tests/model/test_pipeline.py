@@ -30,6 +30,7 @@ def test_a_range_is_that_of_python() -> None:
         {"range": [0.5, 2]},
         {"range": [True]},
         {"range": [MOST + 1]},
+        {"range": [-(2**63), 2**63 - 1]},
         {"span": [1, 2]},
         {"range": [1, 1]},
     ],

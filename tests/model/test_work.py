@@ -365,3 +365,39 @@ def test_it_is_light_to_import() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout == "[]\n"
+
+
+class TestWhatWasStored:
+    def test_what_newer_versions_know_is_left_out(self) -> None:
+        work = make(config={"parent": "run-1"}, tags=["a"])
+        payload = work.payload
+        config = {**payload["config"], "queue": 3, "archive": {**payload["config"]["archive"], "models": "copy"}}
+        notify = {"slack": {**payload["notify"]["slack"], "emoji": "x"}, "mail": {}}
+        newer = {**payload, "shape": [1], "config": config, "notify": notify}
+        assert Work.from_stored(newer) == work
+        with pytest.raises(WorkInvalid, match=r"config\.archive\.models: .*; shape: "):
+            Work.from_dict(newer)
+
+    def test_what_does_not_fit_is_refused(self) -> None:
+        for wrong in ({"config": 7}, {"tags": 7}, {"pipeline": ""}):
+            with pytest.raises(WorkInvalid, match=next(iter(wrong))):
+                Work.from_stored({**make().payload, **wrong})
+
+
+def test_a_payload_tells_what_was_changed_within_its_parts() -> None:
+    work = make(config={"teams": ["radio"]}, notify={"slack": {"member_ids": ["U1"]}})
+    work.config.teams.append(5)  # type: ignore[union-attr, arg-type]
+    with pytest.raises(WorkInvalid, match=r"config: teams\.1: Input should be a valid string"):
+        work.payload  # noqa: B018
+    work.config.teams.pop()  # type: ignore[union-attr]
+    work.notify.slack.member_ids.append(None)  # type: ignore[union-attr, arg-type]
+    with pytest.raises(WorkInvalid, match=r"notify: slack\.member_ids\.1"):
+        work.payload  # noqa: B018
+
+
+@pytest.mark.parametrize("text", ['"ghp_secret"', '["ghp_secret"]', "ghp_secret", '{"a": ghp_secret}', "9" * 5000])
+def test_what_is_no_payload_is_not_shown(text: str) -> None:
+    with pytest.raises(WorkInvalid, match="is no ") as caught:
+        Work.from_json(text)
+    assert "secret" not in str(caught.value)
+    assert "999" not in str(caught.value)

@@ -6,7 +6,18 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from daskflow.errors import WorkInvalid
-from daskflow.model.workconfig import Archive, Notify, Numbers, Slack, Whole, WorkConfig, printable, told
+from daskflow.model.workconfig import (
+    Archive,
+    Notify,
+    Numbers,
+    Slack,
+    Whole,
+    WorkConfig,
+    checked,
+    known,
+    printable,
+    told,
+)
 
 
 class Sample(BaseModel):
@@ -84,3 +95,17 @@ def test_mistakes_are_told_without_what_was_given() -> None:
     assert "archive.products" in text
     assert "unknown: Extra inputs are not permitted" in text
     assert "sesame" not in text
+
+
+def test_what_only_newer_versions_know_is_left_out_at_any_depth() -> None:
+    newer = {"parent": "a", "queue": 1, "archive": {"logs": "copy", "models": "copy"}}
+    assert known(WorkConfig, newer) == {"parent": "a", "archive": {"logs": "copy"}}
+    assert known(WorkConfig, {"archive": 7}) == {"archive": 7}
+    assert known(WorkConfig, 7) == 7
+
+
+def test_what_was_changed_is_checked_again() -> None:
+    fits = WorkConfig(teams=["radio"]).model_dump()
+    assert checked(WorkConfig, fits) == fits
+    with pytest.raises(ValueError, match=r"^teams\.0: Input should be a valid string$"):
+        checked(WorkConfig, {**fits, "teams": [5]})

@@ -199,7 +199,9 @@ def _free_ports(count: int) -> list[int]:
             if low < 1024 or low + _GRPC > 65535:
                 continue
             try:
-                held += [socket.create_server(("127.0.0.1", low)), socket.create_server(("127.0.0.1", low + _GRPC))]
+                # One after the other: what was got is to be closed also where the next cannot be had.
+                held.append(socket.create_server(("127.0.0.1", low)))
+                held.append(socket.create_server(("127.0.0.1", low + _GRPC)))
             except OSError:
                 continue
             found.append(low)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from daskflow.errors import SiteUnknown
 from daskflow.execution.agents.terms import Terms
 from daskflow.execution.bucketing.parcel import PERFORM
 from daskflow.model.work import Work, WorkStatus
@@ -36,6 +37,17 @@ def test_works_are_in_the_store_unless_said_otherwise() -> None:
         assert buckets.pipelines() == []
     with buckets_of(configured(store="works.db")) as buckets:
         assert buckets.pipelines() == ["sample"]
+
+
+def test_works_may_be_for_any_site_where_that_is_configured() -> None:
+    def deposit(settings: Settings) -> None:
+        with buckets_of(settings) as buckets:
+            buckets.deposit(Work(pipeline="sample", site="mars", user="ada", function="math.sqrt"))
+
+    with pytest.raises(SiteUnknown, match="'mars'"):
+        deposit(configured(sites=["venus"]))
+    deposit(configured(sites=["mars"]))
+    deposit(configured(sites=["*"]))
 
 
 def test_an_agent_performs_what_the_configuration_allows() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from daskflow.errors import SettingsInvalid, SiteUnknown
 from daskflow.model.work import Work
 from daskflow.settings.buckets import Buckets, open_shelf
-from daskflow.settings.options import load, variables_to_hand_on
+from daskflow.settings.options import Settings, load, variables_to_hand_on
 from daskflow.stores.buckets.remote import RemoteShelf
 from daskflow.stores.buckets.table import WorkTable
 
@@ -69,3 +70,13 @@ def test_the_token_comes_from_the_configuration_or_a_variable(here: Path, monkey
 def test_what_is_no_address() -> None:
     with pytest.raises(SettingsInvalid):
         open_shelf("https://", None)
+
+
+@pytest.mark.parametrize("wrong", [3, b"works.db", ["works.db"], Settings()])
+def test_where_works_are_is_a_text_or_a_path(wrong: Any) -> None:
+    with pytest.raises(SettingsInvalid, match=f"A {type(wrong).__name__} does not say where works are"):
+        Buckets(wrong)
+
+
+def test_a_path_says_where_works_are(here: Path) -> None:
+    assert place(Buckets(Path("works.db"))) == str(here / "works.db")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daskflow.errors import WorkLost
+from daskflow.errors import WorkInvalid, WorkLost
 from daskflow.stores import requests
 from daskflow.stores.database import Database
 from daskflow.stores.requests import Requests
@@ -42,6 +42,16 @@ def test_a_repeated_request_is_answered_the_same(chapter: Requests) -> None:
 def test_a_request_without_an_id_is_done_each_time(chapter: Requests) -> None:
     act = Counter()
     assert [chapter.once("", act), chapter.once("", act)] == [1, 2]
+
+
+def test_an_id_stands_for_one_request(chapter: Requests) -> None:
+    act = Counter()
+    assert chapter.once("a", act, of="x") == 1
+    with pytest.raises(WorkInvalid, match="Something else was asked"):
+        chapter.once("a", act, of="y")
+    with pytest.raises(WorkInvalid, match="Something else was asked"):
+        chapter.lasting("a", "t", act, lambda answer: True, "y")
+    assert chapter.once("a", act, of="x") == 1
 
 
 def test_what_failed_was_never_made(chapter: Requests) -> None:

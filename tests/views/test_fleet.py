@@ -64,3 +64,10 @@ def test_agents_are_batch_jobs_that_end_when_nothing_is_left(place: Place) -> No
     assert [work and work.results for work in found] == [1, 2, 3]
     place.run("batch", "prune", "--site", "local")
     buckets.close()
+
+
+def test_passwords_stand_on_no_command_line() -> None:
+    settings = Settings(works=WorkSettings(store="postgresql://ada:secret@db.example.org/works"))
+    found = arguments(settings, Terms(Wanted(("a",))), None)
+    assert found[found.index("--url") + 1] == "postgresql://ada@db.example.org/works"
+    assert "secret" not in " ".join(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -98,6 +99,42 @@ def test_what_cannot_be_served_is_told_and_the_works_stay(
     (id,) = buckets.deposit([make(parameters={"x": 2})])
     assert text in place.error("work", "run", *arguments, "--site", "local")
     assert found(buckets, id).status is WorkStatus.queued
+
+
+def test_a_site_that_nobody_has_is_told_in_place_of_waiting(place: Place, buckets: Buckets) -> None:
+    told = place.error("work", "run", "sample", "done.add", "--site", "lcoal", "--idle", "0")
+    assert "There is no site 'lcoal' in this configuration; there are" in told
+    assert "local" in told.partition("there are")[2]
+    assert "works: sites:" in told
+    for sites in ("[lcoal]", "['*']"):
+        place.write("daskflow.yaml", f"works:\n  sites: {sites}\n")
+        assert "No work was performed." in place.run(
+            "work", "run", "sample", "done.add", "--site", "lcoal", "--idle", "0"
+        )
+
+
+def test_a_server_may_take_works_for_sites_that_are_not_known_here(place: Place) -> None:
+    # Nobody listens there.
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        told = place.error("work", "run", "sample", "math.sqrt", "--site", "mars", "--url", url, code=1)
+    assert "There is no site 'mars' in this configuration" in told
+    assert "That is fine if the server takes works for it." in told
+
+
+def test_an_agent_that_may_perform_nothing_says_so_when_it_starts(place: Place, buckets: Buckets) -> None:
+    warning = "This agent refuses the functions and commands that works name"
+
+    def told(*options: str) -> str:
+        return place.both("work", "run", "sample", "--site", "local", "--idle", "0", *options)[1]
+
+    assert warning in told()
+    assert warning not in told("--function", "done.add")
+    assert warning not in told("--command", "true")
+    for allowed in ("functions: ['done.*']", "commands: ['*']"):
+        place.write("daskflow.yaml", f"works:\n  {allowed}\n")
+        assert warning not in told()
 
 
 def test_a_store_that_cannot_be_reached_is_told(place: Place) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import pydantic
 
 _GONE = {
-    "path": "an agent performs a work in a directory of its own; name what the function needs among its parameters",
+    "path": "a work is performed in the directory where its agent was started, and the variable DASKFLOW_SCRATCH_DIR "
+    "names one of its own; name what the function needs among its parameters",
     "precursors": "no work waits for another one; write a flow, or a pipeline with stages",
     "workspace": "sites and stores are those of daskflow.yaml",
 }

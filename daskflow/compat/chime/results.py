@@ -8,10 +8,9 @@ from typing import Any, Self
 
 import daskflow
 from daskflow.compat.chime.buckets import Buckets, Payload, Works, agreed, as_work, hyphenated, listed
-from daskflow.errors import WorkInvalid, WorkLost
+from daskflow.errors import WorkInvalid
 
 _ENDS = ("success", "failure")
-_TRIES = 5
 
 
 class Results:
@@ -42,7 +41,7 @@ class Results:
     def deposit(self, works: Works) -> dict[str, int]:
         """Keep works that have ended; how many, by their pipelines.
 
-        A work of these buckets is written anew, any other one is added.
+        A work of these buckets is written anew, any other one is added as it is, with a new id. No agent performs it.
 
         Raises
         ------
@@ -53,28 +52,12 @@ class Results:
         for work in given:
             if work.status not in _ENDS:
                 raise WorkInvalid(f"A result is a work with the status success or failure, not {work.status}.")
-        for work in given:
-            if work.id is not None and self.client.buckets.get(work.id) is not None:
-                self.client.buckets.update(work)
-            else:
-                self._add(work)
+        buckets, ids = self.client.buckets, [work.id for work in given if work.id is not None]
+        here = {each["id"] for each in buckets.view({"id": {"$in": ids}}, projection={"id": 1}, limit=-1)}
+        buckets.update([work for work in given if work.id in here])
+        elsewhere = [work for work in given if work.id not in here]
+        buckets.deposit([daskflow.Work.from_dict({**work.payload, "id": None}) for work in elsewhere])
         return dict(Counter(work.pipeline for work in given))
-
-    def _add(self, work: daskflow.Work) -> None:
-        """Add a work that ended elsewhere; no agent performs it on its way."""
-        buckets = self.client.buckets
-        for rest in reversed(range(_TRIES)):
-            empty = {"id": None, "status": "created", "function": None, "command": None, "attempt": 0}
-            (id,) = buckets.deposit(daskflow.Work.from_dict({**work.payload, **empty}))
-            try:
-                # An agent may take whatever is queued; there is nothing in it that it could perform.
-                buckets.update(daskflow.Work.from_dict({**work.payload, "id": id, "attempt": 0}))
-            except WorkLost:
-                buckets.delete(id)
-                if not rest:
-                    raise
-            else:
-                return
 
     def update(self, works: Works) -> bool:
         """Write results anew, all or none of them.

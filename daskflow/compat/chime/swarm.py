@@ -51,7 +51,8 @@ class Swarm:
     Notes
     -----
     Jobs outlive this process; whoever opens the site again finds them by their names. Names of jobs are found by
-    regular expressions, as `re.search` finds them, unless the text says `exactly`.
+    regular expressions, as `re.search` finds them, unless the text says `exactly`. All services of the site are jobs
+    here, also those that were started otherwise.
     """
 
     def __init__(self, API: Any = None, *, archivers: Sequence[str] = ()) -> None:  # noqa: N803, as users write it
@@ -165,8 +166,11 @@ class Swarm:
             return {job_name: False}
         return self._remove([job_name])
 
-    def kill_failed_jobs(self, job_name: str | None = None) -> dict[str, bool]:
-        """Remove the jobs that failed, or will never run, and whose names match; None: all of these."""
+    def kill_failed_jobs(self, job_name: str) -> dict[str, bool]:
+        """Remove the jobs that failed, or will never run, and whose names match.
+
+        A name is needed: at a site are services of others as well. `""` matches all of them.
+        """
         return dict.fromkeys(self.site.batch.kill_failed(job_name), True)
 
     def jobs_running(self, job_names: str | Iterable[str]) -> bool:

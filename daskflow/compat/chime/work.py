@@ -68,8 +68,8 @@ class Work(daskflow.Work):
             self._options = {"http": http}
         if self.token is None and self.id is None:
             tell(
-                "workflow token required after v4.0.0. A server of daskflow asks for one as well: set DASKFLOW_TOKEN, "
-                "WORKFLOW_TOKEN or GITHUB_TOKEN, or pass token=..."
+                "workflow token required after v4.0.0. A server of daskflow asks for one as well: set DASKFLOW_TOKEN "
+                "or WORKFLOW_TOKEN, or pass token=..."
             )
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -8,13 +8,17 @@ import re
 from typing import Any
 
 import daskflow
+from daskflow.artifacts.names import Names
 from daskflow.compat.prominence import starting
 from daskflow.compat.prominence.errors import (
     ExecError,
     JobGetError,
     KeyValueError,
     NoSuchKey,
+    ProminenceError,
     SnapshotCreateError,
+    SnapshotGetError,
+    StdStreamsError,
     UsageError,
 )
 from daskflow.compat.prominence.files import Artifact
@@ -25,6 +29,10 @@ from daskflow.errors import DaskflowError, NameRefused
 
 _NAME = re.compile(r"^prominence-(job|workflow)-(\d{8}-\d{6}-[0-9a-f]{8})$")
 _ACTIVE = "active"
+_FIRST = -1
+_OWN = "prominence/"
+"""Begins the names of what is kept of jobs, workflows and values themselves."""
+_VALUES = f"{_OWN}values/"
 
 
 class ProminenceClient:
@@ -137,19 +145,52 @@ class ProminenceClient:
         """What a job wrote to standard error."""
         return Job(id).stderr(node, offset)
 
-    def stdout_workflow(self, id: str, job: str, instance: int = 0, node: int = 0) -> str:
-        """What a job of a workflow wrote to standard output."""
-        return _one_of(id, job, instance).stdout(node)
+    def stdout_workflow(self, id: str, node: int, job: str, instance: int = -1) -> str:
+        """What a job of a workflow wrote to standard output.
 
-    def stderr_workflow(self, id: str, job: str, instance: int = 0, node: int = 0) -> str:
-        """What a job of a workflow wrote to standard error."""
-        return _one_of(id, job, instance).stderr(node)
+        Parameters
+        ----------
+        node
+            0; see `Job.stdout`.
+        job
+            Its name.
+        instance
+            Which of those that a factory made of it; -1: the first.
+
+        Raises
+        ------
+        StdStreamsError, JobGetError
+            There is no such node, or no such job.
+        """
+        return _one_of(id, node, job, instance).stdout(node)
+
+    def stderr_workflow(self, id: str, node: int, job: str, instance: int = -1) -> str:
+        """What a job of a workflow wrote to standard error; see `stdout_workflow`."""
+        return _one_of(id, node, job, instance).stderr(node)
 
     # Objects.
 
-    def upload(self, name: str, filename: str | os.PathLike[str], checksum: str | None = None) -> None:
-        """Bring a file into the object store; it is verified in any case."""
-        Artifact(name).upload(filename)
+    def upload(self, file: str, filename: str | os.PathLike[str], checksum: str | None = None) -> None:
+        """Bring a file into the object store.
+
+        Parameters
+        ----------
+        file
+            The name that it has there.
+        filename
+            Where it is here.
+        checksum
+            Taken, and not needed: what is uploaded is verified in any case.
+        """
+        Artifact(file).upload(filename)
+
+    def list_objects(self, path: str = "") -> list[dict[str, Any]]:
+        """The objects whose names begin with a path, by their names: `name`, `size` [bytes] and `lastModified` [s]."""
+        return [
+            {"name": found.name, "size": found.size, "lastModified": found.time}
+            for found in _names().all(path)
+            if not found.name.startswith(_OWN)
+        ]
 
     def delete_object(self, name: str) -> None:
         """Take the name of an object away. Raises ArtifactMissing."""
@@ -201,6 +242,10 @@ class ProminenceClient:
             raise NoSuchKey(f"There is no value {key!r}.")
         found.remove()
 
+    def kv_list(self, prefix: str = "") -> list[str]:
+        """The names of the values that are kept, those that begin with a prefix."""
+        return [name.removeprefix(_VALUES) for name in _names().list(_VALUES + prefix)]
+
     # What there is not.
 
     def execute_command(self, id: str, command: str) -> None:
@@ -210,6 +255,16 @@ class ProminenceClient:
     def create_snapshot(self, id: str, path: str) -> None:
         """Not to be had: raises SnapshotCreateError."""
         raise SnapshotCreateError
+
+    def get_snapshot_url(self, id: str) -> None:
+        """Not to be had: raises SnapshotGetError."""
+        raise SnapshotGetError
+
+    def resources(self) -> None:
+        """Not to be had: raises ProminenceError."""
+        raise ProminenceError(
+            "Nobody counts here what all sites have free. `daskflow site ls` names the sites that are configured."
+        )
 
     def get_usage(self, *_: object) -> None:
         """Not to be had: raises UsageError."""
@@ -264,15 +319,22 @@ def _described(one: Any, entry: Entry) -> dict[str, Any]:
     return {"id": entry.id, **one.to_dict(), **state, "events": events}
 
 
-def _one_of(id: str, job: str, instance: int) -> Job:
+def _one_of(id: str, node: Any, job: str, instance: int) -> Job:
+    if isinstance(node, str):
+        raise StdStreamsError(f"{node!r} is no number of a node. The order is: workflow, node, job, instance.")
     found = Workflow(id).get_jobs(job)
-    if not 0 <= instance < len(found):
-        raise JobGetError(f"The workflow {id} has {len(found)} jobs of the name {job!r}, and no number {instance}.")
-    return found[instance]
+    number = 0 if instance == _FIRST else instance
+    if not 0 <= number < len(found):
+        raise JobGetError(f"The workflow {id} has {len(found)} jobs of the name {job!r}, and no number {number}.")
+    return found[number]
+
+
+def _names() -> Names:
+    return Names(daskflow.Artifact(_OWN.rstrip("/")).store)
 
 
 def _value(key: str) -> daskflow.Artifact:
     try:
-        return daskflow.Artifact(f"prominence/values/{key}")
+        return daskflow.Artifact(f"{_VALUES}{key}")
     except NameRefused as error:
         raise KeyValueError(f"{key!r} is no name of a value: {error}") from None

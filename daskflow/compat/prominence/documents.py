@@ -56,7 +56,7 @@ class Document(BaseModel):
 class TaskDocument(Document):
     """One command of a job."""
 
-    cmd: str = Field(min_length=1, pattern=r"\S")
+    cmd: str
     """A program with its arguments; no shell sees it."""
     image: str | None = None
     """The container image in which it runs; without one it runs on the node itself."""
@@ -70,6 +70,13 @@ class TaskDocument(Document):
     """Where it runs, in the scratch directory."""
     procs_per_node: int | None = Field(default=None, ge=1)
     """Ranks on each node; by default one for each CPU."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_a_command(cls, given: Any) -> Any:
+        if isinstance(given, dict) and not str(given.get("cmd") or "").strip():
+            raise ValueError("the task needs a command: what an image would start by itself is not known here")
+        return given
 
     @model_validator(mode="after")
     def _starts_ranks_once(self) -> Self:
@@ -250,7 +257,7 @@ class JobDocument(Document):
     """For people, and within a workflow for others to depend on."""
     labels: Labels = {}
     """By which it is found."""
-    tasks: tuple[TaskDocument, ...] = Field(min_length=1)
+    tasks: tuple[TaskDocument, ...]
     """One after the other in one directory."""
     resources: ResourcesDocument = ResourcesDocument()
     """What it needs."""
@@ -277,6 +284,8 @@ class JobDocument(Document):
     @field_validator("tasks")
     @classmethod
     def _tasks(cls, given: tuple[TaskDocument, ...]) -> tuple[TaskDocument, ...]:
+        if not given:
+            raise ValueError("a job needs at least one task")
         if all(task.type == "sidecar" for task in given):
             raise ValueError("all tasks are sidecars: there is nothing that they run beside")
         if len({task.image or "" for task in given}) > 1:

@@ -64,7 +64,7 @@ class Job:
     [{'cmd': 'date', 'type': 'basic'}]
     """
 
-    def __init__(self, id: str | None = None) -> None:
+    def __init__(self, id: str | int | None = None) -> None:
         self.name = ""
         """For people, and within a workflow for others to depend on."""
         self.labels: dict[str, Any] = {}
@@ -87,10 +87,12 @@ class Job:
         """Kept, and without effect."""
         self.parameters: dict[str, str] = {}
         """What a factory gave it."""
-        self.id = id
+        self.id = None if id is None else str(id)
         """None until it is created."""
-        if id is not None:
-            self._take(document_of(Entry("job", id))[0])
+        self.made_several = False
+        """Whether it is the pattern of jobs that a factory made of it, and is not performed itself."""
+        if self.id is not None:
+            self._take(document_of(Entry("job", self.id))[0])
 
     # Its description.
 
@@ -375,6 +377,10 @@ class Job:
         return Output(*files[name]).artifact(name)
 
     def _entry(self) -> Entry:
+        if self.id is None and self.made_several:
+            raise JobGetError(
+                f"A factory made several jobs of {self.name!r}: workflow.get_jobs({self.name!r}) gives them."
+            )
         if self.id is None:
             raise JobGetError("The job was not created yet: job.create().")
         return Entry("job", self.id)

@@ -53,7 +53,7 @@ class Workflow:
         There is none of that id.
     """
 
-    def __init__(self, id: str | None = None) -> None:
+    def __init__(self, id: str | int | None = None) -> None:
         self.name = ""
         """For people; the names of its jobs begin with it."""
         self.labels: dict[str, Any] = {}
@@ -68,9 +68,9 @@ class Workflow:
         """How it is treated."""
         self.notifications: list[Notification] = []
         """Kept, and without effect."""
-        self.id = id
+        self.id = None if id is None else str(id)
         """None until it is created."""
-        if id is not None:
+        if self.id is not None:
             self._take(self._document())
 
     def to_dict(self) -> dict[str, Any]:
@@ -123,7 +123,8 @@ class Workflow:
         made = {job_name(job) for factory in self.factories for job in factory.jobs}
         ids = {child.of: f"{self.id}.{child.number}" for child in children}
         for job in self.jobs:
-            if job.name not in made:
+            job.made_several = job.name in made
+            if not job.made_several:
                 job.id = ids[job.name]
 
     # Its life.

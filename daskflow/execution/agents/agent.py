@@ -89,6 +89,7 @@ class Agent:
         self._stopped = threading.Event()
         self._ended = threading.Event()
         self._outage = Outage(lambda text: tell(Told("trouble", text)))
+        self._shortage = Outage(lambda text: tell(Told("trouble", text)), "Works can be performed here again")
         self._error: BaseException | None = None
         self._reached = False
         self._looked = time.monotonic()
@@ -102,18 +103,31 @@ class Agent:
         ------
         StoreError, ServerError
             The store could not be reached when it was asked first, or it does not let us in.
+
+        Notes
+        -----
+        What interrupts it, as Ctrl-C does in a program that calls it, ends it: works in hand are given back first.
         """
         workers = [
             threading.Thread(target=self._serve, name=f"daskflow-agent-{place}", daemon=True)
             for place in range(self.terms.workers)
         ]
         self._serving = len(workers)
-        for worker in workers:
-            worker.start()
-        with self._changed:
-            self._changed.wait_for(lambda: not self._serving)
-        self._holder.close()
-        self._notices.close()
+        try:
+            for worker in workers:
+                worker.start()
+            with self._changed:
+                self._changed.wait_for(lambda: not self._serving)
+        except BaseException:
+            # Nobody would stop it any more: what it has in hand is given back.
+            self.stop(at_once=True)
+            for worker in workers:
+                if worker.ident is not None:
+                    worker.join()
+            raise
+        finally:
+            self._holder.close()
+            self._notices.close()
         if self._error is not None:
             raise self._error
         return dict(self.tally)
@@ -268,6 +282,7 @@ class Agent:
                 with Attempt(work, self.terms, self._function) as attempt:
                     self._tell(Told("begun", f"{work.pipeline} {work.id} attempt {work.attempt} begins", work))
                     attempt.make()
+                    self._shortage.end()
                     rest = self._archivist.keep(work, attempt.log, held.grip.check)
                     self._write(held, rest)
             except Killed:
@@ -277,7 +292,7 @@ class Agent:
                 self._tell(Told("trouble", f"{work.id} cannot be performed here: {error}", work))
                 held.kill(Why.stopped)
                 self._let_go(held)
-                self._outage.wait(error, self._stopped)
+                self._shortage.wait(error, self._stopped)
 
     def _write(self, held: Held, rest: Rest) -> None:
         """Write what came out; what was to be deleted is deleted when that is done."""

@@ -52,7 +52,9 @@ class Archivist:
     -----
     A file appears in the archive when it is whole and its digest is that of the original. Nothing in the archive is
     written over: what has another content gets another name. What cannot be brought there is left where it is, and the
-    log of the work says so. Originals are deleted by `clear`, once the store knows where the copies are.
+    log of the work says so. Originals are deleted by `clear`, once the store knows where the copies are. Paths are
+    absolute then, also of what is left where it is; URLs, names of artifacts and what is to be bypassed stay as they
+    are, and nobody looks whether they are there.
     """
 
     def __init__(
@@ -119,14 +121,15 @@ class Archivist:
         if self._directory is None:
             return str(source)
         folder = self._directory / _place(work)
-        if source.resolve().is_relative_to(self._directory):
+        if self.holds(source):
             return str(source)
         folder.mkdir(parents=True, exist_ok=True)
         return str(_copied(source.resolve(), folder, name, linking=strategy == "move"))
 
     def holds(self, path: Path) -> bool:
         """Whether a file lies in the archive by itself."""
-        return self._directory is not None and path.resolve().is_relative_to(self._directory)
+        # Either may be named by way of a symbolic link.
+        return self._directory is not None and path.resolve().is_relative_to(self._directory.resolve())
 
 
 class _Keeping:
@@ -141,10 +144,10 @@ class _Keeping:
         self.rest: list[Path] = []
 
     def misses(self) -> bool:
-        """Whether a file is missing that is to be archived; then the work fails."""
+        """Whether a file is missing that the work names; then the work fails, whether it is to be archived or not."""
         work = self._work
         for kind in _KINDS:
-            if self._archivist.takes(getattr(work.config.archive, kind)):
+            if getattr(work.config.archive, kind) != "bypass":
                 for path in getattr(work, kind) or ():
                     if not _is_url(path) and not os.path.exists(path):
                         work.status = WorkStatus.failure
@@ -170,13 +173,13 @@ class _Keeping:
                 self.rest.append(source)
             return None
         if not self._archivist.takes(strategy):
-            return path
+            return str(source)
         try:
             kept = self._archivist.bring(self._work, source, strategy, self._name(source))
         except (OSError, DaskflowError, shutil.Error) as error:
             self._said.append(f"{path} is not archived, and left where it is: {error}")
             return str(source)
-        if strategy == "move" and not self._archivist.holds(source):
+        if strategy == "move" and not self._archivist.holds(source) and not _is_kept(source, kept):
             self.rest.append(source)
         return kept
 
@@ -211,6 +214,21 @@ class _Keeping:
 def _place(work: Work) -> str:
     day = time.strftime("%Y%m%d", time.gmtime(work.creation or 0.0))
     return f"{day}/{work.pipeline}/{work.id}"
+
+
+def _is_kept(source: Path, kept: str) -> bool:
+    """Whether a file is the very one that is kept, by another way: to delete it would be to delete that."""
+    if _is_url(kept):
+        return False
+    real, other = source.resolve(), Path(kept)
+    try:
+        if not real.samefile(other):
+            return False
+        # A file that was moved by a link has two names at this moment.
+        here = real.name == other.name and real.parent.samefile(other.parent)
+        return here or other.is_dir() or other.stat().st_nlink == 1
+    except OSError:  # whatever it is, it is not there to be deleted
+        return True
 
 
 def _is_url(path: str) -> bool:

@@ -69,6 +69,8 @@ class Attempt:
         ------
         Killed
             The attempt was killed through its grip; nothing of it is alive any more.
+        OSError
+            It could not be begun here: there are no more processes, no memory. The work is not to blame.
         """
         began = time.monotonic()
         with GUARD.guarding(self.scratch):
@@ -87,7 +89,7 @@ class Attempt:
             return Outcome(error=f"The work took longer than its timeout of {self.work.timeout} s, and was killed.")
         except FailedInChild as error:
             return Outcome(error=error.failure.traceback)
-        except (ChildProcessError, OSError) as error:
+        except ChildProcessError as error:
             return Outcome(error=f"The attempt ended without a result: {error}")
         return outcome
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from typing import IO, Any
 
 from daskflow.errors import CommandMissing
 from daskflow.execution.agents.outcome import Outcome, Unfit, outcome_of
+from daskflow.model.quantities import as_bytes
 from daskflow.model.work import Work
 
 _KEPT = 512 << 10
@@ -21,6 +23,9 @@ _TOLD = 20
 _PATIENCE = 2.0
 """What a process has left behind may hold its streams open; it is not waited for longer [s]."""
 _TRIPLE = 3
+_PARAMETER = "DASKFLOW_PARAM_"
+_ROOM = 128 << 10
+"""What Linux lets one variable, or one argument, have [bytes]."""
 
 
 def perform_command(command: Sequence[str], work: Work) -> Outcome:
@@ -36,6 +41,8 @@ def perform_command(command: Sequence[str], work: Work) -> Outcome:
     ------
     CommandMissing
         There is no such program.
+    Unfit
+        It is given more than the system lets a command have.
 
     Notes
     -----
@@ -51,6 +58,8 @@ def perform_command(command: Sequence[str], work: Work) -> Outcome:
             env={**os.environ, **_variables(work.parameters or {})},
         )
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.E2BIG:
+            raise Unfit(_too_long(argv, work)) from None
         reason = getattr(error, "strerror", None) or error
         raise CommandMissing(f"{argv[0]!r} cannot be started: {reason}.") from None
     stdout, stderr = _Heard(process.stdout, 1), _Heard(process.stderr, 2)
@@ -62,6 +71,17 @@ def perform_command(command: Sequence[str], work: Work) -> Outcome:
     return _told(out) or outcome_of(results)
 
 
+def _too_long(argv: Sequence[str], work: Work) -> str:
+    given = {f"parameter {name[len(_PARAMETER) :]}": text for name, text in _variables(work.parameters or {}).items()}
+    given |= {f"argument {place}": text for place, text in enumerate(argv)}
+    name, text = max(given.items(), key=lambda each: len(each[1].encode()))
+    return (
+        f"{argv[0]!r} cannot be started: it is given more than a command can get. The {name} takes "
+        f"{as_bytes(len(text.encode()))}, and one may take at most {as_bytes(_ROOM)}. Write it to a file, and give its "
+        "path."
+    )
+
+
 def _why(code: int, tail: list[str]) -> str:
     how = f"ended with the exit code {code}" if code > 0 else f"was ended by the signal {-code}"
     end = "\n".join(tail)
@@ -70,7 +90,7 @@ def _why(code: int, tail: list[str]) -> str:
 
 def _variables(parameters: dict[str, Any]) -> dict[str, str]:
     return {
-        f"DASKFLOW_PARAM_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        f"{_PARAMETER}{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for name, value in parameters.items()
         if name.isidentifier()
     }

@@ -147,9 +147,15 @@ class Holder:
     def _renew(self) -> None:
         while (ready := self._next(lambda held: held.tried + self._lease / _PARTS)) is not None:
             for held in ready:
-                with held.lock:
+                # Who writes this work may wait for long; the others are not to wait with it.
+                if not held.lock.acquire(blocking=False):
+                    held.tried = now() - self._lease / _PARTS / 2
+                    continue
+                try:
                     if not held.done:
                         self._ask(held)
+                finally:
+                    held.lock.release()
 
     def _ask(self, held: Held) -> None:
         held.tried = now()

@@ -11,16 +11,19 @@ _FIRST, _LONGEST = 0.25, 30.0
 
 
 class Outage:
-    """The time in which a store does not answer; safe for threads.
+    """The time in which a store does not answer, or something else does not do; safe for threads.
 
     Parameters
     ----------
     tell
         Gets a text when it begins and when it is over.
+    over
+        What is told when it is over.
     """
 
-    def __init__(self, tell: Callable[[str], object]) -> None:
+    def __init__(self, tell: Callable[[str], object], over: str = "The store answers again") -> None:
         self._tell = tell
+        self._over = over
         self._pause = _FIRST
         self._since: float | None = None
         self._lock = threading.Lock()
@@ -50,4 +53,4 @@ class Outage:
         with self._lock:
             since, self._since, self._pause = self._since, None, _FIRST
         if since is not None:
-            self._tell(f"The store answers again, after {time.monotonic() - since:.0f} s.")
+            self._tell(f"{self._over}, after {time.monotonic() - since:.0f} s.")

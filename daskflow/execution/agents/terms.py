@@ -16,7 +16,7 @@ class Allowed(NamedTuple):
     functions: tuple[str, ...] = ()
     """Functions that are imported: `package.module.function`, or `package.*`."""
     commands: tuple[str, ...] = ()
-    """Programs that are started; `*` for any, and for lines of the shell."""
+    """Programs that are started; `*` for any, and for lines of the shell. None leads to the directory above."""
 
     def function(self, name: str) -> bool:
         """Whether a function of that name may be imported."""
@@ -24,8 +24,11 @@ class Allowed(NamedTuple):
 
     def command(self, argv: list[str]) -> bool:
         """Whether a command may be started; one text alone is a line for the shell, which may start anything."""
-        if len(argv) == 1:
-            return "*" in self.commands
+        if "*" in self.commands:
+            return True
+        # By way of the directory above, a pattern of any directory would lead to all of them.
+        if len(argv) == 1 or ".." in argv[0].split("/"):
+            return False
         return any(fnmatchcase(argv[0], pattern) for pattern in self.commands)
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from daskflow.artifacts.values import Values
 from daskflow.errors import DaskflowError, SignatureWrong, WorkInvalid, WorkLocked
-from daskflow.execution.bucketing.deposit import Deposit, Step, bucket_of
+from daskflow.execution.bucketing.deposit import Deposit, Step, bucket_of, used_up
 from daskflow.execution.bucketing.opening import accept, answer_of, succeeded
 from daskflow.execution.bucketing.packing import Packing
 from daskflow.execution.bucketing.parcel import PERFORM
@@ -31,6 +31,8 @@ _ORDER = 30.0
 """So often works of dead agents are looked for, and those that somebody deleted [s]."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Buckets that did not answer are asked again after the first time, then after twice as long, ... [s]."""
+_FEW = 500
+"""Up to so many works are asked for by their ids; of more, all of their run."""
 _AT_ONCE = 100
 """So many works are deposited together at most."""
 _PORTION = 8 << 20
@@ -76,6 +78,8 @@ class Courier:
         self._flying: dict[str, Deposit] = {}
         self._left: dict[str, dict[str, dict[str, Any]]] = {}
         """Works of an earlier driver that nobody has asked for yet, by run and job."""
+        self._own: dict[str, set[str]] = {}
+        """Works by run that were followed here at any time: they are those of no earlier driver."""
         self._dropped: dict[str, float] = {}
         """Works that are to be deleted, and when on the monotonic clock [s]."""
         self._news = time.monotonic()
@@ -109,6 +113,7 @@ class Courier:
         with self._change:
             for run in runs:
                 self._left.pop(run, None)
+                self._own.pop(run, None)
 
     def stop(self) -> None:
         """Deposit and follow nothing more; what is safe elsewhere is deleted."""
@@ -188,13 +193,20 @@ class Courier:
             self._left[run] = self._found(run)
         works: list[tuple[Deposit, Work]] = []
         for deposit in new:
-            if deposit.step is Step.waiting and not self._adopt(deposit):
+            if deposit.over:
+                self._abandon(deposit)
+            elif deposit.step is Step.waiting and not self._adopt(deposit):
                 try:
                     works.append((deposit, self._work(deposit)))
                 except Exception as error:  # what it takes may not pickle, or is not there
                     self._lose(deposit, type(error).__name__, str(error))
         for portion in _portions(works):
-            self.buckets.deposit([work for _, work in portion])
+            try:
+                self.buckets.deposit([work for _, work in portion])
+            except BaseException:
+                # They may be there, though no answer came: it is looked for them before they are deposited again.
+                self._left.clear()
+                raise
             for deposit, work in portion:
                 self._depart(deposit, str(work.id), Step.queued)
                 deposit.event("work.deposited", id=work.id, bucket=work.pipeline)
@@ -219,6 +231,7 @@ class Courier:
         """A node has a work: it is followed, unless it was killed meanwhile."""
         with self._change:
             deposit.id = id
+            self._own.setdefault(deposit.node.run, set()).add(id)
             if deposit.step is Step.waiting:
                 deposit.go(step)
                 self._flying[id] = deposit
@@ -229,8 +242,10 @@ class Courier:
 
     def _found(self, run: str) -> dict[str, dict[str, Any]]:
         """The works of a run that are there already, by job."""
-        rows = self._view(run)
-        return {row["tags"][1]: row for row in rows if len(row.get("tags") or ()) > 1}
+        own = self._own.get(run, ())
+        rows = [row for row in self._view(run) if row["id"] not in own and row["id"] not in self._dropped]
+        # Of several of one job the latest counts.
+        return {row["tags"][1]: row for row in reversed(rows) if len(row.get("tags") or ()) > 1}
 
     def _view(self, run: str, **query: Any) -> list[dict[str, Any]]:
         asked = {"config.parent": run, "site": self._means.site, **query}
@@ -252,10 +267,17 @@ class Courier:
         deposit.event("work.adopted", id=row["id"])
         return True
 
+    def _abandon(self, deposit: Deposit) -> None:
+        """Delete the work of a node that nobody waits for any more, if there is one though no answer came."""
+        left = self._left.get(deposit.node.run, {})
+        row = left.pop(deposit.job, None) if deposit.step is Step.told else None
+        if row is not None:
+            self._delete([row["id"]])
+
     def _of_use(self, deposit: Deposit, row: dict[str, Any]) -> bool:
         """Whether a work goes on, or has brought a result: what has failed is performed again."""
         if row["status"] == WorkStatus.failure:
-            return not _over(row)
+            return not used_up(row)
         if row["status"] != WorkStatus.success:
             return True
         work = self.buckets.get(row["id"])
@@ -270,13 +292,17 @@ class Courier:
 
     def _look(self) -> None:
         """See what became of the works that are followed."""
+        runs: dict[str, list[str]] = {}
         with self._change:
-            runs = {deposit.node.run for deposit in self._flying.values()}
-        for run in runs:
-            for row in self._view(run, status={"$in": ["running", "success", "failure"]}):
-                deposit = self._flying.get(row["id"])
-                if deposit is not None:
-                    self._note(deposit, row)
+            for id, deposit in self._flying.items():
+                runs.setdefault(deposit.node.run, []).append(id)
+        for run, ids in runs.items():
+            # Those that were told of stay in their buckets for a while.
+            these = {"id": {"$in": ids}} if len(ids) <= _FEW else {}
+            for row in self._view(run, **these, status={"$in": ["running", "success", "failure"]}):
+                found = self._flying.get(row["id"])
+                if found is not None:
+                    self._note(found, row)
 
     def _note(self, deposit: Deposit, row: dict[str, Any]) -> None:
         if row["attempt"] != deposit.attempt:
@@ -286,11 +312,15 @@ class Courier:
         with self._change:
             if deposit.step in (Step.queued, Step.running):
                 deposit.go(Step.running if row["status"] == WorkStatus.running else Step.queued)
-        if row["status"] == WorkStatus.success or (row["status"] == WorkStatus.failure and _over(row)):
+        if row["status"] == WorkStatus.success or (row["status"] == WorkStatus.failure and used_up(row)):
             self._end(deposit)
 
     def _end(self, deposit: Deposit) -> None:
-        work = self.buckets.get(deposit.id)
+        try:
+            work = self.buckets.get(deposit.id)
+        except WorkInvalid as error:
+            self._lose(deposit, type(error).__name__, str(error))
+            return
         if work is None or not work.ended:  # deleted just now, or queued again
             return
         self._news = time.monotonic()
@@ -303,7 +333,7 @@ class Courier:
         try:
             answer = answer_of(work.results, self._means.values, run, deposit.job)
             records = accept(answer, self._means.values, self._means.logs / run, f"work-{deposit.id}")
-        except (DaskflowError, OSError) as error:
+        except Exception as error:  # what a result is made of may not be here, or be another version
             if isinstance(error, DaskflowError) and error.transient:
                 raise
             self._lose(deposit, type(error).__name__, str(error))
@@ -341,11 +371,17 @@ class Courier:
 
     def _delete(self, ids: Sequence[str]) -> None:
         if ids:
-            with contextlib.suppress(WorkLocked):  # who has locked it wants to keep it
+            try:
                 self.buckets.delete(ids)
+            except WorkLocked:  # who has locked one wants to keep it, and no other
+                for id in ids:
+                    with contextlib.suppress(WorkLocked):
+                        self.buckets.delete(id)
         with self._change:
             for id in ids:
                 self._dropped.pop(id, None)
+            for own in self._own.values():
+                own.difference_update(ids)
 
 
 def _portions(works: Iterable[tuple[Deposit, Work]]) -> Iterator[list[tuple[Deposit, Work]]]:
@@ -361,7 +397,3 @@ def _portions(works: Iterable[tuple[Deposit, Work]]) -> Iterator[list[tuple[Depo
         size += more
     if portion:
         yield portion
-
-
-def _over(row: dict[str, Any]) -> bool:
-    return bool(row["final"]) or row["attempt"] - row["given_back"] >= row["retries"]

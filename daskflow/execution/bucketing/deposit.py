@@ -77,3 +77,8 @@ def bucket_of(kind: str) -> str:
     ('fit-dm', 'jobs')
     """
     return _UNFIT.sub("-", kind.lower()).strip("-")[:_LONGEST] or "jobs"
+
+
+def used_up(row: dict[str, Any]) -> bool:
+    """Whether a work that failed is not performed again."""
+    return bool(row["final"]) or row["attempt"] - row["given_back"] >= row["retries"]

@@ -14,6 +14,8 @@ from daskflow.model.needs import Needs
 from daskflow.sites.grip import condemn, doomed
 from daskflow.sites.site import Listener, Node
 
+_LEASE = 60.0
+"""So long agents wait for a work that is taken back, if this driver dies meanwhile [s]."""
 _SLOTS = 100_000
 """The bucket keeps the queue."""
 
@@ -111,7 +113,7 @@ class BucketSite:
                 return True
             if deposit.step is not Step.queued:
                 return False
-        buckets = self._opened().buckets
+        buckets, work = self._opened().buckets, None
         # Taken from the bucket as agents do it: of both one gets it.
         try:
             work = buckets.withdraw(
@@ -119,11 +121,15 @@ class BucketSite:
                 site=self._means.site,
                 tags=[deposit.job],
                 parent=deposit.node.run,
+                lease=_LEASE,
             )
             if work is None:
                 return False
             buckets.delete(work)
-        except DaskflowError:  # it stays where it is
+        except DaskflowError:  # it stays where it is, for agents
+            if work is not None:
+                with contextlib.suppress(DaskflowError):
+                    buckets.give_back(work)
             return False
         with self._lock:
             deposit.go(Step.told)

@@ -22,8 +22,8 @@ class Caller(NamedTuple):
     """Where they call from."""
     host: str
     """The server as they call it: the header `Host`."""
-    origin: str = ""
-    """The page that asks, where a browser does."""
+    page: bool = False
+    """Whether a page in a browser asks, from wherever it comes."""
     forwarded: bool = False
     """Whether another server hands it on."""
 
@@ -76,9 +76,9 @@ def is_loopback(host: str) -> bool:
 
 def _from_here(caller: Caller) -> bool:
     """Whether it is a program on this machine: no page in a browser, and nobody behind a proxy."""
-    if caller.forwarded or not is_loopback(caller.address):
+    if caller.page or caller.forwarded or not is_loopback(caller.address):
         return False
-    return all(is_loopback(_name(each)) for each in (f"//{caller.host}", caller.origin) if each)
+    return is_loopback(_name(f"//{caller.host}"))
 
 
 def _name(url: str) -> str:

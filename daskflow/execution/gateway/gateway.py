@@ -62,11 +62,16 @@ class Gateway:
         self.request_limit = request_limit
         """Largest request that is read, but for files [bytes]."""
         self._pool = ThreadPoolExecutor(_THREADS, "daskflow-gateway")
+        self._readers = ThreadPoolExecutor(1, "daskflow-reader")
         self._carriers = ThreadPoolExecutor(_CARRIERS, "daskflow-carrier")
 
     async def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call what asks the store, in a thread of its own."""
         return await _within(self._pool, functools.partial(function, *args, **kwargs))
+
+    async def read(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call what reads large requests, one after the other: what it makes takes many times their room."""
+        return await _within(self._readers, functools.partial(function, *args, **kwargs))
 
     async def carry(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call what moves bytes, in a thread of its own: who asks for works does not wait for it."""
@@ -77,6 +82,7 @@ class Gateway:
         self.bell.close()
         self._pool.shutdown()
         self._carriers.shutdown()
+        self._readers.shutdown()
         self.bell.join()
         self.desk.shelf.close()
         self.runs.close()

@@ -10,10 +10,13 @@ from typing import NamedTuple
 from daskflow.artifacts.contents.digests import digest_file
 from daskflow.artifacts.names import Named, Names, checked
 from daskflow.artifacts.store import ObjectStore
+from daskflow.artifacts.trees import Tree, is_tree
 from daskflow.errors import ArtifactDamaged, ArtifactError, ArtifactMissing, WorkInvalid
 
 BLOCK = 1 << 20
 """So much is read from the store at a time [bytes]."""
+_TREE = 64 << 20
+"""The manifest of a directory is no longer [bytes]."""
 _GOOD = 3600.0
 """So long a link is good [s]."""
 
@@ -60,9 +63,18 @@ class ObjectDesk:
             return self._names.find(name)
 
     def give(self, name: str, digest: str, kind: str) -> Named:
-        """Let a name stand for an object that is here. Raises ArtifactMissing, NameRefused."""
+        """Let a name stand for an object that is here.
+
+        Raises
+        ------
+        ArtifactMissing, NameRefused
+        ArtifactDamaged
+            It is to be a directory, and is none.
+        """
         with self._discreet():
             self._claim()
+            if kind == "tree":
+                self._check_tree(digest)
             return self._names.give(Named(name, digest, self._size(digest), kind, source="a server"))
 
     def check(self, name: str) -> None:
@@ -131,6 +143,13 @@ class ObjectDesk:
         """A file that is about to come."""
         self._claim()
         return Incoming(self._store)
+
+    def _check_tree(self, digest: str) -> None:
+        """See that an object is a directory, and that all its files are here."""
+        if self._size(digest) > _TREE or not is_tree(self._store.read(digest, 0, 64, self._size(digest))):
+            raise ArtifactDamaged(f"The object {digest} is no directory. Give it the kind `file`.")
+        for each in Tree.get(self._store, digest).digests:
+            self._size(each)
 
     def _size(self, digest: str) -> int:
         try:

@@ -37,6 +37,14 @@ class Rates:
         self._lock = threading.Lock()
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
+    def spent(self, who: str) -> float:
+        """As `pause`, of a request that is not counted."""
+        now = self._clock()
+        with self._lock:
+            left, then = self._left.get(who, (self._room, now))
+        left = min(self._room, left + (now - then) * self._rate)
+        return 0.0 if left >= 1 else (1 - left) / self._rate
+
     def pause(self, who: str) -> float:
         """How long to wait before this request may be made [s]; 0 where it may be made now, and is counted."""
         now = self._clock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from daskflow.errors import PipelineInvalid, WorkInvalid
@@ -146,6 +147,7 @@ def _check_works(pipeline: Pipeline, step: Step, place: str) -> None:
     outer = next(iter(combinations(pipeline.matrix)))
     for inner in combinations(step.matrix):
         fields = fields_of(pipeline, step, {**outer, **inner}, None)
+        _check_home(pipeline, step, fields, place)
         config = fields.get("config")
         archive: Any = config.get("archive") if isinstance(config, dict) else None
         if isinstance(archive, dict) and archive.get("results") is False:
@@ -157,3 +159,22 @@ def _check_works(pipeline: Pipeline, step: Step, place: str) -> None:
             Work(**fields)
         except WorkInvalid as error:
             raise PipelineInvalid(f"{place}.work: {error}") from None
+
+
+def _check_home(pipeline: Pipeline, step: Step, fields: Mapping[str, Any], place: str) -> None:
+    """See that the agents of a deployment find the works."""
+    home = pipeline.home_of(step)
+    if home is None:
+        return
+    if fields["site"] != home.site:
+        raise PipelineInvalid(
+            f"{place}.work.site: the step runs on the deployment {home.name}, whose agents perform works of the site "
+            f"{home.site!r}, not {fields['site']!r:.100}. Leave the site out."
+        )
+    own = step.work.get("pipeline", pipeline.defaults.get("pipeline"))
+    for _, name in references(own, f"{place}.work.pipeline"):
+        if not name.startswith("matrix."):
+            raise PipelineInvalid(
+                f"{place}.work.pipeline: the agents of the deployment {home.name} are there before {name} is known. "
+                "Name the bucket, or refer to the matrix."
+            )

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from daskflow.errors import ArgumentsInvalid, DaskflowError, NotFound
-from daskflow.execution.pipelines.expanding import bucket_of
+from daskflow.execution.pipelines.expanding import buckets_of
 from daskflow.model.pipeline import Deployment, Pipeline
 from daskflow.sites.batch.services import Services
 
@@ -65,9 +65,8 @@ def _homes(pipeline: Pipeline) -> list[tuple[Deployment, list[str]]]:
     for step in pipeline.steps:
         home = pipeline.home_of(step)
         if home is not None:
-            name = step.work.get("pipeline") or pipeline.defaults.get("pipeline") or bucket_of(pipeline, step)
             buckets = found.setdefault(home.name, (home, []))[1]
-            buckets.extend([name] if name not in buckets else [])
+            buckets.extend(name for name in buckets_of(pipeline, step) if name not in buckets)
     return list(found.values())
 
 

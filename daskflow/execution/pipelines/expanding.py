@@ -10,6 +10,7 @@ from daskflow.errors import PipelineInvalid
 from daskflow.execution.pipelines.expressions import Expression, expression
 from daskflow.execution.pipelines.references import inner, references, replaced, within
 from daskflow.model.pipeline import Matrix, Pipeline, Step
+from daskflow.model.work import bucket_name
 
 CONDITIONS = ("success", "failure", "always")
 """Words for what became of all steps of earlier stages."""
@@ -56,6 +57,27 @@ def bucket_of(pipeline: Pipeline, step: Step) -> str:
     return name.lower().replace("_", "-")
 
 
+def buckets_of(pipeline: Pipeline, step: Step) -> list[str]:
+    """Names of the buckets of all works of a step, each once."""
+    named = step.work.get("pipeline", pipeline.defaults.get("pipeline"))
+    if named is None:
+        return [bucket_of(pipeline, step)]
+    keys = {name.split(".")[1] for _, name in references(named, "pipeline") if name.startswith("matrix.")}
+    matrix = {key: values for key, values in {**pipeline.matrix, **step.matrix}.items() if key in keys}
+    found = []
+    for values in combinations(matrix):
+
+        def lookup(name: str, values: Mapping[str, Any] = values) -> Any:
+            _, key, *path = name.split(".")
+            return within(values[key], path, name)
+
+        try:
+            found.append(bucket_name(str(replaced(named, lookup))))
+        except ValueError as error:
+            raise PipelineInvalid(f"pipeline: {error}.") from None
+    return list(dict.fromkeys(found))
+
+
 def fields_of(
     pipeline: Pipeline, step: Step, matrix: Mapping[str, Any], known: Callable[[str], Any] | None
 ) -> dict[str, Any]:
@@ -74,7 +96,8 @@ def fields_of(
         merged["tags"] = merged.pop("tag")
     home = pipeline.home_of(step)
     if home is not None:
-        merged.setdefault("site", home.site)
+        # Its agents take works of its site only, whatever others are for.
+        merged["site"] = step.work.get("site", home.site)
     merged.setdefault("pipeline", bucket_of(pipeline, step))
 
     def lookup(name: str) -> Any:

@@ -175,7 +175,14 @@ def _tokens(text: str) -> Iterator[Token]:
 def _constant(token: Token) -> Any:
     if token.kind == "text":
         return token.text[1:-1]
-    return json.loads(token.text) if token.kind == "number" else _WORDS[token.text]
+    if token.kind != "number":
+        return _WORDS[token.text]
+    try:
+        return json.loads(token.text)
+    except ValueError:
+        raise PipelineInvalid(
+            f"The number {token.text:.20}... has {len(token.text)} digits, which are too many."
+        ) from None
 
 
 def _compared(sign: str, left: Any, right: Any) -> bool:

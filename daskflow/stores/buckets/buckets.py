@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Self
 
-from daskflow.errors import SiteUnknown, WorkInvalid
+from daskflow.errors import SiteUnknown, WorkInvalid, WorkLost
 from daskflow.model.jsons import json_ready
 from daskflow.model.work import Work, WorkStatus, bucket_name
 from daskflow.stores.buckets.query import check_query, check_view
-from daskflow.stores.buckets.shelf import Query, Shelf, View, Wanted
+from daskflow.stores.buckets.rows import ENDS
+from daskflow.stores.buckets.shelf import Payload, Query, Shelf, View, Wanted
 from daskflow.stores.liveness import this_host
 
+_log = logging.getLogger("daskflow")
 _WEEK = 7 * 86400.0
 _LONGEST = 10 * 365 * 86400.0
 
@@ -45,19 +48,20 @@ class Buckets:
         self.close()
 
     def deposit(self, works: Work | Iterable[Work]) -> list[str]:
-        """Queue works, all of them or none.
+        """Queue works, all of them or none; those that have ended already are kept as they are.
 
         Returns
         -------
         list of str
-            Their ids in the same order; each work has its own, and is `queued`.
+            Their ids in the same order; each work has its own, and is `queued` unless it had ended. One that ended
+            elsewhere keeps its results, attempt and times; no agent performs it, and if it failed it is `final`.
 
         Raises
         ------
         SiteUnknown
             A work is for a site that nobody has configured.
         WorkInvalid
-            A work has an id already: it was deposited before; or it is no new one, or does not fit any more.
+            A work has an id already: it was deposited before; or it is neither new nor ended, or does not fit any more.
         """
         given = [works] if isinstance(works, Work) else list(works)
         for work in given:
@@ -66,7 +70,10 @@ class Buckets:
             raise WorkInvalid("A work stands twice among those to deposit. Make one work for each time.")
         ids = self.shelf.deposit([work.payload for work in given]) if given else []
         for work, new in zip(given, ids, strict=True):
-            work.placed(id=new, status=WorkStatus.queued)
+            failed = work.status is WorkStatus.failure
+            waits = {"status": WorkStatus.queued, "attempt": 0, "given_back": 0}
+            ends = {"final": True} if failed else {} if work.status in ENDS else waits
+            work.placed(id=new, **ends)
         return ids
 
     def _check(self, work: Work) -> None:
@@ -74,13 +81,32 @@ class Buckets:
             raise WorkInvalid(f"{work!r:.100} is no Work.")
         if work.id is not None:
             raise WorkInvalid(f"The work {work.id} was deposited before. To change it, update it.")
-        if work.status is not WorkStatus.created:
-            raise WorkInvalid(f"A work that is to be deposited is `created`, not {work.status}.")
-        if self._sites is not None and work.config.strategy == "strict" and work.site not in self._sites:
-            raise SiteUnknown(
-                f"A work is for the site {work.site!r}; there are {', '.join(sorted(self._sites))}. Add it under "
-                "`sites:`, or under `works: sites:` where agents serve it that this configuration does not reach."
-            )
+        if work.status is not WorkStatus.created and work.status not in ENDS:
+            raise WorkInvalid(f"A work that is to be deposited is `created`, or has ended; this one is {work.status}.")
+        if self._is_astray(work):
+            raise self._unknown(work.site)
+
+    def _is_astray(self, work: Work) -> bool:
+        """Whether a work is for a site that is not known here."""
+        return self._sites is not None and work.config.strategy == "strict" and work.site not in self._sites
+
+    def _unknown(self, site: str) -> SiteUnknown:
+        return SiteUnknown(
+            f"A work is for the site {site!r}; there are {', '.join(sorted(self._sites or ()))}. Add it under "
+            "`sites:`, or under `works: sites:` where agents serve it that this configuration does not reach."
+        )
+
+    def _check_moved(self, works: Sequence[Work]) -> None:
+        """See that no work is given a site that is not known here.
+
+        One that has such a site already was deposited where it is known; who performed it may write what came out.
+        """
+        astray = {str(work.id): work for work in works if self._is_astray(work)}
+        if astray:
+            among = {"id": {"$in": list(astray)}}
+            for stored in self.shelf.view(View(among, {"site": 1}, limit=-1)):
+                if stored["site"] != (site := astray[stored["id"]].site):
+                    raise self._unknown(site)
 
     def withdraw(  # noqa: PLR0913, each is a filter
         self,
@@ -111,6 +137,10 @@ class Buckets:
         -------
         Work or None
             None where there is none. Results, products, plots, error and log of earlier attempts are gone.
+
+        Notes
+        -----
+        A work that was damaged in its store fails for good, and the next one is taken.
         """
         wanted = Wanted(
             tuple(_names(pipeline)),
@@ -121,10 +151,13 @@ class Buckets:
             tuple(_each("parent", parent, str)),
             _priority(priority),
         )
-        found = self.shelf.withdraw(
-            wanted, lease=None if lease is None else _checked(lease), holder=f"{this_host()}:{os.getpid()}"
-        )
-        return None if found is None else Work.from_dict(found)
+        lasting, holder = None if lease is None else _checked(lease), f"{this_host()}:{os.getpid()}"
+        while (found := self.shelf.withdraw(wanted, lease=lasting, holder=holder)) is not None:
+            try:
+                return Work.from_stored(found)
+            except WorkInvalid as error:
+                fail_unfit(self.shelf, found, error)
+        return None
 
     def update(self, works: Work | Iterable[Work]) -> None:
         """Write works anew, all of them or none.
@@ -137,12 +170,19 @@ class Buckets:
             One is locked, and is not being performed.
         WorkInvalid
             One was never deposited, or its status cannot follow on the one that it has.
+        SiteUnknown
+            One is given a site that nobody has configured.
+
+        Notes
+        -----
+        A work that is ended without a `stop` is given that of the buckets' clock.
         """
         given = [works] if isinstance(works, Work) else list(works)
         for work in given:
             if work.id is None:
                 raise WorkInvalid("A work that was never deposited cannot be updated. Deposit it.")
         if given:
+            self._check_moved(given)
             self.shelf.update([work.payload for work in given])
 
     def heartbeat(self, work: Work, lease: float) -> None:
@@ -204,6 +244,7 @@ class Buckets:
         Returns
         -------
         list of Work, or of dict where there is a projection
+            A work that was damaged in its store is left out, with a warning in the log; a projection shows it.
 
         Raises
         ------
@@ -213,12 +254,18 @@ class Buckets:
         order = tuple((name, way) for name, way in (sort.items() if isinstance(sort, Mapping) else sort))
         view = check_view(View(query or {}, projection or {}, order, skip, limit))
         found = self.shelf.view(view)
-        return found if projection else [Work.from_dict(each) for each in found]
+        return found if projection else [work for each in found if (work := _readable(each)) is not None]
 
     def get(self, id: str) -> Work | None:
-        """The work of that id, or None."""
-        found = self.view({"id": id}, limit=1)
-        return found[0] if found else None
+        """The work of that id, or None.
+
+        Raises
+        ------
+        WorkInvalid
+            It was damaged in its store.
+        """
+        found = self.shelf.view(check_view(View({"id": id}, limit=1)))
+        return Work.from_stored(found[0]) if found else None
 
     def count(self, query: Query | None = None) -> int:
         """How many works a query means.
@@ -272,6 +319,24 @@ class Buckets:
     def close(self) -> None:
         """Give connections back; what is asked next opens them again."""
         self.shelf.close()
+
+
+def fail_unfit(shelf: Shelf, work: Payload, error: WorkInvalid) -> None:
+    """Let a withdrawn work fail for good that cannot be read, so that nobody withdraws it again."""
+    _log.warning("The work %s cannot be performed: %s", work.get("id"), error)
+    try:
+        shelf.fail(work, f"The work cannot be read: {error}")
+    except (WorkLost, WorkInvalid) as hindrance:
+        # It stays as it is until its lease is over, and in no one's way so long.
+        _log.warning("The work %s is not written: %s", work.get("id"), hindrance)
+
+
+def _readable(payload: Payload) -> Work | None:
+    try:
+        return Work.from_stored(payload)
+    except WorkInvalid as error:
+        _log.warning("The work %s is left out: %s Look at it with a projection.", payload.get("id"), error)
+        return None
 
 
 def _checked(lease: float) -> float:

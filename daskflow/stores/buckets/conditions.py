@@ -143,7 +143,7 @@ def _exists(operand: Any) -> Condition:
 
 def _regex(operand: Any, options: Any = "") -> Condition:
     pattern = compiled_pattern(operand, options)
-    return _some(lambda value: isinstance(value, str) and pattern.search(value) is not None)
+    return _some(lambda value: isinstance(value, str) and pattern.found_in(value))
 
 
 def _size(operand: Any) -> Condition:

@@ -19,6 +19,8 @@ from daskflow.stores.buckets.shelf import Payload, Query, Shelf, View, Wanted
 
 _WAIT = 15.0
 """A server is asked to hold a request for so long at most [s]."""
+_PAGE = 1000
+"""Where all works are asked for, so many come in one answer."""
 
 
 class RemoteShelf:
@@ -65,7 +67,8 @@ class RemoteShelf:
         request = self._known((wanted, holder)) or uuid.uuid4().hex
         try:
             reply = self.line.ask("POST", "/work/withdraw", query=query, body=_filter(wanted), request=request)
-        except ServerSilent:
+        except BaseException:
+            # Ctrl-C as well: nobody knows what the server has given out.
             with self._lock:
                 self._unanswered.setdefault((wanted, holder), []).append(request)
             raise
@@ -90,12 +93,31 @@ class RemoteShelf:
         """Queue a work again as if nobody had taken it."""
         self._change("POST", "/work/give-back", None, {"id": id, "attempt": attempt})
 
+    def fail(self, work: Payload, why: str) -> None:
+        """Let a work that is held fail for good."""
+        self.update([{**work, "status": "failure", "final": True, "error": why}])
+
     def delete(self, ids: Sequence[str]) -> int:
         """Delete works; how many of them were there."""
         return int(self._change("POST", "/work/delete", None, {"ids": json_ready(ids)}))
 
     def view(self, view: View) -> list[Payload]:
         """Look at works."""
+        if view.limit >= 0 or view.projection:
+            return self._view(view)
+        first = self._view(view._replace(limit=_PAGE))
+        if len(first) < _PAGE:
+            return first
+        # Which they are is asked at once, so that none is there twice, nor missed because another one was deleted.
+        ids = [work["id"] for work in self._view(view._replace(projection={"id": 1}))]
+        found = {work["id"]: work for work in first}
+        missing = [id for id in ids if id not in found]
+        for start in range(0, len(missing), _PAGE):
+            wanted = {"id": {"$in": missing[start : start + _PAGE]}}
+            found.update((work["id"], work) for work in self._view(View(wanted, limit=-1)))
+        return [found[id] for id in ids if id in found]
+
+    def _view(self, view: View) -> list[Payload]:
         body = {
             "query": dict(view.query),
             "projection": dict(view.projection),

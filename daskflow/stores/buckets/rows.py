@@ -18,10 +18,13 @@ _COLUMNS = (
 )
 """Fields that are columns, in the order in which statements give them."""
 _DEPOSITED = (
-    *("id", "pipeline", "site", "username", "parent", "priority", "attempt", "retries", "timeout"),
-    *("marks", "payload", "creation"),
+    *("id", "pipeline", "site", "username", "parent", "status", "priority", "attempt", "given_back", "retries"),
+    *("timeout", "final", "start", "stop", "marks", "payload", "outcome", "creation"),
 )
 """Columns in the order in which `add_work` takes them."""
+ENDS = ("success", "failure")
+"""How a work stands that was performed."""
+_WAITING = {"status": "queued", "attempt": 0, "given_back": 0, "final": 0, "start": None, "stop": None, "outcome": None}
 _APART = frozenset((*OUTCOME, *_COLUMNS))
 _EMPTY: Payload = dict.fromkeys(("function", "command", "parameters", *OUTCOME, "tags", "group", "event"))
 
@@ -57,8 +60,13 @@ _NOBODY = Notify().model_dump()
 
 
 def deposited(work: Payload) -> Row:
-    """What `add_work` takes."""
+    """What `add_work` takes: a work that has ended as it is, any other one as one that waits."""
     row = columns(work)
+    if work["status"] in ENDS:
+        # Nobody performs what was performed elsewhere, so no audit queues it.
+        row |= {"given_back": work["given_back"], "final": int(work["final"] or work["status"] == "failure")}
+    else:
+        row |= _WAITING
     return tuple(row[name] for name in _DEPOSITED)
 
 

@@ -56,7 +56,11 @@ class Shelf(Protocol):
     """
 
     def deposit(self, works: Sequence[Payload]) -> list[str]:
-        """Queue works, all or none of them; their new ids in the same order."""
+        """Queue works, all or none of them; their new ids in the same order.
+
+        Works that have ended, with the status `success` or `failure`, are kept as they are: with what came out, and
+        with their attempt and times. Such a failure is `final`. They are never queued, so no agent takes them.
+        """
 
     def withdraw(self, wanted: Wanted, *, lease: float | None, holder: str) -> Payload | None:
         """Take the queued work that comes first: of the highest priority, of these the oldest; None if there is none.
@@ -70,7 +74,7 @@ class Shelf(Protocol):
         """
 
     def update(self, works: Sequence[Payload]) -> None:
-        """Write works anew, all or none of them.
+        """Write works anew, all or none of them; one that is ended without a `stop` is given that of this moment.
 
         Raises
         ------
@@ -79,7 +83,8 @@ class Shelf(Protocol):
         WorkLocked
             One of them is locked, and not running: who holds a work may end it in any case.
         WorkInvalid
-            The status of one cannot follow on the one that it has: see `WORK_TRANSITIONS`.
+            The status of one cannot follow on the one that it has: see `WORK_TRANSITIONS`. Nor is a work `running`
+            by that, but by `withdraw`, or queued again that is held, but by `give_back`.
         """
 
     def heartbeat(self, id: str, attempt: int, lease: float) -> None:
@@ -94,6 +99,14 @@ class Shelf(Protocol):
 
     def give_back(self, id: str, attempt: int) -> None:
         """Queue a work again; the attempt does not count against its retries.
+
+        Raises
+        ------
+        WorkLost
+        """
+
+    def fail(self, work: Payload, why: str) -> None:
+        """Let a work that is held fail for good, whatever else is in it.
 
         Raises
         ------

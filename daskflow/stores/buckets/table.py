@@ -8,19 +8,25 @@ from functools import cache
 from typing import Any
 
 from daskflow.errors import WorkInvalid, WorkLocked, WorkLost
-from daskflow.model.jsons import as_text
+from daskflow.model.jsons import as_text, json_ready
 from daskflow.model.work import WORK_TRANSITIONS, WorkStatus
 from daskflow.stores.buckets.finding import count_works, view_works
 from daskflow.stores.buckets.rows import columns, deposited, marks, payload_of
 from daskflow.stores.buckets.shelf import Payload, Query, View, Wanted
 from daskflow.stores.chapter import few
 from daskflow.stores.database import Database
+from daskflow.stores.liveness import this_host
 
 _CHANNEL = "works"
 _FEW = 500
 """Up to so many works with a mark are looked at one by one; more of them are met in the queue."""
 EXPIRED = "The agent that held it was not heard of for longer than its lease."
 _STALE = "It waited for too long: no agent took it."
+_CURES = {"running": " Withdraw it.", "queued": " Give it back."}
+_APART = {"running": "queued", "queued": "running"}
+"""Steps that `update` does not make: who begins a work withdraws it, who holds one gives it back."""
+_HOLDER = 1024
+"""Letters of who holds a work, at most."""
 
 
 class WorkTable:
@@ -41,7 +47,7 @@ class WorkTable:
         self.database = database
 
     def deposit(self, works: Sequence[Payload]) -> list[str]:
-        """Queue works, all or none of them; their new ids in the same order."""
+        """Add works, all or none of them: queued, or ended as they are; their new ids in the same order."""
         ids = [uuid.uuid4().hex for _ in works]
         rows, marked = [], []
         for id, work in zip(ids, works, strict=True):
@@ -70,7 +76,7 @@ class WorkTable:
             "events": events,
             "tags": tags,
             "lease": lease,
-            "holder": holder,
+            "holder": _shown(holder),
         }
         for way in self._ways(wanted, filters, by):
             if found := self.database.change(" ".join(["withdraw", *way, *filters, *by]), **parameters):
@@ -118,7 +124,8 @@ class WorkTable:
         if stored["locked"] and stored["status"] != "running":
             raise WorkLocked(f"The work {row['id']} is locked. Unlock it first.")
         if stored["status"] not in _before(row["status"]):
-            raise WorkInvalid(f"The work {row['id']} is {stored['status']}; {row['status']} cannot follow.")
+            cure = _CURES.get(row["status"], "")
+            raise WorkInvalid(f"The work {row['id']} is {stored['status']}; {row['status']} cannot follow.{cure}")
         self.database.change("mark_work", id=row["id"], attempt=row["attempt"], marks=row["marks"])
         self.database.change("unmark_work", ordinal=held[0][0])
         self.database.many("add_work_mark", [(kind, value, row["id"]) for kind, value in marks(work)])
@@ -148,6 +155,18 @@ class WorkTable:
             if not self.database.change("give_back_work", id=id, attempt=attempt):
                 self._not_held(id, attempt)
             self.database.announce(_CHANNEL)
+
+    def fail(self, work: Payload, why: str) -> None:
+        """Let a work that is held fail for good, whatever else is in it."""
+        outcome = as_text({"error": json_ready(why), "host": this_host()})
+        if not self.database.change("fail_work", id=work["id"], attempt=work["attempt"], outcome=outcome):
+            raise WorkLost(f"The work {work['id']} is not held any more in attempt {work['attempt']}.")
+
+    def held(self, id: str, attempt: int) -> Payload:
+        """The work that this attempt holds; nobody else changes it until the transaction ends. Raises WorkLost."""
+        if not self.database.change("held_work", id=id, attempt=attempt):
+            self._not_held(id, attempt)
+        return self._hindrance(id, attempt)
 
     def _not_held(self, id: str, attempt: int) -> None:
         stored = self._hindrance(id, attempt)
@@ -224,5 +243,11 @@ class WorkTable:
 
 @cache
 def _before(status: str) -> list[str]:
-    """What a work may be that is to be of this status."""
-    return [str(each) for each in WorkStatus if each == status or status in WORK_TRANSITIONS[each]]
+    """What a work may be that `update` is to give this status."""
+    ways = [str(each) for each in WorkStatus if each == status or status in WORK_TRANSITIONS[each]]
+    return [before for before in ways if before != _APART.get(status)]
+
+
+def _shown(holder: str) -> str:
+    """A name that any work can hold."""
+    return "".join(letter if letter.isprintable() else "?" for letter in holder)[:_HOLDER]

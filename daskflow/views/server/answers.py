@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import FastAPI, Request  # noqa: TID253, only the process of the server imports this module
 from fastapi.exceptions import RequestValidationError  # noqa: TID253, the same
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException  # noqa: TID253, the same
+from starlette.requests import ClientDisconnect  # noqa: TID253, the same
 from starlette.responses import JSONResponse  # noqa: TID253, the same
 
 from daskflow.errors import (
@@ -59,6 +61,20 @@ class Answer(JSONResponse):
             return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
         except (TypeError, ValueError):
             return as_text(json_ready(content)).encode()
+
+
+def listed(values: Iterable[Any]) -> Answer:
+    """A list that may be long: made one by one, so that other threads go on meanwhile. Call it in a thread."""
+    parts = [bytes(Answer(value).body) for value in values]
+    return Ready(b"[" + b",".join(parts) + b"]")
+
+
+class Ready(Answer):
+    """JSON that is text already."""
+
+    def render(self, content: bytes) -> bytes:
+        """The same."""
+        return content
 
 
 class Refused(Exception):
@@ -149,6 +165,8 @@ class Contained:
 
         try:
             await self._app(scope, receive, told)
+        except ClientDisconnect:
+            _LOG.info("%s %s: who asked hung up", scope.get("method"), scope.get("path"))
         except Exception:
             _LOG.exception("%s %s failed", scope.get("method"), scope.get("path"))
             if begun or scope["type"] != "http":

@@ -14,9 +14,10 @@ from daskflow.execution.gateway.gateway import Gateway
 from daskflow.execution.gateway.objects import Piece
 from daskflow.model.access import Scope
 from daskflow.views.server.answers import MISSING, REFUSALS, Answer, Refusal, Refused
+from daskflow.views.server.bodies import GuardedRoute
 from daskflow.views.server.entering import gateway_of, needing
 
-router = APIRouter(tags=["artifacts"], responses={**REFUSALS, **MISSING})
+router = APIRouter(route_class=GuardedRoute, tags=["artifacts"], responses={**REFUSALS, **MISSING})
 
 Digest = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 Name = Annotated[str, Path(min_length=1, max_length=512)]

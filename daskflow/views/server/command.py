@@ -56,6 +56,11 @@ def check_exposure(server: ServerSettings, *, insecure: bool) -> None:
     for file in (server.certificate, server.private_key):
         if file is not None and not file.expanduser().is_file():
             raise SettingsInvalid(f"There is no file {file}.")
+    if server.open and (insecure or not is_loopback(server.host)):
+        raise SettingsInvalid(
+            "An open server asks callers on this machine for no token, and whoever comes through a proxy calls from "
+            "it. Leave `--open` out, or `--insecure` and other addresses than 127.0.0.1."
+        )
     if not is_loopback(server.host) and server.certificate is None and not insecure:
         raise SettingsInvalid(
             f"Whoever is on the network of {server.host} could read the tokens. Give a certificate and a private key, "

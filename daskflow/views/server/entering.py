@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import Depends, Request, Security  # noqa: TID253, only the process of the server imports this module
@@ -16,7 +19,15 @@ from daskflow.views.server.answers import Answer, Refused, answer_of, busy, refu
 
 _BEARER = HTTPBearer(auto_error=False, description="A token of `daskflow token create`.")
 _HEADER = APIKeyHeader(name="x-access-token", auto_error=False, description="The same, for older clients.")
-_FORWARDED = ("forwarded", "x-forwarded-for", "via")
+_FORWARDED = re.compile(
+    r"(x-)?(original-)?forwarded(-.*)?|via|x-real-ip|(x-|true-|fastly-|cf-)?(client|connecting|cluster-client)-ip"
+    r"|x-(envoy|amzn|azure)-.*|cf-ray|cdn-loop|x-original-.*|x-proxy.*"
+)
+"""What proxies add; a proxy that adds nothing cannot be told."""
+_PAGE = re.compile(r"origin|referer|sec-.*")
+"""What browsers add."""
+_REMEMBERED = 10_000
+"""So many tokens are known to have been good lately."""
 _SHOWN: list[Any] = [Security(_BEARER), Security(_HEADER)]
 """Makes the documentation of a route tell how tokens are given."""
 
@@ -38,6 +49,8 @@ class Entrance:
         self._app = app
         self._gateway = gateway
         self._public = public
+        self._let_in: OrderedDict[bytes, None] = OrderedDict()
+        """Digests of tokens that were good lately."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request."""
@@ -51,11 +64,22 @@ class Entrance:
     async def _enter(self, scope: Any) -> Answer | None:
         caller = _caller(Request(scope))
         who, refused = caller.address, None
+        mark = hashlib.sha256(caller.token.encode("utf-8", "surrogateescape")).digest()
+        # Who tries out tokens is stopped before the store is asked, others at the same address are not.
+        pause = self._gateway.rates.spent(who) if caller.token and mark not in self._let_in else 0.0
+        if pause:
+            late = busy(pause, "Too many requests by strangers at this address. Ask less often.")
+            return refusal(late.status, str(late), headers=late.headers)
         try:
             record = await self._gateway.call(self._gateway.door.admit, caller)
             scope.setdefault("state", {})["token"] = record
             who = record.id or who
+            self._let_in[mark] = None
+            self._let_in.move_to_end(mark)
+            if len(self._let_in) > _REMEMBERED:
+                self._let_in.popitem(last=False)
         except DaskflowError as error:
+            self._let_in.pop(mark, None)
             refused = answer_of(error)
         pause = self._gateway.rates.pause(who)
         if pause:
@@ -91,14 +115,20 @@ def check(request: Request, *scopes: Scope) -> None:
 
 def needing(*scopes: Scope) -> list[Any]:
     """The dependencies of a route that needs one of these scopes."""
-    return [*_SHOWN, Depends(_checking(*scopes))]
+    return [*_SHOWN, Depends(_Needing(scopes))]
 
 
-def _checking(*scopes: Scope) -> Callable[[Request], Awaitable[None]]:
-    async def checked(request: Request) -> None:
-        check(request, *scopes)
+def scopes_of(dependencies: Iterable[Any]) -> list[tuple[Scope, ...]]:
+    """The scopes that these dependencies of a route ask for."""
+    return [each.dependency.scopes for each in dependencies if isinstance(each.dependency, _Needing)]
 
-    return checked
+
+class _Needing:
+    def __init__(self, scopes: tuple[Scope, ...]) -> None:
+        self.scopes = scopes
+
+    async def __call__(self, request: Request) -> None:
+        check(request, *self.scopes)
 
 
 def _caller(request: Request) -> Caller:
@@ -109,6 +139,6 @@ def _caller(request: Request) -> Caller:
         token,
         request.client.host if request.client else "",
         headers.get("host", ""),
-        headers.get("origin", ""),
-        any(name in headers for name in _FORWARDED),
+        any(_PAGE.fullmatch(name) for name in headers),
+        any(_FORWARDED.fullmatch(name) for name in headers),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request  # noqa: TID253, only the server imports this module
@@ -12,12 +13,14 @@ from daskflow.execution.asking.forms import takes
 from daskflow.model.access import Scope
 from daskflow.model.records import EventRecord, JobRecord, QuestionRecord
 from daskflow.views.server.answers import MISSING, REFUSALS, Answer
+from daskflow.views.server.bodies import GuardedRoute
 from daskflow.views.server.entering import gateway_of, needing, token_of
 from daskflow.views.terminal import run_fields
 
-router = APIRouter(tags=["runs"], responses={**REFUSALS, **MISSING})
+router = APIRouter(route_class=GuardedRoute, tags=["runs"], responses={**REFUSALS, **MISSING})
 
 Ident = Annotated[str, Path(min_length=1, max_length=256)]
+_Limit = Annotated[int, Query(ge=1, le=100_000)]
 _READ = needing(Scope.read)
 _Fields = dict[str, Any]
 
@@ -81,11 +84,17 @@ async def jobs(
     run: Ident,
     state: Annotated[str | None, Query(max_length=32)] = None,
     task: Annotated[str | None, Query(max_length=256)] = None,
+    limit: _Limit = 10_000,
+    after: Annotated[int, Query(ge=-1, lt=2**31)] = -1,
 ) -> Answer:
-    """The jobs of a run, or those in a state or of a task."""
-    gateway = gateway_of(request)
-    found = await gateway.call(gateway.runs.jobs, run, state, task)
-    return _plain([record.model_dump() for record in found])
+    """The jobs of a run, or those in a state or of a task; those after a number, in the order of their numbers."""
+    desk = gateway_of(request).runs
+
+    def found() -> Answer:
+        records = (record for record in desk.jobs(run, state, task) if record.number > after)
+        return _plain([record.model_dump() for record in islice(records, limit)])
+
+    return await gateway_of(request).call(found)
 
 
 @router.get("/runs/{run}/events", dependencies=_READ, responses={200: {"model": list[EventRecord]}})
@@ -94,19 +103,27 @@ async def events(
     run: Ident,
     kind: Annotated[str, Query(max_length=256)] = "*",
     after: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0.0,
+    limit: _Limit = 10_000,
 ) -> Answer:
     """What happened in a run and in those that it started; only events of a kind such as `qa.*`, or later ones."""
-    gateway = gateway_of(request)
-    found = await gateway.call(gateway.runs.events, run, kind, after)
-    return _plain([record.model_dump() for record in found])
+    desk = gateway_of(request).runs
+
+    def found() -> Answer:
+        return _plain([record.model_dump() for record in desk.events(run, kind, after)[:limit]])
+
+    return await gateway_of(request).call(found)
 
 
 @router.get("/runs/{run}/reports", dependencies=_READ, responses={200: {"model": list[_Fields]}})
 async def reports(request: Request, run: Ident, content: bool = False) -> Answer:
     """What a run reported; pictures and the like come with `content`, in base64."""
-    gateway = gateway_of(request)
-    found = await gateway.call(gateway.runs.reports, run)
-    return _plain([dict(record) if content else record.model_dump(exclude={"content"}) for record in found])
+    desk = gateway_of(request).runs
+
+    def found() -> Answer:
+        reported = desk.reports(run)
+        return _plain([dict(record) if content else record.model_dump(exclude={"content"}) for record in reported])
+
+    return await gateway_of(request).call(found)
 
 
 @router.post("/runs/{run}/cancel", dependencies=needing(Scope.admin), responses={200: {"model": Cancelled}})

@@ -90,7 +90,10 @@ class Look(Looked):
 
     projection: dict[str, Any] = {}
     """Fields that are shown, `{"results.dm": 1}`, or left out, `{"log": 0}`."""
-    sort: list[Annotated[list[str | int], Field(min_length=2, max_length=2)]] | dict[str, Literal[1, -1]] = []
+    sort: Annotated[
+        list[Annotated[list[str | int], Field(min_length=2, max_length=2)]] | dict[str, Literal[1, -1]],
+        Field(max_length=100),
+    ] = []
     """Fields, with 1 for the smallest first and -1 for the largest; else those deposited last come first."""
     skip: int = Field(default=0, ge=0, lt=2**31)
     limit: int = Field(default=100, ge=-1, lt=2**31)

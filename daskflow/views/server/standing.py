@@ -8,11 +8,11 @@ from fastapi import APIRouter, Path, Query, Request  # noqa: TID253, only the pr
 
 from daskflow.model.access import Scope
 from daskflow.views.server.answers import REFUSALS, Answer
+from daskflow.views.server.bodies import AskedOnce, GuardedRoute
 from daskflow.views.server.entering import check, gateway_of, needing
 from daskflow.views.server.shapes import Audit
-from daskflow.views.server.works import RequestId
 
-router = APIRouter(tags=["works"], responses=REFUSALS)
+router = APIRouter(route_class=GuardedRoute, tags=["works"], responses=REFUSALS)
 
 _LOOK = (Scope.read, Scope.deposit, Scope.perform)
 _Counts = dict[str, int]
@@ -49,12 +49,12 @@ async def buckets(request: Request, pipeline: Annotated[str | None, Query(max_le
 
 
 @router.post("/work/audit", dependencies=needing(Scope.perform, Scope.deposit), responses={200: {"model": _Counts}})
-async def audit(request: Request, audit: Audit, x_request_id: RequestId = "") -> Answer:
+async def audit(request: Request, asked: AskedOnce, audit: Audit) -> Answer:
     """Put in order what was left: how many works had failed, were held for too long, and waited for too long."""
     if audit.stale is not None:
         check(request, Scope.deposit)
     gateway = gateway_of(request)
-    return Answer(await gateway.call(gateway.desk.audit, audit.stale, x_request_id))
+    return Answer(await gateway.call(gateway.desk.audit, audit.stale, asked))
 
 
 @router.get("/audit/failed", dependencies=needing(Scope.perform, Scope.deposit), responses={200: {"model": _Counts}})

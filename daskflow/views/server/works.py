@@ -8,24 +8,26 @@ from typing import Annotated, Any
 from fastapi import (  # noqa: TID253, only the process of the server imports this module
     APIRouter,
     Body,
-    Header,
     Query,
     Request,
 )
 
+from daskflow.errors import TokenRefused
 from daskflow.execution.gateway.filters import wanted_of
 from daskflow.execution.gateway.waiting import await_rung, withdraw_within
 from daskflow.model.access import Scope
 from daskflow.model.work import Work
 from daskflow.stores.buckets.shelf import View
-from daskflow.views.server.answers import LOST, REFUSALS, Answer
-from daskflow.views.server.entering import gateway_of, needing
+from daskflow.stores.requests import Asked
+from daskflow.views.server.answers import LOST, REFUSALS, Answer, Refused, listed
+from daskflow.views.server.bodies import AskedOnce, GuardedRoute
+from daskflow.views.server.entering import gateway_of, needing, token_of
 from daskflow.views.server.shapes import Beat, Chosen, Filter, HeldWork, Id, Lease, Locking, Look, Looked
 
-router = APIRouter(tags=["works"], responses=REFUSALS)
+router = APIRouter(route_class=GuardedRoute, tags=["works"], responses=REFUSALS)
 
-_WORKS = Annotated[list[dict[str, Any]] | dict[str, Any], Body()]
-RequestId = Annotated[str, Header(alias="X-Request-Id", max_length=64, pattern="^[A-Za-z0-9-]*$")]
+# What they are is seen where they are made: here each mistake in a long list would be noted.
+_WORKS = Annotated[Any, Body()]
 Wait = Annotated[float, Query(ge=0, le=30, allow_inf_nan=False)]
 TICKET = "X-Ticket"
 
@@ -35,21 +37,21 @@ def _listed(given: Any) -> list[Any]:
 
 
 @router.post("/work", dependencies=needing(Scope.deposit), responses={**LOST, 200: {"model": bool | list[str]}})
-async def deposit(request: Request, works: _WORKS, return_ids: bool = False, x_request_id: RequestId = "") -> Answer:
+async def deposit(request: Request, asked: AskedOnce, works: _WORKS, return_ids: bool = False) -> Answer:
     """Queue works, all of them or none; their ids in the same order where `return_ids` is true."""
     gateway = gateway_of(request)
-    ids = await gateway.call(gateway.desk.deposit, _listed(works), x_request_id)
+    ids = await gateway.call(gateway.desk.deposit, _listed(works), asked)
     return Answer(ids if return_ids else True)
 
 
 @router.post("/work/withdraw", dependencies=needing(Scope.perform), responses={200: {"model": Work | None}})
 async def withdraw(
     request: Request,
+    asked: AskedOnce,
     filter: Filter,
     lease: Annotated[Lease | None, Query()] = None,
     holder: Annotated[str, Query(max_length=256)] = "",
     wait: Wait = 0.0,
-    x_request_id: RequestId = "",
 ) -> Answer:
     """Take the queued work of the highest priority, of these the oldest; null where there is none.
 
@@ -64,7 +66,7 @@ async def withdraw(
         gone=request.is_disconnected,
         lease=lease,
         holder=holder,
-        request=x_request_id,
+        request=asked,
         turn=uuid.uuid4().hex,
     )
     return Answer(found, headers={TICKET: ticket})
@@ -85,10 +87,10 @@ async def await_deposit(
 
 
 @router.put("/work", dependencies=needing(Scope.perform, Scope.deposit), responses={**LOST, 200: {"model": bool}})
-async def update(request: Request, works: _WORKS, x_request_id: RequestId = "") -> Answer:
+async def update(request: Request, asked: AskedOnce, works: _WORKS) -> Answer:
     """Write works anew, all of them or none."""
     gateway = gateway_of(request)
-    await gateway.call(gateway.desk.update, _listed(works), x_request_id)
+    await gateway.call(gateway.desk.update, _listed(works), asked, held=_performs_only(request))
     return Answer(True)
 
 
@@ -101,29 +103,40 @@ async def heartbeat(request: Request, beat: Beat) -> Answer:
 
 
 @router.post("/work/give-back", dependencies=needing(Scope.perform), responses={**LOST, 200: {"model": bool}})
-async def give_back(request: Request, work: HeldWork, x_request_id: RequestId = "") -> Answer:
+async def give_back(request: Request, work: HeldWork, asked: AskedOnce) -> Answer:
     """Queue a work that is held again, as if it had not been withdrawn."""
     gateway = gateway_of(request)
-    await gateway.call(gateway.desk.give_back, work.id, work.attempt, x_request_id)
+    await gateway.call(gateway.desk.give_back, work.id, work.attempt, asked)
     return Answer(True)
 
 
 @router.delete("/work", dependencies=needing(Scope.deposit, Scope.perform), responses={**LOST, 200: {"model": bool}})
-async def delete(
-    request: Request, ids: Annotated[list[Id], Query(max_length=10_000)], x_request_id: RequestId = ""
-) -> Answer:
+async def delete(request: Request, ids: Annotated[list[Id], Query(max_length=10_000)], asked: AskedOnce) -> Answer:
     """Delete works; whether one of them was there."""
-    gateway = gateway_of(request)
-    return Answer(bool(await gateway.call(gateway.desk.delete, ids, x_request_id)))
+    return Answer(bool(await _deleted(request, ids, asked)))
 
 
 @router.post(
     "/work/delete", dependencies=needing(Scope.deposit, Scope.perform), responses={**LOST, 200: {"model": int}}
 )
-async def delete_many(request: Request, chosen: Chosen, x_request_id: RequestId = "") -> Answer:
-    """Delete works, more than an address can hold; how many of them were there."""
+async def delete_many(request: Request, chosen: Chosen, asked: AskedOnce) -> Answer:
+    """Delete works, more than an address can hold; how many of them were there.
+
+    A token that allows `perform` only deletes works that have succeeded, and say that their results are not kept.
+    """
+    return Answer(await _deleted(request, chosen.ids, asked))
+
+
+async def _deleted(request: Request, ids: list[str], asked: Asked) -> int:
     gateway = gateway_of(request)
-    return Answer(await gateway.call(gateway.desk.delete, chosen.ids, x_request_id))
+    try:
+        return await gateway.call(gateway.desk.delete, ids, asked, held=_performs_only(request))
+    except TokenRefused as error:
+        raise Refused(403, str(error)) from None
+
+
+def _performs_only(request: Request) -> bool:
+    return not token_of(request).allows(Scope.deposit)
 
 
 @router.post("/work/lock", dependencies=needing(Scope.deposit), responses={200: {"model": int}})
@@ -142,7 +155,7 @@ async def view(request: Request, look: Look) -> Answer:
     """Look at works, those deposited last first."""
     gateway = gateway_of(request)
     found = View(look.query, look.projection, look.order, look.skip, look.limit)
-    return Answer(await gateway.call(gateway.desk.view, found))
+    return await gateway.call(lambda: listed(gateway.desk.view(found)))
 
 
 @router.post(

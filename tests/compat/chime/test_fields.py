@@ -15,7 +15,7 @@ BASIC = {"pipeline": "sample", "site": "local", "user": "ada"}
 @pytest.mark.parametrize(
     ("name", "value", "instead"),
     [
-        ("path", "/data", "parameters"),
+        ("path", "/data", "where its agent was started, .* DASKFLOW_SCRATCH_DIR names one of its own; .*parameters"),
         ("precursors", [{"sample": "id"}], "flow"),
         ("workspace", "x.yml", "daskflow.yaml"),
     ],

@@ -6,7 +6,7 @@ import pytest
 
 from daskflow.compat.chime.results import Results
 from daskflow.compat.chime.work import Work
-from daskflow.errors import WorkInvalid, WorkLocked, WorkLost
+from daskflow.errors import WorkInvalid, WorkLocked
 
 
 def made(**changes: Any) -> Work:
@@ -113,24 +113,31 @@ def test_locked_results_stay_as_they_are(results: Results, monkeypatch: pytest.M
     assert results.delete_ids("sample", [first, second])
 
 
-def test_an_agent_on_the_way_is_survived(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_of_elsewhere_is_ever_queued(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     buckets = results.client.buckets
-    update = type(buckets).update
     taken: list[Any] = []
 
-    def late(own: Any, works: Any) -> None:
-        if not taken:
+    def watched(act: Any) -> Any:
+        def look(*given: Any) -> Any:
+            # An agent that looks at every moment.
+            found = act(*given)
             taken.append(buckets.withdraw("sample"))
-        update(own, works)
+            return found
 
-    monkeypatch.setattr(type(buckets), "update", late)
-    assert results.deposit(ended({"dm": 1.5})) == {"sample": 1}
+        return look
+
+    for name in ("deposit", "update", "view", "delete"):
+        monkeypatch.setattr(buckets.shelf, name, watched(getattr(buckets.shelf, name)))
+    given = [ended({"dm": 1.5}, status="failure", error="no signal"), ended(2, given_back=1)]
+    assert results.deposit(given) == {"sample": 2}
+    assert buckets.audit(None) == {"failed": 0, "expired": 0, "stale": 0}
+    assert buckets.withdraw("sample") is None
+    assert taken
+    assert set(taken) == {None}
     monkeypatch.undo()
-    assert taken[0] is not None
-    assert (taken[0].function, taken[0].command) == (None, None)
-    assert [each["results"] for each in results.view("sample")] == [{"dm": 1.5}]
-    with pytest.raises(WorkLost):
-        buckets.update(taken[0])
+    second, first = results.view("sample")
+    assert (first["attempt"], first["start"], first["stop"], first["error"]) == (1, 1.0, 2.0, "no signal")
+    assert (second["attempt"], second["given_back"], second["final"]) == (1, 1, False)
 
 
 def test_versions_are_told(results: Results) -> None:

@@ -79,7 +79,9 @@ def test_all_that_failed_is_killed_without_a_pattern(swarm: Swarm) -> None:
     spawn(swarm, "a", "exit 1")
     spawn(swarm, "b", "exit 2")
     ended(swarm, "a", "b")
-    assert swarm.kill_failed_jobs() == {"a": True, "b": True}
+    with pytest.raises(TypeError, match="job_name"):
+        swarm.kill_failed_jobs()  # type: ignore[call-arg]
+    assert swarm.kill_failed_jobs("") == {"a": True, "b": True}
 
 
 def test_monitor_counts_right_and_cleans_up(swarm: Swarm, caplog: pytest.LogCaptureFixture) -> None:

@@ -226,6 +226,8 @@ def test_a_new_work_without_a_token_warns(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.warns(FutureWarning, match="workflow token required after v4.0.0") as told:
         work = made()
     assert [warning.filename for warning in told] == [__file__]
+    # A token of GitHub is sent to no server by itself.
+    assert "GITHUB" not in str(told[0].message)
     assert work.deposit()
     # Who has withdrawn it has proved already who it is.
     assert Work.withdraw("sample-pipeline") is not None

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from daskflow.compat.prominence import ProminenceClient, starting
-from daskflow.compat.prominence.errors import ExecError, JobGetError, KeyValueError, NoSuchKey, UsageError
+from daskflow.compat.prominence.errors import (
+    ExecError,
+    JobGetError,
+    KeyValueError,
+    NoSuchKey,
+    ProminenceError,
+    SnapshotGetError,
+    StdStreamsError,
+    UsageError,
+)
 from daskflow.compat.prominence.factories import Repeat
 from daskflow.compat.prominence.job import Job
 from daskflow.compat.prominence.ledger import Entry
@@ -41,10 +50,15 @@ def test_jobs_of_workflows(client: ProminenceClient, perform: Perform, job: Make
     made.factories = [Repeat(None, ["a"], 2)]
     perform(made)
     assert made.id is not None
-    assert client.stdout_workflow(made.id, "a", 1) == f"{made.id}.1\n"
-    assert client.stderr_workflow(made.id, "a") == ""
+    assert client.stdout_workflow(made.id, 0, "a", 1) == f"{made.id}.1\n"
+    assert client.stdout_workflow(made.id, 0, "a") == f"{made.id}.0\n"
+    assert client.stderr_workflow(made.id, 0, "a") == ""
     with pytest.raises(JobGetError, match="2 jobs"):
-        client.stdout_workflow(made.id, "a", 2)
+        client.stdout_workflow(made.id, 0, "a", 2)
+    with pytest.raises(StdStreamsError, match="node 1"):
+        client.stdout_workflow(made.id, 1, "a")
+    with pytest.raises(StdStreamsError, match="The order is: workflow, node, job, instance"):
+        client.stderr_workflow(made.id, "a", 0)  # type: ignore[arg-type]
     assert client.describe_workflow(made.id)["progress"]["done"] == 2
     assert client.describe_workflow(made.id, input_only=True)["name"] == "wf"
     assert [one["name"] for one in client.list_jobs("all", workflow_id=made.id)] == ["wf/a/0", "wf/a/1"]
@@ -77,7 +91,13 @@ def test_lists(client: ProminenceClient, job: Make) -> None:
 
 def test_objects(client: ProminenceClient, here: Path) -> None:
     (here / "a").write_text("x")
-    client.upload("large", "a")
+    client.upload(file="large", filename="a", checksum="of no use")
+    client.upload("runs/b", "a")
+    # What is kept of values and jobs is not theirs to look at.
+    client.kv_set("key", "value")
+    assert [(found["name"], found["size"]) for found in client.list_objects()] == [("large", 1), ("runs/b", 1)]
+    assert [found["name"] for found in client.list_objects("runs/")] == ["runs/b"]
+    assert client.list_objects("none") == []
     client.delete_object("large")
     with pytest.raises(ArtifactMissing):
         client.delete_object("large")
@@ -87,7 +107,10 @@ def test_values(client: ProminenceClient) -> None:
     client.kv_set("best/chisq", "1.5")
     client.kv_set("raw", b"\xff")
     assert (client.kv_get("best/chisq"), client.kv_get("raw")) == ("1.5", b"\xff")
+    assert client.kv_list() == ["best/chisq", "raw"]
+    assert client.kv_list("best/") == client.kv_list("b") == ["best/chisq"]
     client.kv_delete("raw")
+    assert client.kv_list("raw") == []
     for call in (client.kv_get, client.kv_delete):
         with pytest.raises(NoSuchKey, match="raw"):
             call("raw")
@@ -100,3 +123,7 @@ def test_what_there_is_not(client: ProminenceClient) -> None:
         client.execute_command("a", "date")
     with pytest.raises(UsageError):
         client.get_usage("2026-01-01")
+    with pytest.raises(SnapshotGetError):
+        client.get_snapshot_url("a")
+    with pytest.raises(ProminenceError, match="daskflow site ls"):
+        client.resources()

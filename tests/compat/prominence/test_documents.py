@@ -25,9 +25,10 @@ def test_defaults() -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"tasks": []}, "tasks"),
-        ({"tasks": [{"cmd": " "}]}, r"tasks\.0\.cmd"),
-        ({"tasks": [{"image": "centos:7"}]}, r"tasks\.0\.cmd"),
+        ({"tasks": []}, "tasks: a job needs at least one task"),
+        ({"tasks": [{"cmd": " "}]}, r"fit: tasks\.0: the task needs a command: [^;]*\.$"),
+        ({"tasks": [{"image": "centos:7"}]}, r"fit: tasks\.0: the task needs a command: [^;]*\.$"),
+        ({"tasks": [{"cmd": ["date"]}]}, r"tasks\.0\.cmd"),
         ({"tasks": [{**TASK, "type": "sidecar"}]}, "sidecars"),
         ({"tasks": [{**TASK, "app": "x"}]}, "app: is not known here"),
         ({"tasks": [{"cmd": "/usr/bin/mpirun -n 4 lmp", "type": "openmpi"}]}, "leave that out"),

@@ -146,3 +146,9 @@ def test_what_has_not_ended_is_not_removed(here: Path, job: Make) -> None:
         waiting.remove()
     with pytest.raises(JobGetError, match="it is idle: wait"):
         waiting.get_output_file("a")
+
+
+def test_ids_may_be_numbers(here: Path, job: Make) -> None:
+    Entry("job", "12345").write("request", {"document": job("date", name="old").to_dict(), "createTime": 1.0})
+    found = Job(id=12345)
+    assert (found.id, found.name) == ("12345", "old")

@@ -10,7 +10,9 @@ from daskflow.compat.prominence.errors import DeletionError, JobGetError, Workfl
 from daskflow.compat.prominence.factories import ParameterSet, ParameterSweep, Repeat, Zip
 from daskflow.compat.prominence.files import Artifact
 from daskflow.compat.prominence.job import Job
+from daskflow.compat.prominence.ledger import Entry
 from daskflow.compat.prominence.policies import WorkflowPolicies
+from daskflow.compat.prominence.tasks import Task
 from daskflow.compat.prominence.workflow import Dependency, Workflow
 
 Make = Callable[..., Job]
@@ -93,3 +95,34 @@ def test_removed_as_a_whole(perform: Perform, workflow: Workflow) -> None:
         Workflow(workflow.id)
     with pytest.raises(JobGetError):
         Job(child.id)
+
+
+def test_the_pattern_of_a_factory_says_where_its_jobs_are(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daskflow.compat.prominence.lifecycle.starting.start", lambda entry: None)
+    workflow = Workflow()
+    for name in ("a", "b"):
+        job = Job()
+        job.name = name
+        job.tasks.append(Task(command="echo $x"))
+        workflow.jobs.append(job)
+    workflow.factories.append(Zip("z", ["b"], [ParameterSet("x", values=["1", "2"])]))
+    workflow.create()
+    first, pattern = workflow.jobs
+    assert first.stdout() == ""
+    for ask in (pattern.stdout, pattern.wait, pattern.delete):
+        with pytest.raises(JobGetError, match=r"several jobs of 'b': workflow\.get_jobs\('b'\)"):
+            ask()
+    assert len(workflow.get_jobs("b")) == 2
+
+
+def test_ids_may_be_numbers(here: Path) -> None:
+    with pytest.raises(WorkflowGetError, match="no workflow 12345"):
+        Workflow(12345)
+    job = Job()
+    job.name = "a"
+    job.tasks.append(Task(command="date"))
+    made = Workflow()
+    made.jobs.append(job)
+    Entry("workflow", "12345").write("request", {"document": made.to_dict(), "createTime": 1.0})
+    found = Workflow(12345)
+    assert (found.id, found.jobs[0].id) == ("12345", "12345.0")

@@ -1,3 +1,9 @@
+import errno
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -293,3 +299,72 @@ def test_an_end_that_the_store_does_not_take_at_all_costs_only_that_work(
     monkeypatch.setattr(buckets, "update", Failing(buckets.update, wrong, wrong))
     assert Agent(buckets, terms(lives=2), tell=lambda each: told.append(each.text)).run() == {"success": 1}
     assert any(text.endswith("is not written: It does not fit.") for text in told)
+
+
+def test_pauses_grow_while_no_work_can_be_begun(buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
+    (id,) = buckets.deposit([make("add", parameters={"x": 1}, retries=1)])
+    told: list[Told] = []
+    pauses: list[float] = []
+    fork = os.fork
+
+    def refused() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    class Impatient(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            pauses.append(timeout or 0.0)
+            if len(pauses) == 4:
+                monkeypatch.setattr(os, "fork", fork)
+            return super().wait(0.0)
+
+    monkeypatch.setattr(os, "fork", refused)
+    agent = Agent(buckets, terms(idle=0.2), tell=told.append)
+    agent._stopped = Impatient()
+    assert agent.run() == {"given back": 4, "success": 1}
+    assert pauses == sorted(pauses)
+    assert pauses[3] > pauses[0]
+    work = found(buckets, id)
+    assert (work.results, work.attempt, work.given_back) == (2, 5, 4)
+    assert [each.text for each in told if each.text.startswith("Works can be performed here again")]
+
+
+def test_who_interrupts_an_agent_ends_it(buckets: Buckets, tmp_path: Path) -> None:
+    id, started = begun(buckets, tmp_path)
+    script = (
+        "import sys, threading\n"
+        "from daskflow.execution.agents.agent import Agent\n"
+        "from daskflow.stores.buckets import Buckets\n"
+        "from daskflow.stores.buckets.table import WorkTable\n"
+        "from daskflow.stores.database import Database\n"
+        "from tests.execution.agents.conftest import terms\n"
+        "agent = Agent(Buckets(WorkTable(Database(sys.argv[1]))), terms())\n"
+        "try:\n"
+        "    agent.run()\n"
+        "except KeyboardInterrupt:\n"
+        "    left = [each.name for each in threading.enumerate() if each.name.startswith('daskflow-agent')]\n"
+        "    print(agent.tally, left)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "works.db")]
+    root = Path(__file__).parents[3]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)
+    until(started.exists)
+    child = int(started.read_text())
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert said == "{'given back': 1} []\n"
+    assert not alive(child)
+    work = found(buckets, id)
+    assert (work.status, work.given_back) == (WorkStatus.queued, 1)
+
+
+def test_a_damaged_record_fails_for_good_and_the_next_work_is_performed(buckets: Buckets, tmp_path: Path) -> None:
+    broken, good = buckets.deposit([make("add", parameters={"x": 1}, priority=5), make("add", parameters={"x": 1})])
+    with sqlite3.connect(tmp_path / "works.db") as connection:
+        connection.execute("UPDATE works SET payload = json_set(payload, '$.tags', 7) WHERE id = ?", [broken])
+    connection.close()
+    assert Agent(buckets, terms(idle=0.2)).run() == {"success": 1}
+    assert found(buckets, good).status is WorkStatus.success
+    ((status, error),) = [
+        (each["status"], each["error"]) for each in buckets.view({"id": broken}, projection={"status": 1, "error": 1})
+    ]
+    assert (status, "tags" in error) == ("failure", True)

@@ -72,13 +72,43 @@ def test_what_is_to_be_bypassed_stays(archivist: Archivist, there: Path, log: Pa
     assert (there / "fit.h5").exists()
 
 
-def test_without_an_archive_all_is_left_where_it_is(there: Path, log: Path) -> None:
-    for strategy in ("copy", "move"):
-        work = succeeded(there, ["fit.h5"], strategy)
-        work.plots = ["not/there.png"]
-        kept(Archivist(), work, log)
-        assert (work.products, work.status) == (["fit.h5"], WorkStatus.success)
-        assert (there / "fit.h5").exists()
+@pytest.mark.parametrize("strategy", ["copy", "move", "upload"])
+def test_without_an_archive_all_is_left_where_it_is(there: Path, log: Path, strategy: str) -> None:
+    work = succeeded(there, ["fit.h5"], strategy)
+    kept(Archivist(), work, log)
+    # Whoever reads the work is in another directory.
+    assert (work.products, work.status) == ([str(there / "fit.h5")], WorkStatus.success)
+    assert (there / "fit.h5").exists()
+
+
+@pytest.mark.parametrize("strategy", ["copy", "move", "upload", "delete"])
+def test_what_is_missing_fails_a_work_without_an_archive_too(there: Path, log: Path, strategy: str) -> None:
+    work = succeeded(there, ["fit.h5"], strategy)
+    work.plots = ["not/there.png"]
+    kept(Archivist(), work, log)
+    assert work.status is WorkStatus.failure
+    assert work.error == "There is no 'not/there.png', which the work names among its plots."
+    assert (there / "fit.h5").exists()
+
+
+@pytest.mark.parametrize("strategy", ["copy", "move", "upload", "delete"])
+def test_urls_and_names_of_artifacts_are_taken_as_they_are(
+    archivist: Archivist, there: Path, log: Path, strategy: str
+) -> None:
+    named = ["https://example.org/fit.h5", "artifact:fits/1", "s3://bucket/fit.h5"]
+    for one in (archivist, Archivist()):
+        work = succeeded(there, [], strategy)
+        work.products = list(named)
+        kept(one, work, log)
+        assert (work.products, work.status) == (named, WorkStatus.success)
+
+
+def test_what_is_to_be_bypassed_need_not_be_there(archivist: Archivist, there: Path, log: Path) -> None:
+    for one in (archivist, Archivist()):
+        work = succeeded(there, [], "bypass")
+        work.products = ["not/there.h5"]
+        kept(one, work, log)
+        assert (work.products, work.status) == (["not/there.h5"], WorkStatus.success)
 
 
 def test_uploads_are_artifacts(archivist: Archivist, there: Path, tmp_path: Path, log: Path) -> None:
@@ -272,3 +302,40 @@ def test_the_digest_of_a_copy_is_that_of_the_original(archivist: Archivist, ther
     kept(archivist, work, log)
     assert work.products is not None
     assert hashlib.sha256(Path(work.products[0]).read_bytes()).hexdigest() == digest
+
+
+def test_what_lies_in_the_archive_by_way_of_a_link_is_not_deleted(there: Path, tmp_path: Path, log: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    for way in (tmp_path / "link", tmp_path / "disk"):
+        archivist = Archivist(tmp_path / "link")
+        work = succeeded(there, ["fit.h5"], "move")
+        kept(archivist, work, log)
+        assert work.products is not None
+        name = str(Path(work.products[0]).relative_to(tmp_path / "link"))
+        for strategy in ("move", "delete"):
+            again = succeeded(there, [], strategy)
+            again.products = [str(way / name)]
+            kept(archivist, again, log)
+        assert (way / name).read_text() == "content of fit.h5"
+
+
+def test_what_is_kept_under_another_name_of_its_directory_is_not_deleted(
+    archivist: Archivist, there: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = succeeded(there, ["fit.h5"], "move")
+    kept(archivist, work, log)
+    assert work.products is not None
+    place = Path(work.products[0])
+    # As where the archive is mounted at two places: no path tells that they are one.
+    monkeypatch.setattr(Archivist, "holds", lambda self, path: False)
+    again = succeeded(there, [], "move")
+    again.products = [str(place)]
+    kept(archivist, again, log)
+    assert place.read_text() == "content of fit.h5"
+    folder = place.parent / "tree"
+    folder.mkdir()
+    (folder / "a").write_text("a")
+    again.products = [str(folder)]
+    kept(archivist, again, log)
+    assert (folder / "a").exists()

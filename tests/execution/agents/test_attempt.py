@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -122,3 +123,18 @@ def test_the_log_of_a_command_is_what_it_printed() -> None:
 def test_a_function_that_gets_the_work_may_change_its_tags() -> None:
     work = attempted(make("with_work", event=[7], tags=["a"]), argsource="work")
     assert (work.results, work.tags, work.status) == ({"event": [7]}, ["a", "seen"], WorkStatus.success)
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
+def test_a_machine_without_processes_or_memory_is_no_fault_of_the_work(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fork() -> int:
+        raise OSError(number, os.strerror(number))
+
+    work = make("add", parameters={"x": 1})
+    work.placed(status=WorkStatus.running)
+    monkeypatch.setattr(os, "fork", fork)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        attempted(work)
+    assert (work.status, work.error) == (WorkStatus.running, None)

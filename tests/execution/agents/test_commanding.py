@@ -5,6 +5,7 @@ import pytest
 
 from daskflow.errors import CommandMissing
 from daskflow.execution.agents.commanding import perform_command
+from daskflow.execution.agents.outcome import Unfit
 from tests.execution.agents.conftest import make
 
 
@@ -77,3 +78,11 @@ def test_what_it_left_behind_holds_nobody_up(tmp_path: Path) -> None:
 def test_a_program_that_is_not_there_is_told() -> None:
     with pytest.raises(CommandMissing, match="no-such-program"):
         perform_command(["no-such-program", "x"], make())
+
+
+def test_a_parameter_that_no_command_can_get_is_named() -> None:
+    work = make(parameters={"small": "x", "spectrum": "y" * (200 << 10)})
+    with pytest.raises(Unfit, match=r"The parameter SPECTRUM takes 200 KiB, and one may take at most 128 KiB"):
+        perform_command(["true", "x"], work)
+    with pytest.raises(Unfit, match=r"The argument 1 takes 200 KiB"):
+        perform_command(["true", "y" * (200 << 10)], make())

@@ -100,3 +100,33 @@ def test_all_are_killed_at_once(buckets: Buckets, work: Work) -> None:
         assert held.grip.killed
         assert held.why is Why.stopped
     holder.close()
+
+
+def test_one_that_is_being_written_keeps_no_other_waiting(
+    buckets: Buckets, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats: list[str] = []
+    monkeypatch.setattr(buckets, "heartbeat", lambda work, lease: beats.append(str(work.id)))
+    other = make("add")
+    other.id = "other"
+    holder = Holder(buckets, 1.0)
+    with holder.holding(work, now()) as first, holder.holding(other, now()) as second:
+        with first.lock:
+            until(lambda: beats.count("other") >= 4)
+            assert str(work.id) not in beats
+        assert second.why is None
+    holder.close()
+
+
+def test_what_was_being_written_is_renewed_soon_after(
+    buckets: Buckets, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = threading.Event()
+    monkeypatch.setattr(buckets, "heartbeat", lambda work, lease: asked.set())
+    holder = Holder(buckets, 0.9)
+    with holder.holding(work, now()) as held:
+        with held.lock:
+            until(lambda: held.tried > held.heard)
+            assert not asked.is_set()
+        assert asked.wait(30)
+    holder.close()

@@ -21,3 +21,12 @@ def test_a_line_for_the_shell_needs_that_all_is_allowed() -> None:
     assert not allowed.command(["convert a b; rm -rf ."])
     assert not allowed.command(["rm", "a"])
     assert Allowed(commands=("*",)).command(["convert a b; ls"])
+
+
+def test_no_pattern_leads_to_the_directory_above() -> None:
+    allowed = Allowed(commands=("/opt/bin/*", "fit*"))
+    for path in ("/opt/bin/../../bin/sh", "/opt/bin/..", "fit/../../bin/sh"):
+        assert not allowed.command([path, "-c"])
+    assert allowed.command(["/opt/bin/..fit", "a"])
+    assert allowed.command(["/opt/bin/more/fit", "a"])
+    assert Allowed(commands=("*",)).command(["../bin/sh", "-c"])

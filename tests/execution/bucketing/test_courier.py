@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from daskflow.errors import DaskflowError, StoreUnavailable, TokenRefused
-from daskflow.execution.bucketing import courier
+from daskflow.execution.bucketing import courier, opening
 from daskflow.execution.bucketing.packing import Packing
 from daskflow.execution.bucketing.performing import perform
 from daskflow.model.work import Work, WorkStatus
@@ -154,3 +154,82 @@ def test_a_locked_work_stays(camp: Camp) -> None:
     camp.site.release(["one-1"])
     camp.site.close()
     assert camp.buckets.count() == 1
+
+
+class Deaf(Moody):
+    """Buckets that take a deposit, and whose answer is lost once."""
+
+    def __init__(self, own: Buckets) -> None:
+        super().__init__(own)
+        self.lost = 0
+        self.at = 1
+
+    def deposit(self, works: Work | Iterable[Work]) -> list[str]:
+        ids = super().deposit(works)
+        if len(self.deposits) == self.at:
+            self.lost += 1
+            raise StoreUnavailable("The connection broke at COMMIT.")
+        return ids
+
+
+def test_a_deposit_whose_answer_was_lost_is_not_repeated(camp: Camp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(courier, "_AT_ONCE", 2)
+    deaf = Deaf(camp.open())
+    deaf.at = 2
+    site = camp.another(buckets=lambda: deaf)
+    site.submit([camp.node(f"job-{number}", add, number, 1) for number in range(5)], [], camp.ear, {})
+    until(lambda: len(camp.ear.of("work.deposited")) + len(camp.ear.of("work.adopted")) == 5)
+    assert deaf.lost == 1
+    assert len(camp.ear.of("work.adopted")) == 2
+    assert camp.buckets.count() == 5
+    camp.serve(5)
+    until(lambda: len(camp.ear.states) == 5)
+
+
+def test_a_node_that_was_killed_before_its_work_was_found_leaves_none(camp: Camp) -> None:
+    deaf = Deaf(camp.open())
+    site = camp.another(buckets=lambda: deaf)
+    opened = site._opened()
+    opened._suffer = lambda error: site.kill(["unwanted-1"])  # type: ignore[assignment, method-assign]
+    site.submit([camp.node("unwanted", add, 1, 2)], [], camp.ear, {})
+    until(lambda: deaf.lost and not camp.buckets.count())
+    assert camp.ear.losses == {}
+
+
+def test_what_cannot_be_unpickled_loses_its_node_alone(camp: Camp, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer_of(results: Any, values: Any, run: str, job: str) -> Any:
+        if job == "bad":
+            raise ModuleNotFoundError("No module named 'lab'")
+        return opening.answer_of(results, values, run, job)
+
+    monkeypatch.setattr(courier, "answer_of", answer_of)
+    camp.site.submit([camp.node("bad", add, 1, 2), camp.node("good", add, 1, 2)], [], camp.ear, {})
+    camp.serve(2)
+    until(lambda: camp.ear.losses and camp.ear.states == {"good": "succeeded"})
+    assert camp.ear.losses == {"bad-1": ("ModuleNotFoundError: No module named 'lab'", "bad")}
+
+
+def test_one_locked_work_keeps_no_others(camp: Camp) -> None:
+    camp.site.submit([camp.node(name, add, 1, 2) for name in ("one", "two", "three")], [], camp.ear, {})
+    works = camp.serve(3)
+    until(lambda: len(camp.ear.states) == 3)
+    camp.buckets.lock(works[1])
+    camp.site.release(["one-1", "two-1", "three-1"])
+    camp.site.close()
+    assert [work.id for work in camp.buckets.view()] == [works[1].id]
+
+
+def test_only_works_that_are_followed_are_looked_at(camp: Camp) -> None:
+    moody = Moody(camp.open())
+    site = camp.another(buckets=lambda: moody)
+    site.submit([camp.node("one", add, 1, 2), camp.node("two", add, 1, 2)], [], camp.ear, {})
+    work = camp.next()
+    camp.perform(work)
+    until(lambda: camp.ear.states)
+    asked = len(moody.views)
+    until(lambda: len(moody.views) > asked + 1)
+    looks = [query["id"]["$in"] for query in moody.views[asked:] if "id" in query]
+    assert looks
+    assert all(work.id not in ids and len(ids) == 1 for ids in looks)
+    camp.serve()
+    until(lambda: len(camp.ear.states) == 2)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from daskflow.errors import StoreUnavailable, WorkLost
 from daskflow.execution.bucketing.parcel import PERFORM
 from daskflow.execution.bucketing.site import BucketSite
 from daskflow.model.needs import Needs
-from daskflow.model.work import WorkStatus
+from daskflow.model.work import Work, WorkStatus
 from daskflow.stores.buckets.buckets import Buckets
 from tests.execution.bucketing.camp import Camp, Ear, add
 from tests.execution.patience import until
@@ -163,3 +164,24 @@ def test_a_site_may_be_closed_and_used_again(camp: Camp, tmp_path: Path) -> None
         until(lambda: len(camp.ear.states) == number)  # noqa: B023, asked within the loop
         assert camp.buckets.get(str(work.id)).status is WorkStatus.success  # type: ignore[union-attr]
         site.close()
+
+
+def test_what_cannot_be_taken_back_stays_for_agents(camp: Camp) -> None:
+    leases: list[float | None] = []
+
+    class Noted(Shut):
+        def withdraw(self, pipeline: Any, *, lease: float | None = None, **filters: Any) -> Work | None:
+            leases.append(lease)
+            return super().withdraw(pipeline, lease=lease, **filters)
+
+    shut = Noted(camp.open())
+    site = camp.another(buckets=lambda: shut)
+    site.submit([camp.node("queued", add, 1, 2)], [], camp.ear, {})
+    until(lambda: works(camp) == {"queued": "queued"})
+    assert site.recall(["queued-1"]) == set()
+    assert works(camp) == {"queued": "queued"}
+    assert leases == [60.0], "who dies with it in hand gives it back so"
+    (work,) = camp.serve()
+    assert (work.attempt, work.given_back) == (2, 1)
+    until(lambda: camp.ear.states == {"queued": "succeeded"})
+    shut.shut = False

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from daskflow.errors import SiteUnknown, WorkInvalid, WorkLocked, WorkLost
+from daskflow.errors import SiteUnknown, TokenRefused, WorkInvalid, WorkLocked, WorkLost
 from daskflow.execution.gateway.desk import WorkDesk
+from daskflow.model.work import Work
 from daskflow.stores.buckets.shelf import View, Wanted
 from daskflow.stores.buckets.table import WorkTable
 from daskflow.stores.database import Database
-from daskflow.stores.requests import Requests
+from daskflow.stores.requests import Asked, Requests
 
+NONE = Asked()
 WANTED = Wanted(("sample",))
 
 
@@ -44,17 +46,17 @@ def payload(number: int = 0, **fields: Any) -> dict[str, Any]:
     return usual | fields
 
 
-def take(desk: WorkDesk, request: str = "", turn: str = "t") -> dict[str, Any]:
+def take(desk: WorkDesk, request: Asked = NONE, turn: str = "t") -> dict[str, Any]:
     found = desk.withdraw(WANTED, lease=60.0, holder="me", request=request, turn=turn)
     assert found is not None
     return found
 
 
 def test_a_repeated_deposit_deposits_once(desk: WorkDesk, rung: Rung) -> None:
-    ids = desk.deposit([payload(1), payload(2)], "r1")
-    assert desk.deposit([payload(1), payload(2)], "r1") == ids
+    ids = desk.deposit([payload(1), payload(2)], Asked("r1"))
+    assert desk.deposit([payload(1), payload(2)], Asked("r1")) == ids
     assert desk.count({}) == 2
-    assert desk.deposit([payload(1)], "r2") != ids[:1]
+    assert desk.deposit([payload(1)], Asked("r2")) != ids[:1]
     assert rung.times
 
 
@@ -71,7 +73,7 @@ def test_a_repeated_deposit_deposits_once(desk: WorkDesk, rung: Rung) -> None:
 )
 def test_all_are_deposited_or_none(desk: WorkDesk, wrong: list[Any], error: type[Exception]) -> None:
     with pytest.raises(error):
-        desk.deposit(wrong, "r1")
+        desk.deposit(wrong, Asked("r1"))
     assert desk.count({}) == 0
 
 
@@ -83,39 +85,39 @@ def test_names_are_made_fit_without_a_warning(desk: WorkDesk) -> None:
 
 def test_a_repeated_withdrawal_gives_the_same_work(desk: WorkDesk) -> None:
     desk.deposit([payload(1), payload(2)])
-    first = take(desk, "r1", "t1")
-    assert take(desk, "r1", "t2") == first
-    assert take(desk, "r2")["id"] != first["id"]
+    first = take(desk, Asked("r1"), "t1")
+    assert take(desk, Asked("r1"), "t2") == first
+    assert take(desk, Asked("r2"))["id"] != first["id"]
 
 
 def test_what_is_not_held_any_more_is_not_given_again(desk: WorkDesk) -> None:
     desk.deposit([payload(1), payload(2)])
-    first = take(desk, "r1")
+    first = take(desk, Asked("r1"))
     desk.update([first | {"status": "success", "results": 1}])
-    assert take(desk, "r1")["id"] != first["id"]
+    assert take(desk, Asked("r1"))["id"] != first["id"]
 
 
 def test_an_empty_bucket_is_looked_into_again(desk: WorkDesk) -> None:
-    assert desk.withdraw(WANTED, lease=None, holder="me", request="r1", turn="t1") is None
+    assert desk.withdraw(WANTED, lease=None, holder="me", request=Asked("r1"), turn="t1") is None
     desk.deposit([payload()])
-    assert take(desk, "r1", "t2")["attempt"] == 1
+    assert take(desk, Asked("r1"), "t2")["attempt"] == 1
 
 
 def test_what_nobody_came_for_is_queued_again(desk: WorkDesk, rung: Rung) -> None:
     desk.deposit([payload()])
     before = rung.times
-    desk.take_back(take(desk, "r1", "t1"), "r1", "t1")
+    desk.take_back(take(desk, Asked("r1"), "t1"), Asked("r1"), "t1")
     assert desk.status()["queued"] == 1
     assert rung.times > before
     # No attempt was used up.
-    assert take(desk, "r1", "t2")["given_back"] == 1
+    assert take(desk, Asked("r1"), "t2")["given_back"] == 1
 
 
 def test_what_a_repeated_request_has_is_not_taken_back(desk: WorkDesk) -> None:
     desk.deposit([payload()])
-    work = take(desk, "r1", "t1")
-    assert take(desk, "r1", "t2") == work
-    desk.take_back(work, "r1", "t1")
+    work = take(desk, Asked("r1"), "t1")
+    assert take(desk, Asked("r1"), "t2") == work
+    desk.take_back(work, Asked("r1"), "t1")
     desk.heartbeat(work["id"], work["attempt"], 60)
     assert desk.status()["running"] == 1
 
@@ -129,17 +131,17 @@ def test_without_a_request_it_is_taken_back_all_the_same(desk: WorkDesk) -> None
 def test_a_repeated_update_is_written_once(desk: WorkDesk) -> None:
     desk.deposit([payload()])
     work = take(desk) | {"status": "success", "results": {"y": 1}}
-    desk.update([work], "r1")
-    desk.update([work], "r1")
+    desk.update([work], Asked("r1"))
+    desk.update([work], Asked("r1"))
     assert desk.view(View({"status": "success"}))[0]["results"] == {"y": 1}
 
 
 def test_a_repeated_giving_back_does_not_hurt_who_has_it_now(desk: WorkDesk) -> None:
     desk.deposit([payload()])
     work = take(desk)
-    desk.give_back(work["id"], work["attempt"], "r1")
+    desk.give_back(work["id"], work["attempt"], Asked("r1"))
     other = take(desk)
-    desk.give_back(work["id"], work["attempt"], "r1")
+    desk.give_back(work["id"], work["attempt"], Asked("r1"))
     desk.heartbeat(other["id"], other["attempt"], 60)
     assert desk.status()["running"] == 1
 
@@ -149,16 +151,16 @@ def test_what_is_not_ours_is_lost(desk: WorkDesk) -> None:
     work = take(desk)
     desk.delete([id])
     with pytest.raises(WorkLost):
-        desk.update([work], "r1")
+        desk.update([work], Asked("r1"))
     with pytest.raises(WorkLost):
         desk.heartbeat(id, 1, 60)
     with pytest.raises(WorkLost):
-        desk.give_back(id, 1, "r2")
+        desk.give_back(id, 1, Asked("r2"))
 
 
 def test_a_repeated_deletion_tells_the_same(desk: WorkDesk) -> None:
     ids = desk.deposit([payload(), payload()])
-    assert [desk.delete(ids, "r1"), desk.delete(ids, "r1"), desk.delete(ids, "r2")] == [2, 2, 0]
+    assert [desk.delete(ids, Asked("r1")), desk.delete(ids, Asked("r1")), desk.delete(ids, Asked("r2"))] == [2, 2, 0]
 
 
 def test_locked_works_stay(desk: WorkDesk) -> None:
@@ -183,8 +185,8 @@ def test_audits(desk: WorkDesk) -> None:
     desk.update([take(desk) | {"status": "failure"}])
     assert desk.audit_failed() == 1
     assert desk.withdraw(WANTED, lease=-1.0, holder="gone") is not None
-    assert desk.audit(None, "r1") == {"failed": 0, "expired": 1, "stale": 0}
-    assert desk.audit(None, "r1") == {"failed": 0, "expired": 1, "stale": 0}
+    assert desk.audit(None, Asked("r1")) == {"failed": 0, "expired": 1, "stale": 0}
+    assert desk.audit(None, Asked("r1")) == {"failed": 0, "expired": 1, "stale": 0}
     assert desk.audit(None) == {"failed": 1, "expired": 0, "stale": 0}
 
 
@@ -194,3 +196,82 @@ def test_what_is_no_query(desk: WorkDesk, query: dict[str, Any]) -> None:
         desk.count(query)
     with pytest.raises(WorkInvalid):
         desk.view(View(query))
+
+
+def test_a_work_that_is_handed_out_again_is_held_as_long_as_the_first_time(desk: WorkDesk) -> None:
+    desk.deposit([payload()])
+    desk.withdraw(WANTED, lease=3e-6, holder="me", request=Asked("r1"), turn="t1")
+    assert take(desk, Asked("r1"), "t2")["attempt"] == 1
+    assert desk.audit(None)["expired"] == 0, "another lease began with the second answer"
+
+
+def test_what_cannot_be_held_any_more_is_not_handed_out(desk: WorkDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.deposit([payload(1), payload(2)])
+    first = take(desk, Asked("r1"), "t1")
+
+    def lost(id: str, attempt: int, lease: float) -> None:
+        raise WorkLost("It was deleted just now.")
+
+    monkeypatch.setattr(desk.shelf, "heartbeat", lost)
+    assert take(desk, Asked("r1"), "t2")["id"] != first["id"]
+
+
+def test_what_cannot_be_read_is_handed_to_nobody(desk: WorkDesk) -> None:
+    table = desk.shelf
+    broken = Work(**payload(1)).payload | {"function": 7}
+    ids = [*table.deposit([broken]), *desk.deposit([payload(2)])]
+    assert take(desk, Asked("r1"))["id"] == ids[1]
+    (found,) = desk.view(View({"id": ids[0]}))
+    assert (found["status"], found["final"], "function" in found["error"]) == ("failure", True, True)
+
+
+def test_who_performs_writes_what_came_of_what_is_held(desk: WorkDesk) -> None:
+    (id,) = desk.deposit([payload(1)])
+    queued = desk.view(View({"id": id}))[0]
+    with pytest.raises(WorkLost):
+        desk.update([queued | {"function": "os.system"}], held=True)
+    with pytest.raises(WorkLost):
+        desk.update([queued | {"status": "success"}], held=True)
+    taken = take(desk)
+    done = taken | {"status": "success", "results": {"y": 1}, "error": "e", "log": "l", "host": "h", "stop": 5.0}
+    desk.update([done | {"function": "os.system", "user": "eve", "retries": 5, "pipeline": "other"}], held=True)
+    assert desk.view(View({"id": id}))[0] == done
+    # Who did not hear the answer says it again; another outcome is not taken.
+    desk.update([done], held=True)
+    with pytest.raises(WorkLost):
+        desk.update([done | {"results": {"y": 2}}], held=True)
+
+
+def test_what_was_taken_for_lost_is_written_as_long_as_nobody_else_has_it(desk: WorkDesk) -> None:
+    desk.deposit([payload(retries=5)])
+    taken = take(desk)
+    desk.heartbeat(taken["id"], 1, -1.0)
+    assert desk.audit(None)["expired"] == 1
+    desk.update([taken | {"status": "success", "results": 1}], held=True)
+    assert desk.status()["success"] == 1
+
+
+def test_an_earlier_attempt_writes_nothing(desk: WorkDesk) -> None:
+    desk.deposit([payload()])
+    first = take(desk)
+    desk.give_back(first["id"], first["attempt"])
+    take(desk)
+    with pytest.raises(WorkLost):
+        desk.update([first | {"status": "success"}], held=True)
+
+
+def test_who_performs_deletes_what_is_done_and_not_to_be_kept(desk: WorkDesk) -> None:
+    ids = desk.deposit([payload(config={"archive": {"results": False}}), payload()])
+    for id in ids:
+        with pytest.raises(TokenRefused, match=id):
+            desk.delete([id], held=True)
+        desk.update([take(desk) | {"status": "success"}], held=True)
+    with pytest.raises(TokenRefused, match=ids[1]):
+        desk.delete(ids, held=True)
+    assert desk.delete([ids[0], "gone"], held=True) == 1
+    assert desk.delete(ids) == 1
+
+
+def test_one_request_brings_only_so_many(desk: WorkDesk) -> None:
+    with pytest.raises(WorkInvalid, match="at most 10000"):
+        desk.deposit([payload()] * 10_001)

@@ -10,6 +10,7 @@ import pytest
 from daskflow.artifacts.contents.digests import digest_bytes
 from daskflow.artifacts.names import Named, Names
 from daskflow.artifacts.store import ObjectStore
+from daskflow.artifacts.trees import Entry, Tree
 from daskflow.errors import ArtifactDamaged, ArtifactMissing, NameRefused, WorkInvalid
 from daskflow.execution.gateway import objects
 from daskflow.execution.gateway.objects import ObjectDesk, Piece
@@ -149,3 +150,14 @@ def test_an_object_storage_has_links(s3: S3, prefix: str, tmp_path: Path) -> Non
     assert desk.read(piece, 1) == DATA[1:4]
     with pytest.raises(ArtifactMissing):
         desk.link("0" * 32)
+
+
+def test_what_is_to_be_a_directory_is_one(desk: ObjectDesk, store: ObjectStore) -> None:
+    digest, _ = brought(desk, DATA)
+    with pytest.raises(ArtifactDamaged, match="is no directory"):
+        desk.give("tree", digest, "tree")
+    lost = store.put(Tree({"a": Entry("f", "0" * 32, 1)}).dump())
+    with pytest.raises(ArtifactMissing):
+        desk.give("tree", lost, "tree")
+    whole = store.put(Tree({"a": Entry("f", digest, len(DATA))}).dump())
+    assert desk.give("tree", whole, "tree").kind == "tree"

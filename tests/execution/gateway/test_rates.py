@@ -64,3 +64,8 @@ def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
         found.pause(name)
     assert len(found._left) == 3
     assert "ada" not in found._left
+
+
+def test_looking_is_not_counted() -> None:
+    rates = Rates(0.5, clock=lambda: 0.0)
+    assert [rates.spent("ada"), rates.spent("ada"), rates.pause("ada"), rates.spent("ada")] == [0.0, 0.0, 0.0, 2.0]

@@ -16,6 +16,7 @@ from daskflow.execution.gateway.gateway import Gateway
 from daskflow.execution.gateway.waiting import Crowded, await_rung, withdraw_within
 from daskflow.settings.gateway import open_gateway
 from daskflow.stores.buckets.shelf import Payload, Wanted
+from daskflow.stores.requests import Asked
 from tests.conftest import settings_in
 
 WANTED = Wanted(("sample",))
@@ -39,7 +40,7 @@ async def away() -> bool:
 
 
 def withdrawn(gateway: Gateway, wait: float, **more: Any) -> Payload | None:
-    asked = {"lease": 60.0, "holder": "me", "request": "r1", "turn": "t1"}
+    asked = {"lease": 60.0, "holder": "me", "request": Asked("r1"), "turn": "t1"}
     return asyncio.run(withdraw_within(gateway, WANTED, wait, **{"gone": here, **asked, **more}))
 
 

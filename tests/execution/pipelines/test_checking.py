@@ -86,3 +86,22 @@ def test_deployments_without_steps_and_steps_without_deployments_are_told() -> N
         "The step alpha runs on no deployment",
     ]
     assert warnings(read(document())) == []
+
+
+def housed(work: dict[str, Any], **more: Any) -> dict[str, Any]:
+    deployments = [{"name": "crew", "site": "cedar"}]
+    return document(beta(runs_on="crew", work={"function": "f", **work}, **more), deployments=deployments)
+
+
+def test_a_deployment_has_its_own_site() -> None:
+    assert read(housed({})).steps[1].name == "beta"
+    assert read(housed({"site": "cedar"})).steps[1].name == "beta"
+    for site in ("local", "${{ pipeline.alpha.results }}"):
+        with pytest.raises(PipelineInvalid, match=r"beta\.work\.site: .*crew.*'cedar'"):
+            read(housed({"site": site}))
+
+
+def test_the_bucket_of_a_deployment_is_known_before_it_begins() -> None:
+    assert read(housed({"pipeline": "p-${{ matrix.k }}"}, matrix={"k": ["a"]}))
+    with pytest.raises(PipelineInvalid, match=r"beta\.work\.pipeline: .*crew.*pipeline\.alpha\.results"):
+        read(housed({"pipeline": "p-${{ pipeline.alpha.results }}"}))

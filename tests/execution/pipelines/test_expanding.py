@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from daskflow.execution.pipelines.expanding import bucket_of, combinations, condition_of, fields_of
+from daskflow.execution.pipelines.expanding import bucket_of, buckets_of, combinations, condition_of, fields_of
 from daskflow.model.pipeline import Pipeline, Step
 
 
@@ -69,3 +69,19 @@ def test_before_there_are_results_what_needs_them_is_left_out() -> None:
 def test_parts_of_a_value_of_the_matrix_can_be_named() -> None:
     found = pipeline({"name": "a", "work": {"parameters": {"x": "${{ matrix.a.b.0 }}"}}})
     assert fields_of(found, found.steps[0], {"a": {"b": [5]}}, None)["parameters"] == {"x": 5}
+
+
+def test_the_site_of_a_deployment_counts_more_than_that_of_all_works() -> None:
+    crew = [{"name": "crew", "site": "cedar"}]
+    found = pipeline({"name": "a", "work": {}}, defaults={"site": "local"}, deployments=crew, runs_on="crew")
+    assert fields_of(found, found.steps[0], {}, None)["site"] == "cedar"
+
+
+def test_the_buckets_of_all_works_of_a_step() -> None:
+    work = {"pipeline": "Fit ${{ matrix.band }}-${{ matrix.event }}"}
+    step = {"name": "a", "matrix": {"band": ["L", "H"], "x": {"range": [5000]}}, "work": work}
+    found = pipeline(step, {"name": "b", "work": {}}, matrix={"event": [1, 2]}, defaults={"pipeline": "all"})
+    assert sorted(buckets_of(found, found.steps[0])) == ["fit-h-1", "fit-h-2", "fit-l-1", "fit-l-2"]
+    assert buckets_of(found, found.steps[1]) == ["all"]
+    plain = pipeline({"name": "a", "work": {}})
+    assert buckets_of(plain, plain.steps[0]) == [bucket_of(plain, plain.steps[0])]

@@ -57,6 +57,7 @@ def test_names_are_told_once_each_in_order() -> None:
     [
         "",
         "a ==",
+        "a == " + "9" * 5000,
         "== 1",
         "a b",
         "(a",

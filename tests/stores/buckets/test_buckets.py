@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from daskflow.errors import SiteUnknown, WorkInvalid
+from daskflow.errors import SiteUnknown, WorkInvalid, WorkLost
 from daskflow.model.work import Work, WorkStatus
 from daskflow.stores.buckets import Buckets
 from daskflow.stores.buckets.table import WorkTable
@@ -46,10 +48,20 @@ class TestDeposit:
             buckets.deposit([work, make(), work])
         assert (work.id, buckets.count()) == (None, 0)
 
-    @pytest.mark.parametrize("status", ["queued", "running", "success", "failure"])
-    def test_what_is_not_new(self, buckets: Buckets, status: str) -> None:
-        with pytest.raises(WorkInvalid, match=f"is `created`, not {status}"):
+    @pytest.mark.parametrize("status", ["queued", "running"])
+    def test_what_is_neither_new_nor_ended(self, buckets: Buckets, status: str) -> None:
+        with pytest.raises(WorkInvalid, match=f"or has ended; this one is {status}"):
             buckets.deposit(make(status=status, function="math.sqrt"))
+
+    def test_what_has_ended_stays_as_it_is(self, buckets: Buckets) -> None:
+        works = [make(status="success"), make(status="failure"), make()]
+        buckets.deposit(works)
+        assert [(str(work.status), work.final) for work in works] == [
+            ("success", False),
+            ("failure", True),
+            ("queued", False),
+        ]
+        assert [buckets.get(str(work.id)) for work in works] == works
 
     def test_what_is_no_work(self, buckets: Buckets) -> None:
         with pytest.raises(WorkInvalid, match="is no Work"):
@@ -127,6 +139,27 @@ class TestOthers:
     def test_nothing_to_update(self, buckets: Buckets) -> None:
         buckets.update([])
 
+    def test_a_work_is_not_given_a_site_that_nobody_has(self, buckets: Buckets) -> None:
+        works = [make(), make()]
+        buckets.deposit(works)
+        works[0].user, works[1].site = "eve", "mars"
+        with pytest.raises(SiteUnknown, match="site 'mars'; there are cedar, local"):
+            buckets.update(works)
+        assert {(work.site, work.user) for work in buckets.view()} == {("local", "ada")}
+        works[1].site = "cedar"
+        buckets.update(works)
+        works[1].site, works[1].config = "mars", {"strategy": "relaxed"}  # type: ignore[assignment]
+        buckets.update(works)
+        assert {work.site for work in buckets.view()} == {"local", "mars"}
+
+    def test_who_performs_a_work_of_a_site_that_others_have_may_write_it(self, buckets: Buckets) -> None:
+        Buckets(buckets.shelf).deposit(make(site="mars"))
+        mine = buckets.withdraw("sample")
+        assert mine is not None
+        mine.results, mine.status = 1, WorkStatus.success
+        buckets.update(mine)
+        assert buckets.status()["success"] == 1
+
     def test_get(self, buckets: Buckets) -> None:
         (id,) = buckets.deposit(make(function="math.sqrt"))
         found = buckets.get(id)
@@ -150,3 +183,70 @@ class TestOthers:
         assert buckets.unlock(ids) == 1500
         assert buckets.delete(ids) == 1500
         assert buckets.count() == 0
+
+
+class TestDamaged:
+    """Works that nobody can read: they were changed in their store, or a newer version wrote them."""
+
+    def test_a_damaged_work_fails_for_good_and_the_next_one_is_taken(
+        self, buckets: Buckets, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        broken = damaged(buckets, config=7, priority=5)
+        (good,) = buckets.deposit(make())
+        work = buckets.withdraw("sample")
+        assert work is not None
+        assert work.id == good
+        assert buckets.withdraw("sample") is None
+        (found,) = buckets.view({"id": broken}, projection={"log": 0})
+        assert (found["status"], found["final"], "config" in found["error"]) == ("failure", True, True)
+        assert broken in caplog.text
+        assert buckets.audit()["failed"] == 0
+
+    def test_the_others_are_shown(self, buckets: Buckets, caplog: pytest.LogCaptureFixture) -> None:
+        broken = damaged(buckets, tags=7)
+        (good,) = buckets.deposit(make())
+        assert [work.id for work in buckets.view()] == [good]
+        assert f"The work {broken} is left out: The work does not fit: tags" in caplog.text
+        with pytest.raises(WorkInvalid, match="tags"):
+            buckets.get(broken)
+        assert buckets.delete(broken) == 1
+
+    def test_what_newer_versions_know_hinders_nobody(self, buckets: Buckets) -> None:
+        id = damaged(buckets, shape=[1, 2])
+        work = buckets.withdraw("sample")
+        assert work is not None
+        work.status = WorkStatus.success
+        buckets.update(work)
+        assert [each.id for each in buckets.view()] == [id]
+
+    def test_what_cannot_be_written_is_left_to_its_lease(self, buckets: Buckets, monkeypatch: Any) -> None:
+        broken = damaged(buckets, config=7, priority=5)
+        (good,) = buckets.deposit(make())
+
+        def lost(work: Any, why: str) -> None:
+            raise WorkLost("It was deleted just now.")
+
+        monkeypatch.setattr(buckets.shelf, "fail", lost)
+        work = buckets.withdraw("sample")
+        assert work is not None
+        assert work.id == good
+        assert buckets.count({"id": broken, "status": "running"}) == 1
+
+
+def damaged(buckets: Buckets, **fields: Any) -> str:
+    """A work whose record says something that none says."""
+    (id,) = buckets.deposit(make(priority=fields.pop("priority", 3)))
+    database = buckets.shelf.database  # type: ignore[attr-defined]
+    with sqlite3.connect(database.place) as connection:
+        for name, value in fields.items():
+            change = "UPDATE works SET payload = json_set(payload, ?, json(?)) WHERE id = ?"
+            connection.execute(change, [f"$.{name}", json.dumps(value), id])
+    connection.close()
+    return id
+
+
+def test_a_new_work_has_had_no_attempts(buckets: Buckets) -> None:
+    work = make(attempt=4, given_back=2)
+    buckets.deposit(work)
+    assert (work.attempt, work.given_back, work.ended) == (0, 0, False)
+    assert buckets.get(str(work.id)) == work

@@ -12,7 +12,7 @@ import pytest
 
 from daskflow.errors import ServerSilent, WorkLost
 from daskflow.model.work import Work
-from daskflow.stores.buckets import Buckets
+from daskflow.stores.buckets import Buckets, remote
 from daskflow.stores.buckets.line import Line, Reply
 from daskflow.stores.buckets.remote import RemoteShelf, remote_shelf
 from daskflow.stores.buckets.shelf import Wanted
@@ -81,6 +81,39 @@ def test_what_was_given_unheard_is_taken_by_the_next_withdrawal(service: Service
     another = agent.withdraw("sample")
     assert another is not None
     assert another.id != found.id
+
+
+class Interrupted(Deaf):
+    """Is interrupted before the answer comes."""
+
+    def _silence(self, error: Exception) -> Exception:
+        raise KeyboardInterrupt
+
+
+def test_what_was_given_while_somebody_interrupted_is_taken_too(service: Service, shelf: RemoteShelf) -> None:
+    Buckets(shelf).deposit([work(), work()])
+    agent = Buckets(RemoteShelf(Interrupted(service.url, 1)))
+    with pytest.raises(KeyboardInterrupt):
+        agent.withdraw("sample")
+    assert agent.withdraw("sample") is not None
+    assert Buckets(shelf).status()["running"] == 1
+
+
+def test_all_works_come_in_parts(service: Service, shelf: RemoteShelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_PAGE", 3)
+    ids = Buckets(shelf).deposit([work(priority=1 + number % 5) for number in range(8)])
+    asked: list[Any] = []
+    once = shelf.line._once
+
+    def counted(*given: Any) -> Reply:
+        asked.append(given)
+        return once(*given)
+
+    monkeypatch.setattr(shelf.line, "_once", counted)
+    assert [each.id for each in Buckets(shelf).view(limit=-1)] == ids[::-1]
+    assert len(asked) == 4
+    by = Buckets(shelf).view({"priority": {"$gt": 1}}, sort={"priority": 1}, skip=1, limit=-1)
+    assert [each.priority for each in by] == [2, 3, 3, 4, 5]
 
 
 def test_another_filter_does_not_take_it(service: Service, shelf: RemoteShelf) -> None:

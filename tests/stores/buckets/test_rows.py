@@ -54,10 +54,20 @@ def test_records_of_defaults_are_no_shared_ones() -> None:
 
 
 def test_deposited_is_in_the_order_of_the_statement() -> None:
-    row = deposited(payload(tags=["t"], creation=5.0))
-    assert row[:10] == ("w1", "sample", "local", "ada", "", 3, 0, 2, 3600.0, '[["tag","t"]]')
-    assert json.loads(row[10])["tags"] == ["t"]
-    assert row[11:] == (5.0,)
+    row = deposited(payload(tags=["t"], creation=5.0, attempt=2, results=1, start=6.0))
+    assert row[:12] == ("w1", "sample", "local", "ada", "", "queued", 3, 0, 0, 2, 3600.0, 0)
+    assert row[12:15] == (None, None, '[["tag","t"]]')
+    assert json.loads(row[15])["tags"] == ["t"]
+    assert row[16:] == (None, 5.0)
+
+
+def test_deposited_leaves_what_has_ended_as_it_is_and_no_failure_is_tried_again() -> None:
+    fields = {"creation": 5.0, "attempt": 4, "given_back": 1, "start": 6.0, "stop": 7.0, "results": [1]}
+    rows = {status: deposited(payload(status=status, **fields)) for status in ("success", "failure")}
+    assert [(row[5], row[7], row[8], row[11], row[12], row[13], row[16]) for row in rows.values()] == [
+        ("success", 4, 1, 0, 6.0, 7.0, '{"results":[1]}'),
+        ("failure", 4, 1, 1, 6.0, 7.0, '{"results":[1]}'),
+    ]
 
 
 def test_marks_are_there_once() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from daskflow.errors import StoreError, WorkLost
 from daskflow.model.work import Work
-from daskflow.stores.buckets.shelf import Payload, Wanted
+from daskflow.stores.buckets.shelf import Payload, View, Wanted
 from daskflow.stores.buckets.table import WorkTable
 from daskflow.stores.database import Database
 
@@ -118,3 +118,33 @@ def test_within_a_transaction_of_others(table: WorkTable) -> None:
     with pytest.raises(WorkLost):
         taken_and_deleted()
     assert table.status("sample") == {"sample": {"queued": 1}}
+
+
+def test_a_holder_that_cannot_be_printed_is_made_so(table: WorkTable) -> None:
+    (id,) = table.deposit([make()])
+    taken = table.withdraw(Wanted(("sample",)), lease=60.0, holder="node\n7\ud800" + "x" * 2000)
+    assert taken is not None
+    assert taken["host"].startswith("node?7?xxx")
+    assert len(taken["host"]) == 1024
+    assert Work.from_stored(taken).id == id
+
+
+def test_who_gives_a_work_back_makes_it_wait_anew(table: WorkTable) -> None:
+    table.deposit([make(creation=1000.0)])
+    taken = take(table)
+    assert taken is not None
+    table.give_back(taken["id"], 1)
+    assert table.audit_stale(3600.0) == 0
+
+
+def test_only_what_is_held_can_be_made_to_fail(table: WorkTable) -> None:
+    table.deposit([make()])
+    taken = take(table)
+    assert taken is not None
+    with pytest.raises(WorkLost, match="attempt 2"):
+        table.fail({**taken, "attempt": 2}, "broken")
+    table.fail(taken, "broken \ud800")
+    with pytest.raises(WorkLost):
+        table.heartbeat(taken["id"], 1, 60.0)
+    (found,) = table.view(View({"id": taken["id"]}))
+    assert (found["status"], found["final"], found["error"]) == ("failure", True, "broken \ufffd")

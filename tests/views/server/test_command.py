@@ -32,6 +32,13 @@ def test_others_do(host: str, tmp_path: Path) -> None:
     check_exposure(options(host=host, certificate=tmp_path / "a.pem", private_key=tmp_path / "a.key"), insecure=False)
 
 
+@pytest.mark.parametrize(("host", "insecure"), [("0.0.0.0", True), ("192.0.2.7", False), ("127.0.0.1", True)])
+def test_what_is_open_is_for_this_machine(host: str, insecure: bool) -> None:
+    with pytest.raises(SettingsInvalid, match="open server"):
+        check_exposure(options(host=host, open=True), insecure=insecure)
+    check_exposure(options(open=True), insecure=False)
+
+
 def test_files_that_do_not_fit(tmp_path: Path) -> None:
     (tmp_path / "a.pem").write_text("")
     with pytest.raises(SettingsInvalid, match="belong together"):

@@ -115,9 +115,21 @@ def test_a_page_in_a_browser_does_not_enter_an_open_server(client: Client) -> No
     assert client("GET", "/status").status == 200
     assert client("GET", "/status", Host="evil.example").status == 401
     assert client("GET", "/status", Origin="https://evil.example").status == 401
-    assert client("GET", "/status", X_Forwarded_For="192.0.2.7").status == 401
+    # Pages of other servers on this machine, and pictures, which have no origin.
+    assert client("GET", "/status", Origin="http://localhost:3000").status == 401
+    assert client("GET", "/audit/stale/10000", Sec_Fetch_Site="cross-site").status == 401
+    assert client("GET", "/audit/stale/10000", Sec_Fetch_Mode="no-cors").status == 401
+    assert client("GET", "/audit/stale/10000", Referer="http://localhost:3000/").status == 401
     # What a form may send without being asked is no JSON for us.
     assert client("POST", "/work", data=b"[]", Content_Type="text/plain").status == 422
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "X-Client-IP"],
+)
+def test_nobody_behind_a_proxy_enters_an_open_server(client: Client, header: str) -> None:
+    assert client("GET", "/status", data=None, **{header: "192.0.2.7"}).status == 401
 
 
 def test_only_so_many_requests_are_answered(tmp_path: Path) -> None:
@@ -133,4 +145,24 @@ def test_only_so_many_requests_are_answered(tmp_path: Path) -> None:
         assert "less often" in told.value["error"]
         # Others are not concerned.
         assert client("POST", "/work", [work()]).status == 200
+        client.close()
+
+
+def test_who_tries_out_tokens_is_stopped_before_the_store_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(tmp_path, server={"rate": 0.5}) as service:
+        client = Client(service.url, tmp_path)
+        token = client.token("read")
+        assert client("GET", "/status", x_access_token=token).status == 200
+        while client("GET", "/status", x_access_token="dft_0_0").status == 401:
+            pass
+        asked: list[str] = []
+        check = service._gateway.door._tokens.check
+        monkeypatch.setattr(service._gateway.door._tokens, "check", lambda it: asked.append(it) or check(it))  # type: ignore[func-returns-value]
+        told = client("GET", "/status", x_access_token="dft_1_1")
+        assert (told.status, asked) == (429, [])
+        # Whose token is known to be good is not stopped by what others do.
+        client("GET", "/status", x_access_token=token)
+        assert asked == [token]
         client.close()

@@ -124,3 +124,11 @@ def test_what_is_not_recorded(runs: Client, method: str, path: str) -> None:
     told = runs(method, path)
     assert (told.status, told.value["kind"]) == (404, "NotFound")
     assert str(runs.directory) not in told.value["error"]
+
+
+def test_long_lists_come_in_parts(runs: Client) -> None:
+    assert [job["number"] for job in runs("GET", "/runs/one/jobs?after=-1&limit=1").value] == [0]
+    assert runs("GET", "/runs/one/jobs?after=0").value == []
+    assert len(runs("GET", "/runs/one/events?limit=1").value) == 1
+    for path in ("jobs", "events"):
+        assert runs("GET", f"/runs/one/{path}?limit=0").status == 422

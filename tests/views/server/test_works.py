@@ -186,3 +186,40 @@ def test_what_does_not_fit_is_told(client: Client, method: str, path: str, body:
     assert told.status == 422
     assert told.value["error"]
     assert client("POST", "/view/count", {}).value == 0
+
+
+def test_the_id_of_a_request_is_that_of_one_caller_and_one_request(client: Client) -> None:
+    (id,) = deposited(client, work(user="bob"))
+    first = client("POST", "/work?return_ids=1", [work()], X_Request_Id="r-7").value
+    told = client("POST", "/work?return_ids=1", [work(user="eve")], X_Request_Id="r-7")
+    assert told.status == 422
+    assert "Something else was asked" in told.value["error"]
+    # Another route, and another caller, know nothing of it.
+    assert client("POST", "/work/delete", {"ids": [id]}, X_Request_Id="r-7").value == 1
+    assert withdrawn(client, X_Request_Id="r-7")["id"] == first[0]
+    token = client.token("deposit")
+    other = client("POST", "/work?return_ids=1", [work()], X_Request_Id="r-7", x_access_token=token)
+    assert other.status == 200
+    assert other.value != first
+    assert client("DELETE", f"/work?ids={first[0]}", X_Request_Id="r-8").value is True
+    assert client("DELETE", f"/work?ids={other.value[0]}", X_Request_Id="r-8").status == 422
+
+
+def test_a_token_that_performs_changes_only_what_it_holds(guarded: Client) -> None:
+    agent: dict[str, Any] = {"x_access_token": guarded.token("perform")}
+    owner: dict[str, Any] = {"x_access_token": guarded.token("deposit")}
+    (id,) = guarded("POST", "/work?return_ids=1", [work()], **owner).value
+    queued = guarded("POST", "/view", {"query": {"id": id}}, **agent).value[0]
+    assert guarded("PUT", "/work", [queued | {"function": "os.system"}], **agent).status == 409
+    for told in (
+        guarded("DELETE", f"/work?ids={id}", **agent),
+        guarded("POST", "/work/delete", {"ids": [id]}, **agent),
+    ):
+        assert told.status == 403
+        assert "needs `deposit`" in told.value["error"]
+    taken = guarded("POST", "/work/withdraw", SAMPLE, **agent).value
+    assert guarded("PUT", "/work", [taken | {"status": "success", "user": "eve"}], **agent).value is True
+    found = guarded("POST", "/view", {"query": {"id": id}}, **agent).value[0]
+    assert (found["status"], found["user"]) == ("success", "ada")
+    assert guarded("PUT", "/work", [found | {"user": "bob"}], **owner).value is True
+    assert guarded("POST", "/work/delete", {"ids": [id]}, **owner).value == 1
