@@ -232,14 +232,9 @@ class Engine:
                 self._plan(Batch([*again, *new], asked))
             if self._dispatcher.due:
                 self._dispatcher.dispatch()
-        held = len(self._roster.waiting) or self._roster.waiting.changed
-        if (
-            held
-            or self._roster.sequels.changed
-            or self._unfolder.asks
-            or self._admission.count
-            or self._dispatcher.down
-        ):
+        waiting = self._roster.waiting
+        left = len(waiting) or waiting.changed or self._roster.sequels.changed or self._unfolder.asks
+        if left or self._admission.count or self._dispatcher.down:
             # While this was going on, the engine's own thread could not plan what waits no more, nor end the run.
             self.nudge()
 

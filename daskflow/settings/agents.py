@@ -14,7 +14,7 @@ from daskflow.execution.agents.functions import find
 from daskflow.execution.agents.notices import Notices
 from daskflow.execution.agents.terms import Allowed, Terms
 from daskflow.execution.bucketing.parcel import PERFORM
-from daskflow.settings.buckets import is_server, open_shelf, sites_of
+from daskflow.settings.buckets import buckets_of
 from daskflow.settings.options import Settings, load
 from daskflow.settings.signing import prepare_agent
 from daskflow.stores.buckets import Buckets
@@ -22,15 +22,6 @@ from daskflow.stores.buckets.shelf import Wanted
 
 _ARTIFACTS = "artifacts"
 """Stands for the artifact store where the archive is named."""
-
-
-def buckets_of(settings: Settings) -> Buckets:
-    """The buckets that a configuration names."""
-    works = settings.works
-    kept = works.store or settings.store
-    # A server knows by itself for which sites it takes works.
-    sites = None if is_server(kept) else sites_of(settings)
-    return Buckets(open_shelf(kept, works.token, works.authorities), sites=sites)
 
 
 def agent_of(

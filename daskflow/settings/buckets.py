@@ -60,6 +60,15 @@ class Buckets(stored.Buckets):
         )
 
 
+def buckets_of(settings: Settings) -> stored.Buckets:
+    """The buckets that a configuration names."""
+    works = settings.works
+    kept = works.store or settings.store
+    # A server knows by itself for which sites it takes works.
+    sites = None if is_server(kept) else sites_of(settings)
+    return stored.Buckets(open_shelf(kept, works.token, works.authorities), sites=sites)
+
+
 def sites_of(settings: Settings) -> set[str] | None:
     """Names of the sites that works may ask for; None: any."""
     return None if ANY in settings.works.sites else {*settings.known_sites(), *settings.works.sites}

@@ -9,9 +9,8 @@ from daskflow.artifacts.values import Values
 from daskflow.execution.bucketing.courier import Means
 from daskflow.execution.bucketing.site import BucketSite
 from daskflow.execution.project import BUCKET
-from daskflow.settings.buckets import open_shelf
+from daskflow.settings.buckets import buckets_of
 from daskflow.settings.options import Settings
-from daskflow.stores.buckets.buckets import Buckets
 
 
 def bucket_site(name: str, settings: Settings, values: Values) -> BucketSite:
@@ -20,16 +19,11 @@ def bucket_site(name: str, settings: Settings, values: Values) -> BucketSite:
         name,
         _user(),
         settings.works.pipeline,
-        functools.partial(_buckets, settings),
+        functools.partial(buckets_of, settings),
         values,
         settings.logs.expanduser().absolute(),
     )
     return BucketSite(f"{name}{BUCKET}", means)
-
-
-def _buckets(settings: Settings) -> Buckets:
-    works = settings.works
-    return Buckets(open_shelf(works.store or settings.store, works.token, works.authorities))
 
 
 def _user() -> str:

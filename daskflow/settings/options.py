@@ -77,9 +77,9 @@ class Settings(BaseModel):
     """Whether jobs of some milliseconds or less share a dask task."""
     notifications: tuple[Rule, ...] = ()
     """Who is told of which events."""
-    works: WorkSettings = WorkSettings()
+    works: WorkSettings = Field(default_factory=WorkSettings)
     """Works in buckets, and the agents that perform them."""
-    server: ServerSettings = ServerSettings()
+    server: ServerSettings = Field(default_factory=ServerSettings)
     """The server of `daskflow serve`."""
 
     @model_validator(mode="after")

@@ -27,7 +27,8 @@ from daskflow.graph.job import Job
 from daskflow.model.pipeline import Pipeline, ScheduleRecord
 from daskflow.model.records import RunRecord
 from daskflow.model.states import RunState
-from daskflow.settings.depositing import SITE, buckets_of, sites_of
+from daskflow.settings.buckets import buckets_of, sites_of
+from daskflow.settings.depositing import SITE
 from daskflow.settings.front import chosen, flow, launcher, task
 from daskflow.settings.options import Settings, variables_to_hand_on, without_password
 from daskflow.settings.places import services_of
@@ -145,6 +146,8 @@ def check_sites(found: Pipeline, settings: Settings) -> None:
         One is not.
     """
     known = sites_of(settings)
+    if known is None:
+        return
     outer = next(combinations(found.matrix))
     named = {each.site: f"deployments.{each.name}.site" for each in found.deployments}
     for step in found.steps:

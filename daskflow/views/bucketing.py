@@ -17,7 +17,7 @@ from daskflow.errors import ArgumentsInvalid, DaskflowError, NotFound, WorkInval
 from daskflow.execution.target import read_pairs
 from daskflow.model.quantities import seconds
 from daskflow.model.work import Work, WorkStatus
-from daskflow.settings.agents import buckets_of
+from daskflow.settings.buckets import buckets_of
 from daskflow.views.options import ConfigOption, JsonOption
 from daskflow.views.running import DONE, FAILED
 from daskflow.views.serving import UrlOption, configured_works

@@ -15,8 +15,8 @@ from daskflow.execution.agents.agent import Agent, Told
 from daskflow.execution.agents.stopping import stoppable
 from daskflow.execution.agents.terms import Terms
 from daskflow.model.work import Work
-from daskflow.settings.agents import agent_of, buckets_of
-from daskflow.settings.buckets import is_server, sites_of
+from daskflow.settings.agents import agent_of
+from daskflow.settings.buckets import buckets_of, is_server, sites_of
 from daskflow.settings.options import Settings
 from daskflow.stores.buckets.shelf import Wanted
 from daskflow.views.options import ConfigOption, JsonOption, configured

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -33,6 +32,7 @@ from daskflow.settings.front import launcher
 from tests.acceptance.shell import environment
 from tests.execution.patience import alive, until
 from tests.services.images import make_rootfs
+from tests.services.programs import needs
 
 _LONG = 120.0
 """More than anything here takes [s]."""
@@ -131,7 +131,7 @@ def test_workflows_as_code(here: Path) -> None:
     assert render.stdout() == "-b classroom/classroom.blend -o frame_### -f 7\n"
 
 
-@pytest.mark.skipif(shutil.which("lmp") is None, reason="install LAMMPS")
+@needs("lmp")
 def test_a_simulation_whose_length_the_last_one_says(here: Path) -> None:
     nsteps, lengths = 20, list[int]()
     while not lengths or lengths[-1] < 80:
@@ -284,7 +284,7 @@ def test_a_workflow_is_deleted_with_its_jobs(here: Path) -> None:
     assert after.status_reason == "Job part of a workflow which was deleted by user"
 
 
-@pytest.mark.skipif(not (shutil.which("ch-run") or shutil.which("bwrap")), reason="install charliecloud or bubblewrap")
+@needs("ch-run")
 def test_in_a_container(here: Path) -> None:
     image = make_rootfs(here / "image")
     job = made("cat /etc/image", "/bin/sh -c 'pwd > place; echo $HOME >> place; cat in'", output_files=["place"])

@@ -9,7 +9,8 @@ from daskflow.errors import SiteUnknown
 from daskflow.execution.agents.terms import Terms
 from daskflow.execution.bucketing.parcel import PERFORM
 from daskflow.model.work import Work, WorkStatus
-from daskflow.settings.agents import agent_of, archivist_of, buckets_of, serve
+from daskflow.settings.agents import agent_of, archivist_of, serve
+from daskflow.settings.buckets import buckets_of
 from daskflow.settings.options import Settings
 from daskflow.settings.works import WorkSettings
 from daskflow.stores.buckets.shelf import Wanted

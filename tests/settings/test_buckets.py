@@ -9,10 +9,11 @@ import pytest
 
 from daskflow.errors import SettingsInvalid, SiteUnknown
 from daskflow.model.work import Work
-from daskflow.settings.buckets import Buckets, open_shelf
+from daskflow.settings.buckets import Buckets, buckets_of, open_shelf, sites_of
 from daskflow.settings.options import Settings, load, variables_to_hand_on
 from daskflow.stores.buckets.remote import RemoteShelf
 from daskflow.stores.buckets.table import WorkTable
+from tests.conftest import settings_in
 
 
 def place(buckets: Buckets) -> str:
@@ -80,3 +81,19 @@ def test_where_works_are_is_a_text_or_a_path(wrong: Any) -> None:
 
 def test_a_path_says_where_works_are(here: Path) -> None:
     assert place(Buckets(Path("works.db"))) == str(here / "works.db")
+
+
+def test_the_buckets_lie_where_works_are_configured_to_be(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, works={"store": str(tmp_path / "works.db"), "sites": ["cedar"]})
+    with buckets_of(settings) as buckets:
+        buckets.deposit(Work(pipeline="p", site="cedar", user="u"))
+        with pytest.raises(SiteUnknown):
+            buckets.deposit(Work(pipeline="p", site="moon", user="u"))
+    assert (tmp_path / "works.db").is_file()
+    assert not (tmp_path / "journal.db").exists()
+
+
+def test_the_sites_are_those_of_the_configuration_and_of_agents() -> None:
+    settings = Settings.model_validate({"sites": {"big": {"kind": "threads"}}, "works": {"sites": ["cedar"]}})
+    assert {"local", "big", "cedar"} <= (sites_of(settings) or set())
+    assert sites_of(Settings.model_validate({"works": {"sites": ["*"]}})) is None

@@ -16,7 +16,7 @@ from daskflow.execution.pipelines.reading import read
 from daskflow.model.records import RunRecord
 from daskflow.model.states import RunState
 from daskflow.settings import front, pipelines
-from daskflow.settings.depositing import buckets_of
+from daskflow.settings.buckets import buckets_of
 from daskflow.settings.options import Settings
 from tests.conftest import settings_in
 
@@ -108,6 +108,8 @@ def test_unknown_sites_are_named_with_their_places(settings: Settings) -> None:
     pipelines.check_sites(read(document(defaults=relaxed)), settings)
     with pytest.raises(SiteUnknown, match=r"deployments\.d\.site"):
         pipelines.check_sites(read(document(deployments=[{"name": "d", "site": "moon"}])), settings)
+    anywhere = Settings.model_validate({"works": {"sites": ["*"]}})
+    pipelines.check_sites(read(document(defaults={"user": "u", "site": "moon"})), anywhere)
 
 
 def test_agents_are_told_where_works_are_and_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -219,10 +219,7 @@ class ProminenceClient:
         NoSuchKey
             There is none of that name.
         """
-        found = _value(key)
-        if not found.exists():
-            raise NoSuchKey(f"There is no value {key!r}.")
-        with found.open() as file:
+        with _kept(key).open() as file:
             data = bytes(file.read())
         try:
             return data.decode()
@@ -237,10 +234,7 @@ class ProminenceClient:
         NoSuchKey
             There is none of that name.
         """
-        found = _value(key)
-        if not found.exists():
-            raise NoSuchKey(f"There is no value {key!r}.")
-        found.remove()
+        _kept(key).remove()
 
     def kv_list(self, prefix: str = "") -> list[str]:
         """The names of the values that are kept, those that begin with a prefix."""
@@ -338,3 +332,10 @@ def _value(key: str) -> daskflow.Artifact:
         return daskflow.Artifact(f"{_VALUES}{key}")
     except NameRefused as error:
         raise KeyValueError(f"{key!r} is no name of a value: {error}") from None
+
+
+def _kept(key: str) -> daskflow.Artifact:
+    found = _value(key)
+    if not found.exists():
+        raise NoSuchKey(f"There is no value {key!r}.")
+    return found
