@@ -16,7 +16,7 @@ from benchmarks.figures import Budget, Figure, interleaved
 from benchmarks.fresh import environment
 from daskflow.model.work import Work, WorkStatus
 from daskflow.stores.buckets import Buckets
-from daskflow.stores.buckets.rows import columns
+from daskflow.stores.buckets.rows import _DEPOSITED, columns, deposited
 from daskflow.stores.buckets.table import WorkTable, _before
 from daskflow.stores.database import Database
 from daskflow.stores.postgres import PostgreSQL
@@ -105,23 +105,23 @@ def theirs(url: str, batches: int) -> Took:
     """The same statements by pgbench."""
     with Database(url) as database:
         database.open()
-    sample = columns({**make(0).payload, "id": "0" * 32})
+    sample = dict(zip(_DEPOSITED, deposited({**make(0).payload, "id": "0" * 32}), strict=True))
     ended = columns({**make(0).payload, "id": "0" * 32, "status": "success", "results": RESULTS, "host": "node7:1"})
     # pgbench has no variables that are empty.
-    empty = {name: "''" for name, value in sample.items() if value == ""}
+    empty = {name: "NULL" if value is None else "''" for name, value in sample.items() if value in {"", None}}
     fill = ["\\startpipeline", "BEGIN;"]
     for number in range(BATCH):
         fill += [f"\\set id random(1, {2**62})", f"\\set priority {1 + number % 5}", _script("add_work", **empty)]
     fill += ["SELECT pg_notify('works', '');", "COMMIT;", "\\endpipeline"]
     perform = [
         f"{_script('withdraw one site')[:-1]} \\gset held_",
-        _script("update_work", id=":held_id", attempt=":held_attempt", **empty),
+        _script("update_work", **(empty | {"id": ":held_id", "attempt": ":held_attempt", "outcome": ":outcome"})),
     ]
     given = {**sample, "lease": 60.0, "holder": "node7:1"}
-    deposited = _pgbench(url, fill, {**given, "creation": time.time()}, 1, batches)
+    filled = _pgbench(url, fill, {**given, "creation": time.time()}, 1, batches)
     before = " ".join(_before("success"))
     performed = _pgbench(url, perform, {**given, **ended, "before": before}, AGENTS, batches * BATCH // AGENTS)
-    return Took(deposited, performed)
+    return Took(filled, performed)
 
 
 def _script(name: str, **others: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Mapping
 from typing import Any, TypeAlias
+
+from pydantic_core import to_json
 
 Json: TypeAlias = Any
 """None, a truth value, a number, a text, or lists and dictionaries (by text) of these."""
@@ -46,27 +47,26 @@ def json_ready(value: Any, *, where: str = "value") -> Json:
     {'dm': 332.7, 'peaks': [1, 2], 'snr': 'NaN'}
     >>> json_ready({"found": [object()]}, where="results")
     Traceback (most recent call last):
-    ValueError: results.found[0] is a object, which JSON cannot hold
+    ValueError: results.found[0] is of the type object, which JSON cannot hold
     """
     return _ready(value, where, 0)
 
 
 def _ready(value: Any, where: _Place, depth: int) -> Json:
-    if type(value) is str:
+    kind = type(value)
+    if kind is str:
         return _text(value)
+    if kind is bool or value is None:
+        return value
     if isinstance(value, float):
         return _number(float(value))
-    if isinstance(value, bool) or value is None:
-        return value
     if isinstance(value, int):
-        if not -_LONGEST <= value < _LONGEST:
-            raise ValueError(f"{_named(where)} is an integer of more than 64 bits")
-        return int(value)
+        return _whole(int(value), where)
     if isinstance(value, str):
         return _text(str.__str__(value))
     if depth >= _DEPTH:
         raise ValueError(f"{_named(where)} is nested more than {_DEPTH} levels deep")
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):
         return {_key(key, where): _ready(each, (where, key), depth + 1) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_ready(each, (where, at), depth + 1) for at, each in enumerate(value)]
@@ -82,7 +82,7 @@ def _foreign(value: Any, where: _Place, depth: int) -> Json:
     dump = getattr(value, "model_dump", None)
     if callable(dump) and not isinstance(value, type):
         return _ready(dump(mode="json"), where, depth + 1)
-    raise ValueError(f"{_named(where)} is a {type(value).__qualname__}, which JSON cannot hold")
+    raise ValueError(f"{_named(where)} is of the type {type(value).__qualname__}, which JSON cannot hold")
 
 
 def _named(where: _Place) -> str:
@@ -94,9 +94,17 @@ def _named(where: _Place) -> str:
 
 
 def _key(key: Any, where: _Place) -> str:
+    if type(key) is str and key.isascii() and "\0" not in key:
+        return key
     if not isinstance(key, str):
         raise ValueError(f"{_named(where)} has the key {key!r:.100}, and keys of JSON are texts")  # noqa: TRY004
     return _text(str.__str__(key))
+
+
+def _whole(value: int, where: _Place) -> int:
+    if not -_LONGEST <= value < _LONGEST:
+        raise ValueError(f"{_named(where)} is an integer of more than 64 bits")
+    return value
 
 
 def _number(value: float) -> float | str:
@@ -112,5 +120,10 @@ def _text(value: str) -> str:
 
 
 def as_text(value: Json) -> str:
-    """JSON text of what `json_ready` gave, without blanks."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    """JSON text of what `json_ready` gave, without blanks; as there, a number that JSON has not is a text."""
+    return to_json(value, inf_nan_mode="strings").decode()
+
+
+def size_of(value: Json) -> int:
+    """How long the JSON text of what `json_ready` gave is [bytes]."""
+    return len(to_json(value, inf_nan_mode="strings"))

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import select
-import socket
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, unquote, urlencode
 
 from daskflow.errors import ExtraMissing, SettingsInvalid, StoreError
-from daskflow.stores.dialect import PATIENCE, Connection, Cursor, printable
+from daskflow.stores.dialect import PATIENCE, Connection, printable
+from daskflow.stores.link import Link
 from daskflow.stores.refusals import refusal, unreachable
 
 if TYPE_CHECKING:
@@ -54,94 +50,6 @@ _TOKEN = re.compile(
 _NAMED = re.compile(r"%\(\w+\)s")
 
 
-class Link:
-    """One connection.
-
-    Notes
-    -----
-    One thread may use it at a time, but for `wake`.
-    """
-
-    def __init__(self, raw: psycopg.Connection[Any]) -> None:
-        self._raw = raw
-        self._heard: set[str] = set()
-        raw.add_notify_handler(lambda notice: self._heard.add(notice.channel))
-
-    @property
-    def in_transaction(self) -> bool:
-        """Whether a transaction has begun and has not ended."""
-        return self._raw.info.transaction_status.name in ("ACTIVE", "INTRANS", "INERROR")
-
-    @property
-    def failed(self) -> bool:
-        """Whether a statement of the transaction failed, so that nothing of it will be written."""
-        return self._raw.info.transaction_status.name == "INERROR"
-
-    @property
-    def lost(self) -> bool:
-        """Whether nothing more can be done with it."""
-        return bool(self._raw.closed)
-
-    def execute(self, sql: str, parameters: Mapping[str, Any] | None = None, /) -> Cursor:
-        """Run one statement; without parameters several may stand there, and a `%` is one."""
-        if parameters is None:
-            return _Answer(self._raw.execute(sql.encode(), prepare=False))
-        return _Answer(self._raw.execute(sql.encode(), parameters))
-
-    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Cursor:
-        """Run one statement for each row, without waiting for each."""
-        cursor = self._raw.cursor()
-        cursor.executemany(sql.encode(), parameters)
-        return _Answer(cursor)
-
-    def close(self) -> None:
-        """Give the connection back."""
-        self._raw.close()
-
-    def is_quiet(self) -> bool:
-        """Whether it can be used: a server that ends a connection says so, unasked."""
-        return not self.lost and not self._wait(0.0)
-
-    def hear(self, channel: str, timeout: float) -> None:
-        """Return when a channel on which this connection listens is notified, or after some time [s]."""
-        until = time.monotonic() + timeout
-        while channel not in self._heard and (left := until - time.monotonic()) > 0:
-            if self._wait(left):
-                self._take_in()
-        self._heard.discard(channel)
-
-    def wake(self) -> None:
-        """Let the thread that waits for something go on: the connection is lost then. Any thread may call it."""
-        import psycopg
-
-        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self._raw.fileno())) as copy:
-            copy.shutdown(socket.SHUT_RDWR)
-
-    def _take_in(self) -> None:
-        connection = self._raw.pgconn
-        connection.consume_input()
-        while (notice := connection.notifies()) is not None:
-            self._heard.add(notice.relname.decode())
-
-    def _wait(self, timeout: float) -> bool:
-        """Whether something has come from the server."""
-        waiting = select.poll()
-        waiting.register(self._raw.pgconn.socket, select.POLLIN)
-        return bool(waiting.poll(timeout * 1000))
-
-
-class _Answer:
-    """What a statement gave; nothing, where it gives no rows."""
-
-    def __init__(self, cursor: psycopg.Cursor[Any]) -> None:
-        self._cursor = cursor
-
-    def fetchall(self) -> list[Any]:
-        """Take all rows."""
-        answer = self._cursor.pgresult  # `description` would describe each column at length
-        return self._cursor.fetchall() if answer is not None and answer.nfields else []
-
-
 class PostgreSQL:
     """A journal in one schema of a database of PostgreSQL.
 
@@ -172,6 +80,7 @@ class PostgreSQL:
         self._options, self.schema = _parted(url)
         self.readonly = readonly
         self._lock = _number(f"daskflow {self.schema}")
+        self._guard = _Guard(self)
 
     @property
     def kind(self) -> str:
@@ -282,15 +191,16 @@ class PostgreSQL:
     def stored(self, value: Any) -> Any:
         """A text has no NUL and is UTF-8; a truth value is a number, as in SQLite."""
         if isinstance(value, str):
-            return printable(value.replace("\0", "\\x00") if "\0" in value else value)
+            if "\0" in value:
+                value = value.replace("\0", "\\x00")
+            return value if value.isascii() else printable(value)
         return int(value) if isinstance(value, bool) else value
 
     def channel(self, name: str) -> str:
         """What the server calls a channel: all journals of a database share its channels."""
         return f"daskflow_{name}_{self._lock & 0xFFFFFFFF:08x}"
 
-    @contextmanager
-    def guarded(self, *, writing: bool) -> Iterator[None]:
+    def guarded(self, *, writing: bool) -> _Guard:
         """Turn errors of PostgreSQL into errors of daskflow.
 
         Raises
@@ -302,12 +212,25 @@ class PostgreSQL:
         StoreError
             Anything else that PostgreSQL complains of.
         """
+        return self._guard
+
+
+class _Guard:
+    """Turns errors; has no state, so that one is enough: each statement is guarded."""
+
+    def __init__(self, dialect: PostgreSQL) -> None:
+        self._dialect = dialect
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            return
         import psycopg
 
-        try:
-            yield
-        except psycopg.Error as error:
-            raise refusal(error, self.place) from error
+        if isinstance(error, psycopg.Error):
+            raise refusal(error, self._dialect.place) from error
 
 
 def _parted(url: str) -> tuple[dict[str, str], str]:

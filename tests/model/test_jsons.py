@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daskflow.model.jsons import as_text, json_ready
+from daskflow.model.jsons import as_text, json_ready, size_of
 from daskflow.model.policy import Resources
 
 
@@ -69,15 +69,15 @@ class TestJsonReady:
     @pytest.mark.parametrize(
         ("value", "message"),
         [
-            ({"a": [1, {"b": object()}]}, r"^results\.a\[1\]\.b is a object, which JSON cannot hold"),
-            (b"x", "^results is a bytes"),
+            ({"a": [1, {"b": object()}]}, r"^results\.a\[1\]\.b is of the type object, which JSON cannot hold"),
+            (b"x", "^results is of the type bytes"),
             ({1: 2}, "^results has the key 1, and keys of JSON are texts"),
             ({"a": {None: 2}}, r"^results\.a has the key None"),
             ([2**63], r"^results\[0\] is an integer of more than 64 bits"),
             (-(2**63) - 1, "more than 64 bits"),
             (1j, "complex"),
             (np.array(["2026"], dtype="datetime64[Y]"), "which JSON cannot hold"),
-            (np.array([1j]), r"results\[0\] is a complex"),
+            (np.array([1j]), r"results\[0\] is of the type complex"),
             (Resources, "which JSON cannot hold"),
         ],
     )
@@ -115,7 +115,11 @@ class TestJsonReady:
         assert json_ready(ready) == ready
 
 
+@pytest.mark.parametrize("value", [None, {"a": [1, "é", True], "b\n": "\u2028"}, "é" * 5, 1e300, [[]] * 9])
+def test_size_is_that_of_the_text(value: Any) -> None:
+    assert size_of(value) == len(as_text(value).encode())
+
+
 def test_text_has_no_blanks_and_no_numbers_that_json_has_not() -> None:
     assert as_text({"a": [1, "é"]}) == '{"a":[1,"é"]}'
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        as_text(math.nan)
+    assert as_text([math.nan, -math.inf]) == '["NaN","-Infinity"]'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from daskflow.errors import WorkInvalid, WorkLocked, WorkLost
@@ -62,43 +62,15 @@ class WorkTable:
 
     def withdraw(self, wanted: Wanted, *, lease: float | None, holder: str) -> Payload | None:
         """Take the queued work that comes first."""
-        filters = [name for name in ("site", "user", "priority") if getattr(wanted, name)]
-        filters += ["parent"] if wanted.parents else []
-        events, tags = [str(event) for event in wanted.events], list(wanted.tags)
-        by = [way for way in (self._reach("event", events), self._reach("tag", tags)) if way]
-        parameters = {
-            "pipeline": wanted.pipelines[0],
-            "pipelines": list(wanted.pipelines),
-            "site": wanted.site,
-            "username": wanted.user,
-            "priority": wanted.priority,
-            "parents": list(wanted.parents),
-            "events": events,
-            "tags": tags,
-            "lease": lease,
-            "holder": _shown(holder),
-        }
-        for way in self._ways(wanted, filters, by):
-            if found := self.database.change(" ".join(["withdraw", *way, *filters, *by]), **parameters):
+        parameters = _asked(wanted)
+        by = [self._reach(kind, parameters[f"{kind}s"]) for kind in ("event", "tag") if f"{kind}s" in parameters]
+        for statement in _statements(wanted, tuple(by), self.database.kind):
+            if found := self.database.change(statement, **parameters, lease=lease, holder=_shown(holder)):
                 return payload_of(found[0])
         return None
 
-    def _ways(self, wanted: Wanted, filters: list[str], by: list[str]) -> list[list[str]]:
-        """How the buckets are gone through; the next way where one finds nothing."""
-        if any(way.endswith("_few") for way in by):
-            return [["marked"]]
-        if len(wanted.pipelines) == 1:
-            return [["one"]]
-        if by or set(filters) - {"site"}:
-            return [["several"]]
-        heads = [f"heads_{self.database.kind}"]
-        heads += [f"{heads[0]}_site"] if wanted.site else []
-        return [heads] if self.database.kind == "sqlite" else [heads, ["several"]]
-
     def _reach(self, kind: str, values: list[str]) -> str:
         """By which way works with one of these marks are looked for."""
-        if not values:
-            return ""
         ((count,),) = self.database.rows("marked", kind=kind, values=values, most=_FEW)
         return f"{kind}_few" if count < _FEW else f"{kind}_many"
 
@@ -241,6 +213,38 @@ class WorkTable:
         self.database.close()
 
 
+@lru_cache
+def _asked(wanted: Wanted) -> dict[str, Any]:
+    """The parameters of the filters; an agent asks for the same again and again."""
+    asked = {
+        "pipelines": list(wanted.pipelines),
+        "site": wanted.site,
+        "username": wanted.user,
+        "priority": wanted.priority,
+        "parents": list(wanted.parents),
+        "events": [str(event) for event in wanted.events],
+        "tags": list(wanted.tags),
+    }
+    return {"pipeline": wanted.pipelines[0]} | {name: value for name, value in asked.items() if value}
+
+
+@lru_cache
+def _statements(wanted: Wanted, by: tuple[str, ...], kind: str) -> list[str]:
+    """How the buckets are gone through; the next way where one finds nothing."""
+    filters = [name for name in ("site", "user", "priority") if getattr(wanted, name)]
+    filters += ["parent"] if wanted.parents else []
+    if any(way.endswith("_few") for way in by):
+        ways = ["marked"]
+    elif len(wanted.pipelines) == 1:
+        ways = ["one"]
+    elif by or set(filters) - {"site"}:
+        ways = ["several"]
+    else:
+        heads = f"heads_{kind} heads_{kind}_site" if wanted.site else f"heads_{kind}"
+        ways = [heads] if kind == "sqlite" else [heads, "several"]
+    return [" ".join(["withdraw", way, *filters, *by]) for way in ways]
+
+
 @cache
 def _before(status: str) -> list[str]:
     """What a work may be that `update` is to give this status."""
@@ -250,4 +254,6 @@ def _before(status: str) -> list[str]:
 
 def _shown(holder: str) -> str:
     """A name that any work can hold."""
-    return "".join(letter if letter.isprintable() else "?" for letter in holder)[:_HOLDER]
+    if not holder.isprintable():
+        holder = "".join(letter if letter.isprintable() else "?" for letter in holder)
+    return holder[:_HOLDER]
