@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from daskflow.errors import RunInterrupted, UsageError
@@ -62,6 +63,9 @@ class Engine:
         """Why the run cannot go on; None as long as it can."""
         self.handled: set[str] = set()
         """Keys of failed jobs whose failure the flow has taken note of."""
+        self.hurried = threading.Event()
+        """Set when the run is to end now, and waits no more for a store that is away."""
+        self._patient = partial(project.journal.patience.until, self.hurried)
         self.project = project
         self.launcher = launcher
         self.site = site
@@ -188,7 +192,8 @@ class Engine:
 
     def value(self, job: Job) -> Any:
         """The result of a job that succeeded; a new object at each call."""
-        return self._results.value(job)
+        with self._patient():
+            return self._results.value(job)
 
     @property
     def lasting(self) -> bool:
@@ -197,7 +202,8 @@ class Engine:
 
     def gather(self, jobs: Iterable[Job]) -> dict[str, Any]:
         """The results of jobs that succeeded, by key."""
-        return self._results.gather(jobs)
+        with self._patient():
+            return self._results.gather(jobs)
 
     def outcome(self, job: Job) -> Outcome | None:
         """What the latest attempt left."""
@@ -218,7 +224,7 @@ class Engine:
         DaskflowError
             The run cannot go on.
         """
-        with self._flushing:
+        with self._patient(), self._flushing:
             with self._changed:
                 if self.failure is not None:
                     raise self.failure
@@ -273,17 +279,18 @@ class Engine:
 
     def settle(self) -> None:
         """Go on with what has changed."""
-        self._settle()
-        if self._roster.held:
-            self._dispatcher.dispatch()
-        # While jobs are being planned it is not known what they wait for.
-        if self._dispatcher.down and not self._unfolder.asks and self._flushing.acquire(blocking=False):
-            try:
-                self._dispatcher.look_for_end()
-            finally:
-                self._flushing.release()
-        if self._referee.releasing:
-            self._dispatcher.rest()
+        with self._patient():
+            self._settle()
+            if self._roster.held:
+                self._dispatcher.dispatch()
+            # While jobs are being planned it is not known what they wait for.
+            if self._dispatcher.down and not self._unfolder.asks and self._flushing.acquire(blocking=False):
+                try:
+                    self._dispatcher.look_for_end()
+                finally:
+                    self._flushing.release()
+            if self._referee.releasing:
+                self._dispatcher.rest()
 
     def _settle(self) -> None:
         """Decide what can be decided, and plan what waits no more."""
@@ -390,4 +397,4 @@ class Engine:
         self._clerk.stop()
         self._canceller.join()
         self._dispatcher.leave()
-        self._writer.flush()
+        self._writer.flush(patient=not self.hurried.is_set())

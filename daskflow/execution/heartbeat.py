@@ -6,12 +6,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from operator import methodcaller
 from typing import Protocol
 
 from daskflow.errors import DaskflowError
 from daskflow.execution.project import Project
+from daskflow.model.records import RunRecord
 from daskflow.model.states import RunState
+from daskflow.stores import Journal
 
 BEAT = 1.0
 """How often a run says that it lives, and looks whether it was cancelled from elsewhere [s]."""
@@ -30,6 +31,9 @@ class Driven(Protocol):
 
     def resume(self) -> None:
         """Go on."""
+
+    def leave(self, other: RunRecord) -> None:
+        """Leave the run to the driver that has begun it again."""
 
 
 class Heartbeat:
@@ -52,18 +56,28 @@ class Heartbeat:
         self._in_main = threading.current_thread() is threading.main_thread()
         self._stop = threading.Event()
         self._said = RunState.running
+        self._driver: tuple[float | None, str, int] | None = None
         threading.Thread(target=self._serve, name=f"daskflow-beat-{run.id}", daemon=True).start()
 
     def stop(self) -> None:
         """The run has ended."""
         self._stop.set()
 
+    def _beat(self, journal: Journal) -> None:
+        # The time is that of writing: the store may have been away for longer than others believe that we live.
+        journal.heartbeat(self._run.id, time.time())
+
     def _serve(self) -> None:
         while not self._stop.wait(BEAT):
             try:
-                self._project.writer.call(methodcaller("heartbeat", self._run.id, time.time()))
+                self._project.writer.call(self._beat)
                 self._note_running()
-                state = self._project.journal.run(self._run.id).state
+                record = self._project.journal.run(self._run.id)
+                if self._is_left(record):
+                    self._run.leave(record)
+                    self._wake()
+                    return
+                state = record.state
                 before, self._said = self._said, state
                 if state is RunState.cancelled:
                     self._run.cancel()
@@ -73,6 +87,12 @@ class Heartbeat:
                     (self._run.pause if state is RunState.paused else self._run.resume)()
             except DaskflowError:  # a store that does not answer: the writer will say so
                 continue
+
+    def _is_left(self, record: RunRecord) -> bool:
+        """Whether another driver took this one for gone: it had long been cut off from the store."""
+        driver = record.started, record.host, record.pid
+        before, self._driver = self._driver or driver, driver
+        return driver != before and not self._stop.is_set()
 
     def _wake(self) -> None:
         """Reach a body that does not wait for jobs: it sleeps or computes, or performs a job on a synchronous site."""

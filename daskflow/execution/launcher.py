@@ -226,14 +226,14 @@ class Launcher:
         Raises
         ------
         RunBusy
-            Its driver lives, here or elsewhere.
+            Its driver lives, here or elsewhere, or somebody has begun it again since it was looked at.
         """
         project = self.project()
         project.start_notifier()
         mine = self._runs.get(record.id)
         idle = mine is None or mine.ended
         record = project.journal.claim_run(
-            record.id, time=time.time(), host=socket.gethostname(), pid=os.getpid(), idle=idle
+            record.id, time=time.time(), host=socket.gethostname(), pid=os.getpid(), idle=idle, seen=record
         )
         return self._launch(flow, record, arguments, order.on_start, background=background)
 

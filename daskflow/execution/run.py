@@ -62,6 +62,7 @@ class Run:
         self._value: Any = None
         self._error: BaseException | None = None
         self._cancelled = False
+        self._left = False
         self._state = RunState.running
         self._turning = threading.RLock()
         self._killing = threading.RLock()
@@ -188,6 +189,11 @@ class Run:
                 child.cancel()
             self._engine.stop(JobState.cancelled)
 
+    def leave(self, other: RunRecord) -> None:
+        """Stop, and write no end: another driver took this one for gone, and goes on with the run."""
+        self._left = True
+        self._engine.fail(RunInterrupted(f"The process {other.pid} on {other.host} goes on with the run {self.id}."))
+
     def pause(self) -> None:
         """Start no new job, here and in the runs that its flow started; those that run go on to their ends."""
         if self._turn(RunState.paused):
@@ -273,7 +279,7 @@ class Run:
             Ctrl-C was pressed. The run is `interrupted`; what was recorded is good. Pressed again while the run is
             being stopped, it ends the program at once.
         """
-        with interruptible():
+        with interruptible(), self._project.journal.patience.until(self._engine.hurried):
             self._execute()
 
     def _execute(self) -> None:
@@ -289,6 +295,7 @@ class Run:
                 self._engine.stop(JobState.cancelled)
                 return
             self._state, self._error = RunState.interrupted, self._interrupted()
+            self._engine.hurried.set()
             self._engine.stop()
             raise
         except BaseException as error:
@@ -324,7 +331,8 @@ class Run:
         self._close_engine()
         try:
             text = str(self._error or "")[:10000]
-            self._project.journal.update_run(self.id, state=self._state, stopped=time.time(), error=text)
+            if not self._left:
+                self._project.journal.update_run(self.id, state=self._state, stopped=time.time(), error=text)
         except DaskflowError as error:
             self._error, self._state = self._error or error, RunState.interrupted
         finally:
@@ -347,7 +355,7 @@ class Run:
         why = {} if self._error is None else {"error": f"{type(self._error).__name__}: {self._error}"[:_TOLD]}
         self._project.event(self.id, f"run.{self._state}", seconds=round(seconds, 3), **why)
         with contextlib.suppress(DaskflowError):  # who waits for the run hears of it another way
-            self._project.writer.flush()
+            self._project.writer.flush(patient=not self._engine.hurried.is_set())
 
     def __repr__(self) -> str:
         return f"<Run {self.id} {self.state}>"

@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from daskflow.errors import SettingsInvalid
 from daskflow.execution.credentials import VARIABLE
 from daskflow.execution.notices.rules import Rule
-from daskflow.model.quantities import Bytes
+from daskflow.model.quantities import Bytes, Seconds
 from daskflow.settings.mistakes import told
 from daskflow.settings.sites import SiteSettings, built_in, check_containers, check_names, text_of
 from daskflow.settings.works import ServerSettings, WorkSettings
@@ -51,6 +51,8 @@ class Settings(BaseModel):
     store: str = ".daskflow/journal.db"
     """Where runs and results are remembered: a path, `sqlite:///path`, or `postgresql://user@host/database` with the
     password in ~/.pgpass or in the variable PGPASSWORD."""
+    store_patience: Seconds = Field(default=600.0, ge=0, le=86400)
+    """For so long a run waits for a server of the store that is away; then it is interrupted [s]."""
     artifacts: str = ".daskflow/artifacts"
     """Where files and large results lie: a directory, or `s3://bucket/prefix`, `gs://...`, `az://...`."""
     storage: dict[str, Annotated[SecretStr, BeforeValidator(text_of, json_schema_input_type=str | float | bool)]] = {}

@@ -42,7 +42,7 @@ def open_project(settings: Settings | None = None, *, readonly: bool = False) ->
         makers[f"{name}{BUCKET}"] = functools.partial(_make_bucket_site, name, settings, values)
     makers[BUCKET] = functools.partial(_make_depositor, settings)
     project = Project(
-        Journal(Database(os.path.expanduser(settings.store), readonly=readonly)),
+        Journal(Database(os.path.expanduser(settings.store), readonly=readonly), settings.store_patience),
         values,
         settings.logs.expanduser().absolute(),
         sites=makers,

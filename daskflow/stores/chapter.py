@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from daskflow.stores.database import Database
+from daskflow.stores.patience import Patience, reading
 
 
 class Chapter:
@@ -25,7 +26,10 @@ class Chapter:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.patience = Patience(database)
+        """How those who call bear that the store is away: not at all."""
 
+    @reading
     def below(self, run: str) -> list[str]:
         """Ids of a run, of those that it started, and so on down."""
         return [id for (id,) in self.database.rows("tree_ids", run=run)]

@@ -44,8 +44,13 @@ class Connections:
         self._turn = threading.RLock()
         self._owner: int | None = None
         self._writer: Connection | None = None
-        self._readers: list[tuple[threading.Thread, Connection]] = []
+        self._readers: list[_Reader] = []
         self._local = threading.local()
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the thread that asks is within a transaction."""
+        return self._owner == threading.get_ident()
 
     def open(self) -> None:
         """Connect now; makes the tables, or brings them up to date."""
@@ -81,7 +86,13 @@ class Connections:
     def rows(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
         """What a query gives."""
         with self._dialect.guarded(writing=False):
-            return self._mine().execute(sql, parameters).fetchall()
+            if self._owner == threading.get_ident():
+                return self.writer().execute(sql, parameters).fetchall()
+            while True:
+                reader = self._reader()
+                with reader.turn:
+                    if not reader.closed:
+                        return reader.connection.execute(sql, parameters).fetchall()
 
     def change(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
         """Run one statement that writes, and take what it returns."""
@@ -152,11 +163,13 @@ class Connections:
         ------
         StoreTooNew, StoreUnavailable
         """
-        connection: Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._open_reader()
-            self._local.connection = connection
-        return connection
+        return self._reader().connection
+
+    def _reader(self) -> _Reader:
+        reader: _Reader | None = getattr(self._local, "reader", None)
+        if reader is None or reader.closed:
+            reader = self._local.reader = self._open_reader()
+        return reader
 
     def close(self) -> None:
         """Close all; what is asked for next is opened anew. Waits for a transaction of another thread."""
@@ -164,12 +177,13 @@ class Connections:
             return
         with self._turn:  # SQLite crashes where a connection is closed that another thread uses
             with self._lock:
-                connections = [connection for _, connection in self._readers]
-                # The writer goes last: the last connection to close tidies the log away, which readers cannot.
-                connections += [self._writer] if self._writer is not None else []
+                readers, writer = self._readers, self._writer
                 self._writer, self._readers, self._local = None, [], threading.local()
-            for connection in connections:
-                connection.close()
+            for reader in readers:
+                reader.close()
+            # The writer goes last: the last connection to close tidies the log away, which readers cannot.
+            if writer is not None:
+                writer.close()
 
     def abandon(self) -> None:
         """Leave the connections as they are for ever: in a forked child they are still the parent's.
@@ -179,9 +193,6 @@ class Connections:
         https://www.sqlite.org/howtocorrupt.html, section 2.6
         """
         self._abandoned.append(self)
-
-    def _mine(self) -> Connection:
-        return self.writer() if self._owner == threading.get_ident() else self.reader()
 
     def _open_writer(self) -> Connection:
         if self._readonly:
@@ -195,7 +206,7 @@ class Connections:
             raise
         return connection
 
-    def _open_reader(self) -> Connection:
+    def _open_reader(self) -> _Reader:
         if not self._readonly:
             self.writer()
         connection = self._dialect.connect(writing=False)
@@ -205,17 +216,34 @@ class Connections:
         except BaseException:
             connection.close()
             raise
-        self._keep(connection)
-        return connection
+        reader = _Reader(connection)
+        self._keep(reader)
+        return reader
 
-    def _keep(self, connection: Connection) -> None:
+    def _keep(self, reader: _Reader) -> None:
         """Hold a reader until its thread has ended, and close those whose has."""
         with self._lock:
-            gone = [mine for thread, mine in self._readers if not thread.is_alive()]
-            self._readers = [pair for pair in self._readers if pair[0].is_alive()]
-            self._readers.append((threading.current_thread(), connection))
+            gone = [each for each in self._readers if not each.thread.is_alive()]
+            self._readers = [each for each in self._readers if each not in gone]
+            self._readers.append(reader)
         for ended in gone:
             ended.close()
+
+
+class _Reader:
+    """The connection on which one thread reads; any thread may close it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.thread = threading.current_thread()
+        self.turn = threading.Lock()
+        self.closed = False
+
+    def close(self) -> None:
+        # SQLite crashes where a connection is closed that another thread uses.
+        with self.turn:
+            self.closed = True
+            self.connection.close()
 
 
 def _counter(channel: str) -> str:

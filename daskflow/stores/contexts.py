@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from daskflow.model.records import ContextRecord
 from daskflow.stores.chapter import Chapter
 from daskflow.stores.dialect import Row
+from daskflow.stores.patience import reading, writing
 
 _FIELDS = (
     "run", "name", "stage", "version", "epoch", "turn", "time", "content", "digest", "format", "size", "value",
@@ -24,6 +25,7 @@ class Contexts(Chapter):
     A change that an earlier execution made in the same place of the history is not recorded twice: it is taken over.
     """
 
+    @writing
     def add_context(self, changes: Sequence[tuple[int, ContextRecord]]) -> bool:
         """Record changes of some values: all of them, or none.
 
@@ -62,6 +64,7 @@ class Contexts(Chapter):
             place = {name: getattr(record, name) for name in ("run", "name", "stage", "epoch")}
             self.database.write("context_again", **place, version=equal, turn=turn)
 
+    @reading
     def context_history(
         self, run: str, name: str, *, stage: str | None = None, epoch: float | None = None
     ) -> list[ContextRecord]:
@@ -77,6 +80,7 @@ class Contexts(Chapter):
         )
         return [_record(row) for row in rows]
 
+    @reading
     def context_latest(self, run: str, name: str, *, epoch: float, stage: str | None = None) -> ContextRecord | None:
         """The latest change of a value in one execution: in one stage, or in the one where it was changed last."""
         rows = self.database.rows(
@@ -84,10 +88,12 @@ class Contexts(Chapter):
         )
         return _record(rows[0]) if rows else None
 
+    @reading
     def context_now(self, run: str, epoch: float) -> list[ContextRecord]:
         """The latest change of each value in each stage, in order."""
         return [_record(row) for row in self.database.rows("context_now", run=run, epoch=epoch)]
 
+    @reading
     def context_places(self, run: str, epoch: float) -> list[tuple[str, str]]:
         """The names and stages of all values, in the order of their first changes."""
         return [(name, stage) for name, stage, _ in self.database.rows("context_places", run=run, epoch=epoch)]

@@ -16,6 +16,8 @@ from daskflow.stores.dialect import Access, Dialect, Row
 from daskflow.stores.queries import statement
 from daskflow.stores.sqlite import SQLite
 
+_AS_THEY_ARE = (int, float, type(None))
+"""Values that each database takes."""
 _SERVERS = ("postgresql", "postgres")
 """What URLs of PostgreSQL begin with."""
 
@@ -87,6 +89,11 @@ class Database:
     def shared(self) -> bool:
         """Whether `place` means the same store on other machines."""
         return self._dialect.shared
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether what this thread does now is part of a transaction."""
+        return self._connected().in_transaction
 
     def open(self) -> None:
         """Open the store now, make its tables and see that it can be used.
@@ -190,7 +197,10 @@ class Database:
 
     def _packed(self, parameters: dict[str, Any]) -> dict[str, Any]:
         stored, pack = self._dialect.stored, self._dialect.pack
-        return {name: pack(value) if isinstance(value, list) else stored(value) for name, value in parameters.items()}
+        return {
+            name: value if type(value) in _AS_THEY_ARE else pack(value) if isinstance(value, list) else stored(value)
+            for name, value in parameters.items()
+        }
 
 
 def _dialect_of(url: str | Path, *, readonly: bool) -> Dialect:

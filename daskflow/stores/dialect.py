@@ -92,6 +92,10 @@ class Access(Protocol):
     Any thread may call any method. The statements are rendered.
     """
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the thread that asks is within a transaction."""
+
     def open(self) -> None:
         """Connect now; makes the tables, or brings them up to date."""
 

@@ -7,15 +7,18 @@ from collections.abc import Iterable
 
 from daskflow.stores.chapter import Chapter
 from daskflow.stores.dialect import Row, printable
+from daskflow.stores.patience import reading, writing
 
 
 class Fingerprints(Chapter):
     """The parts of each task's fingerprint, so that a change can be named."""
 
+    @writing
     def add_fingerprints(self, rows: Iterable[tuple[str, str, str]]) -> None:
         """Record `(id, task, parts)`, where `parts` is a JSON object; a known id stays as it is."""
         self.database.many("add_fingerprints", rows)
 
+    @reading
     def fingerprint(self, id: str) -> dict[str, str]:
         """The parts of a fingerprint by name; empty for an unknown one."""
         rows = self.database.rows("fingerprint", id=id)
@@ -29,6 +32,7 @@ class FileDigests(Chapter):
         """The digest of a file that looks like this; None if it is not known."""
         return self.file_digests([(path, inode, size, mtime_ns)]).get(path)
 
+    @reading
     def file_digests(self, files: Iterable[tuple[str, int, int, int]]) -> dict[str, str]:
         """The known digests of `(path, inode, size, mtime_ns)` by path, in one query."""
         wanted = {printable(path): (path, _signed(inode), size, time) for path, inode, size, time in files}
@@ -39,6 +43,7 @@ class FileDigests(Chapter):
         """Record the digest of a file in place of an earlier one."""
         self.add_file_digests([(path, inode, size, mtime_ns, digest)])
 
+    @writing
     def add_file_digests(self, rows: Iterable[Row]) -> None:
         """Record `(path, inode, size, mtime_ns, digest)` of several files."""
         self.database.many("add_file_digests", [(row[0], _signed(row[1]), *row[2:]) for row in rows])

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from daskflow.stores.chapter import Chapter
 from daskflow.stores.dialect import Row
 from daskflow.stores.liveness import this_host
+from daskflow.stores.patience import reading, writing
 from daskflow.stores.runs import ENDS
 
 PAGE = 10_000
@@ -40,14 +41,17 @@ class Holdings(Chapter):
     A stored value that mentions an artifact needs the bytes of that artifact for as long as it is remembered.
     """
 
+    @writing
     def add_holdings(self, rows: Iterable[Row]) -> None:
         """Record `(value, object)`: the stored value with the one digest mentions the object with the other."""
         self.database.many("add_holdings", rows)
 
+    @reading
     def holds_any(self) -> bool:
         """Whether any stored value mentions an object: where none does, nobody need ask which."""
         return bool(self.database.rows("any_holding"))
 
+    @reading
     def holdings(self, digests: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """The objects that these stored values mention, in order; values that mention none are left out."""
         found: dict[str, tuple[str, ...]] = {}
@@ -71,12 +75,14 @@ class Holdings(Chapter):
             yield from ((object, "") for (object,) in rows)
             object = rows[-1][0]
 
+    @reading
     def referring(self, object: str, limit: int = 100) -> list[Reference]:
         """The remembered values that are an object, or mention it: results, the newest first, then contexts."""
         rows = self.database.rows("referring", object=object, limit=limit)
         shared = self.database.rows("referring_contexts", object=object)
         return [*(Reference(*row) for row in rows), *(Reference(run, "", name) for run, name in shared)]
 
+    @reading
     def mentioned(self) -> set[str]:
         """All that may be a digest in what was fetched, and in the arguments of unfinished runs and of their jobs."""
         fetched = [inline for (inline,) in self.database.rows("fetched")]
@@ -84,6 +90,7 @@ class Holdings(Chapter):
         recipes = [recipe.encode() for (recipe,) in self.database.rows("recipes", ends=ENDS)]
         return {match.decode() for text in (*fetched, *payloads, *recipes) for match in _DIGEST.findall(text)}
 
+    @reading
     def identity(self) -> str:
         """A random id that tells this journal from others; the first call notes it.
 

@@ -11,6 +11,7 @@ from daskflow.model.records import AttemptRecord, JobRecord
 from daskflow.model.states import JobState
 from daskflow.stores.chapter import Chapter, few
 from daskflow.stores.dialect import Row
+from daskflow.stores.patience import reading, writing
 
 _JOB = ("run", "number", "key", "task", "fingerprint", "recipe", "upstream", "site", "state", "reason")
 _ATTEMPT = (
@@ -25,6 +26,7 @@ _EVERY = (0, 2**63 - 1)
 class Jobs(Chapter):
     """What is remembered of the jobs of each run."""
 
+    @writing
     def add_jobs(self, rows: Iterable[Row]) -> None:
         """Record jobs; one whose run and number are there already takes the new state and reason.
 
@@ -40,6 +42,7 @@ class Jobs(Chapter):
         """Give jobs of a run `(number, state, reason)`; the last of equal numbers holds."""
         self.put_states((run, *row) for row in states)
 
+    @writing
     def put_states(self, rows: Iterable[Row]) -> None:
         """Give jobs of any runs a state: `(run, number, state, reason)`."""
         latest = {(row[0], row[1]): row for row in rows}
@@ -55,15 +58,18 @@ class Jobs(Chapter):
         """
         self.put_attempts((run, *row) for row in attempts)
 
+    @writing
     def put_attempts(self, rows: Iterable[Row]) -> None:
         """Record attempts at jobs of any runs: all fields of `AttemptRecord` in their order."""
         self.database.many("add_attempts", rows)
 
+    @reading
     def jobs(self, run: str, state: str | None = None, task: str | None = None) -> list[JobRecord]:
         """The jobs of a run in the order of the calls; of one state or task if these are given."""
         rows = self.database.rows("jobs", run=run, state=str(state or ""), task=task or "")
         return [job_record(row) for row in rows]
 
+    @reading
     def job(self, run: str, ident: str | int) -> JobRecord:
         """Find one job of a run.
 
@@ -84,12 +90,14 @@ class Jobs(Chapter):
             stored = self.database.rows("job", run=run, number=self._number_of(run, str(ident)))
         return job_record(stored[0])
 
+    @reading
     def attempts(self, run: str, number: int | None = None) -> list[AttemptRecord]:
         """The attempts at the jobs of a run, or at one job, in order."""
         first, last = _EVERY if number is None else (number, number)
         rows = self.database.rows("attempts", run=run, first=first, last=last)
         return [AttemptRecord(**dict(zip(_ATTEMPT, row, strict=True))) for row in rows]
 
+    @reading
     def past(self, task: str, limit: int) -> list[tuple[str, float, int]]:
         """The latest attempts at jobs of a task that succeeded: fingerprint, duration [s], size of inputs [bytes].
 
@@ -100,6 +108,7 @@ class Jobs(Chapter):
         """
         return [(row[0], row[1], row[2]) for row in self.database.rows("past", task=task, limit=limit)]
 
+    @reading
     def counts(self, run: str) -> dict[str, dict[str, int]]:
         """How many jobs of each task are in each state; tasks in the order of their first calls."""
         counts: dict[str, dict[str, int]] = {}
@@ -107,18 +116,22 @@ class Jobs(Chapter):
             counts.setdefault(task, {})[state] = count
         return counts
 
+    @reading
     def next_number(self, run: str) -> int:
         """The first number that no job of the run has."""
         return int(self.database.rows("next_number", run=run)[0][0])
 
+    @reading
     def numbers(self, run: str) -> dict[str, int]:
         """The number of each key of the run; the first where a key has several."""
         return dict(self.database.rows("numbers", run=run))
 
+    @reading
     def attempts_made(self, run: str) -> dict[int, int]:
         """The latest attempt at each job of the run that had any, by number: resuming counts on from it."""
         return dict(self.database.rows("attempts_made", run=run))
 
+    @reading
     def earlier_job(self, record: JobRecord) -> JobRecord | None:
         """The job of an earlier run that was most probably this one, before something changed.
 

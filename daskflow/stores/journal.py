@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from daskflow.stores.contexts import Contexts
+from daskflow.stores.database import Database
 from daskflow.stores.dialect import Row
 from daskflow.stores.fingerprints import FileDigests, Fingerprints
 from daskflow.stores.holdings import Holdings
 from daskflow.stores.jobs import Jobs
+from daskflow.stores.patience import Patience, writing
 from daskflow.stores.questions import Questions
 from daskflow.stores.reports import Events, Reports
 from daskflow.stores.results import Results
@@ -22,6 +24,8 @@ class Journal(Runs, Jobs, Results, Fingerprints, FileDigests, Reports, Events, Q
     ----------
     database
         Where it is written.
+    patience
+        For so long a server that is away is waited for, once it has answered [s]; 0: not at all.
 
     Notes
     -----
@@ -29,6 +33,12 @@ class Journal(Runs, Jobs, Results, Fingerprints, FileDigests, Reports, Events, Q
     `journal.database.transaction()` all that its thread writes is one. It pickles as the URL.
     """
 
+    def __init__(self, database: Database, patience: float = 0.0) -> None:
+        super().__init__(database)
+        self.patience = Patience(database, patience)
+        """How those who call bear that the store is away."""
+
+    @writing
     def write(self, batch: Mapping[str, Iterable[Row]]) -> None:
         """Write rows of several kinds in one transaction: all of them, or none.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from daskflow.model.records import RunRecord
@@ -20,7 +22,7 @@ def this_host() -> str:
     return os.uname().nodename
 
 
-def is_gone(record: RunRecord, now: float) -> bool:
+def is_gone(record: RunRecord, now: float, uptime: Callable[[], float] = lambda: math.inf) -> bool:
     """Whether a run without a final state has lost its driver.
 
     Parameters
@@ -29,6 +31,8 @@ def is_gone(record: RunRecord, now: float) -> bool:
         The run as it is stored.
     now
         Seconds since the epoch [s].
+    uptime
+        How long the store has been up without a break [s]: nobody could say to it before that they live.
 
     Notes
     -----
@@ -37,7 +41,7 @@ def is_gone(record: RunRecord, now: float) -> bool:
     """
     if record.state.final or not record.host:
         return False
-    silent = now - _last_sign(record) > SILENCE
+    silent = now - _last_sign(record) > SILENCE and uptime() > SILENCE
     if record.host != this_host():
         return silent
     if not _lives(record.pid):

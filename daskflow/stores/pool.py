@@ -12,7 +12,8 @@ from typing import Any, ClassVar, TypeVar
 from daskflow.errors import StoreError, StoreUnavailable
 from daskflow.stores import schema
 from daskflow.stores.dialect import Row
-from daskflow.stores.postgres import Link, PostgreSQL
+from daskflow.stores.link import Link
+from daskflow.stores.postgres import PostgreSQL
 
 KEPT = 4
 """So many connections stay open while nobody uses them."""
@@ -58,6 +59,11 @@ class Pool:
         self._mine = _Mine()
         self._listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
         self._is_ready = False
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the thread that asks is within a transaction."""
+        return self._mine.held is not None
 
     def open(self) -> None:
         """Connect now; makes the tables, or brings them up to date."""

@@ -360,3 +360,12 @@ SELECT value FROM meta WHERE name = :name;
 -- announce: Count an announcement on a channel.
 INSERT INTO meta (name, value) VALUES (:name, '1')
 ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(meta.value AS INTEGER) + 1 AS TEXT);
+
+-- put_unit: Note with what is written that it was.
+INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+-- drop_units: Forget what was noted of units long ago.
+DELETE FROM meta WHERE name LIKE 'unit %' AND value < :before;
+
+-- uptime: How long a server of PostgreSQL has been up [s].
+SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp() - pg_postmaster_start_time()) AS REAL);

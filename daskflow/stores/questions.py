@@ -10,6 +10,7 @@ from daskflow.model.records import QuestionRecord
 from daskflow.model.states import QuestionState
 from daskflow.stores.chapter import Chapter, few, like
 from daskflow.stores.dialect import Row
+from daskflow.stores.patience import reading, writing
 
 _FIELDS = (
     "id", "run", "key", "prompt", "form", "preset", "created", "deadline", "state", "answer", "note",
@@ -26,6 +27,7 @@ class Questions(Chapter):
     wins. The run looks at the answer and takes it, or refuses it, which opens the question again.
     """
 
+    @writing
     def add_question(self, record: QuestionRecord) -> QuestionRecord:
         """Ask; a resumed run asks again under the same id.
 
@@ -42,6 +44,7 @@ class Questions(Chapter):
                 found = self._save_question(record.model_copy(update={"created": found.created}))
         return found
 
+    @reading
     def question(self, ident: str) -> QuestionRecord:
         """Find one question by its id, or by what its id alone begins with.
 
@@ -53,6 +56,7 @@ class Questions(Chapter):
         rows = self.database.rows("question", id=ident)
         return _record(rows[0]) if rows else self._stored_question(self._question_id(ident))
 
+    @reading
     def questions(self, run: str | None = None, *, open_only: bool = True, tree: bool = False) -> list[QuestionRecord]:
         """The questions of all runs or of one, in the order in which they were asked.
 
@@ -70,6 +74,7 @@ class Questions(Chapter):
         )
         return [_record(row) for row in rows]
 
+    @writing
     def answer_question(self, id: str, answer: str, who: str) -> QuestionRecord:
         """Answer an open question.
 
@@ -95,6 +100,7 @@ class Questions(Chapter):
                 found, state=QuestionState.answered, answer=answer, answered=time.time(), who=who
             )
 
+    @writing
     def accept_answer(self, id: str) -> QuestionRecord:
         """The run takes the answer; nothing happens where it did before.
 
@@ -108,6 +114,7 @@ class Questions(Chapter):
                 return found
             return self._changed_question(found, accepted=time.time(), note="")
 
+    @writing
     def refuse_answer(self, id: str, note: str) -> QuestionRecord:
         """The run refuses the answer: the question is open again, and shows why.
 
@@ -123,6 +130,7 @@ class Questions(Chapter):
                 found, state=QuestionState.open, answer=None, answered=None, accepted=None, who="", note=note
             )
 
+    @writing
     def close_question(self, id: str, state: QuestionState) -> QuestionRecord:
         """Close an open question without an answer: it expired, or is withdrawn.
 

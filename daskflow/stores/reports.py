@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from daskflow.model.records import EventRecord, ReportRecord
 from daskflow.stores.chapter import Chapter, as_json, like
 from daskflow.stores.dialect import Row
+from daskflow.stores.patience import reading, writing
 
 _REPORT = ("key", "ordinal", "kind", "title", "data", "content", "task", "time")
 
@@ -16,6 +17,7 @@ _REPORT = ("key", "ordinal", "kind", "title", "data", "content", "task", "time")
 class Reports(Chapter):
     """What jobs made for people to look at. A report belongs to a key, so a cached job still has it."""
 
+    @writing
     def add_reports(self, rows: Iterable[Row]) -> None:
         """Record reports; a later one of the same key and ordinal takes its place.
 
@@ -26,10 +28,12 @@ class Reports(Chapter):
         """
         self.database.many("add_reports", [(*row[:4], as_json(row[4]), *row[5:]) for row in rows])
 
+    @reading
     def reports(self, run: str) -> list[ReportRecord]:
         """The reports of all jobs of a run, in the order of the jobs, each once."""
         return [_report(row) for row in self.database.rows("reports", run=run)]
 
+    @reading
     def metrics(self, keys: Iterable[str]) -> list[tuple[str, str, str]]:
         """Key, title and JSON data of the metrics that jobs of these keys reported."""
         return [(key, title, data) for key, title, data in self.database.rows("metrics", keys=sorted(keys))]
@@ -38,6 +42,7 @@ class Reports(Chapter):
 class Events(Chapter):
     """What happened in each run."""
 
+    @writing
     def add_events(self, rows: Iterable[Row]) -> None:
         """Record events.
 
@@ -48,6 +53,7 @@ class Events(Chapter):
         """
         self.database.many("add_events", [(*row[:4], as_json(row[4])) for row in rows])
 
+    @reading
     def events(self, run: str, pattern: str = "*", after: float = 0, *, tree: bool = False) -> list[EventRecord]:
         """The events of a run as they were recorded.
 
@@ -63,9 +69,15 @@ class Events(Chapter):
         runs = self.below(run) if tree else [run]
         return [event for _, event in self._events(runs, pattern, ordinal=0, time=after or -1.0)]
 
-    def events_since(self, run: str, ordinal: int = 0, pattern: str = "*") -> list[tuple[int, EventRecord]]:
-        """The events recorded after the one with this ordinal, each with its own; misses and repeats none."""
-        return self._events([run], pattern, ordinal=ordinal, time=-1.0)
+    @reading
+    def events_since(
+        self, run: str, ordinal: int = 0, pattern: str = "*", *, tree: bool = False
+    ) -> list[tuple[int, EventRecord]]:
+        """The events recorded after the one with this ordinal, each with its own; misses and repeats none.
+
+        With `tree` those of the runs that it started are there too, and so on down.
+        """
+        return self._events(self.below(run) if tree else [run], pattern, ordinal=ordinal, time=-1.0)
 
     def _events(self, runs: list[str], pattern: str, *, ordinal: int, time: float) -> list[tuple[int, EventRecord]]:
         rows = self.database.rows("events", runs=runs, ordinal=ordinal, time=time, kind=_wider(pattern))

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from daskflow.model.outcome import Known, Stored
 from daskflow.stores.chapter import Chapter, distinct
 from daskflow.stores.dialect import Row
+from daskflow.stores.patience import reading, writing
 
 PRIORS = 20
 """How many earlier results of a form travel with the graph."""
@@ -22,6 +23,7 @@ class Results(Chapter):
     The bytes of a result lie in the artifact store exactly when those in its row are null.
     """
 
+    @writing
     def add_results(self, rows: Iterable[Row]) -> None:
         """Remember results and learn how long they took; the first result of a key stays.
 
@@ -37,6 +39,7 @@ class Results(Chapter):
             self.database.many("add_results", rows)
             self.database.many("add_durations", _means(rows))
 
+    @reading
     def lookup(self, keys: Iterable[str]) -> dict[str, Known]:
         """What is known of these keys, in one query; unknown ones are left out.
 
@@ -49,6 +52,7 @@ class Results(Chapter):
             for key, digest, size, format, inline, run, seconds, apart in rows
         }
 
+    @reading
     def values(self, keys: Iterable[str]) -> dict[str, Stored]:
         """The stored values of these keys, in one query.
 
@@ -57,6 +61,7 @@ class Results(Chapter):
         rows = self.database.rows("values", keys=sorted(keys))
         return {key: Stored(digest, size, format, inline) for key, digest, size, format, inline in rows}
 
+    @reading
     def priors(self, forms: Iterable[str]) -> dict[str, list[tuple[str, Stored]]]:
         """Earlier results of each form with the digest of their inputs, newest first, at most `PRIORS`."""
         found: dict[str, list[tuple[str, Stored]]] = {}
@@ -65,15 +70,18 @@ class Results(Chapter):
             found.setdefault(form, []).append((inputs, Stored(digest, size, format, inline)))
         return found
 
+    @writing
     def forget(self, keys: Iterable[str]) -> None:
         """Remember these results no longer; their jobs run again when next asked for."""
         self.database.write("forget", keys=list(keys))
 
+    @reading
     def known_since(self, key: str) -> tuple[str, float] | None:
         """The run that made a result, and when [s]; None for an unknown one."""
         rows = self.database.rows("known_since", key=key)
         return (rows[0][0], rows[0][1]) if rows else None
 
+    @reading
     def durations(self, tasks: Iterable[str]) -> dict[str, float]:
         """Mean time of the recent jobs of each task [s]; unknown ones are left out."""
         return dict(self.database.rows("durations", tasks=list(tasks)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import math
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -13,6 +15,7 @@ from daskflow.model.states import RunState
 from daskflow.stores.chapter import Chapter, as_json, few, like
 from daskflow.stores.dialect import Row
 from daskflow.stores.liveness import is_gone
+from daskflow.stores.patience import reading, writing
 
 _FIELDS = (
     "id", "flow", "target", "arguments", "state", "site", "created", "started", "stopped", "heartbeat",
@@ -25,6 +28,7 @@ ENDS = [state.value for state in RunState if state.final]
 class Runs(Chapter):
     """What is remembered of runs. One whose driver is gone reads as `interrupted`."""
 
+    @writing
     def add_run(self, record: RunRecord) -> None:
         """Record a new run.
 
@@ -35,6 +39,7 @@ class Runs(Chapter):
         """
         self.database.write("add_run", **_columns(record))
 
+    @writing
     def update_run(self, id: str, **fields: Any) -> RunRecord:
         """Change fields of a run, none of the others, whoever else changes them at the same time.
 
@@ -55,7 +60,10 @@ class Runs(Chapter):
             self.database.write("save_run", **_columns(record))
         return record
 
-    def claim_run(self, id: str, *, time: float, host: str, pid: int, idle: bool = False) -> RunRecord:
+    @writing
+    def claim_run(
+        self, id: str, *, time: float, host: str, pid: int, idle: bool = False, seen: RunRecord | None = None
+    ) -> RunRecord:
         """Go on with a run as its driver; of several processes that try at once, one does.
 
         Parameters
@@ -66,33 +74,39 @@ class Runs(Chapter):
             The process that is to perform it.
         idle
             Whether it is known that this very process does not perform it already.
+        seen
+            The run as it was when it was decided to go on with it; None: whatever has happened to it since.
 
         Raises
         ------
         NotFound
         RunBusy
-            Its driver lives.
+            Its driver lives, or somebody has begun it again since it was `seen`, and may even have ended it.
         """
         with self.database.transaction():
             stored = self.database.rows("run", id=id)
             before = _record(stored[0]) if stored else None
-            if (
-                before is not None
-                and _is_busy(before, time)
-                and not (idle and (before.host, before.pid) == (host, pid))
-            ):
-                raise RunBusy(
-                    f"The run {id} goes on already, in process {before.pid} on {before.host}. Watch it with "
-                    f"`daskflow show {id}`, or stop it with `daskflow cancel {id}`."
-                )
+            if before is not None:
+                if self._is_busy(before, time) and not (idle and (before.host, before.pid) == (host, pid)):
+                    raise RunBusy(
+                        f"The run {id} goes on already, in process {before.pid} on {before.host}. Watch it with "
+                        f"`daskflow show {id}`, or stop it with `daskflow cancel {id}`."
+                    )
+                if seen is not None and _driver(before) != _driver(seen):
+                    raise RunBusy(
+                        f"The run {id} was begun again meanwhile, by process {before.pid} on {before.host}, and is "
+                        f"{before.state}. Look at it with `daskflow show {id}`."
+                    )
             return self.update_run(
                 id, state=RunState.running, started=time, heartbeat=time, stopped=None, error="", host=host, pid=pid
             )
 
+    @writing
     def heartbeat(self, id: str, time: float) -> None:
         """Say that the driver of a run lives."""
         self.database.write("heartbeat", id=id, time=time)
 
+    @reading
     def run(self, ident: str) -> RunRecord:
         """Find one run.
 
@@ -108,7 +122,7 @@ class Runs(Chapter):
         """
         stored = self.database.rows("run", id=ident)
         if stored:
-            return _seen(_record(stored[0]))
+            return self._seen(stored)[0]
         if ident == "last":
             newest = self.runs(limit=1, top=True)
             if not newest:
@@ -116,28 +130,34 @@ class Runs(Chapter):
             return newest[0]
         return self.run(self._only_id(ident))
 
+    @reading
     def runs(self, limit: int = 50, flow: str | None = None, *, top: bool = False) -> list[RunRecord]:
         """The newest runs, newest first; of one flow if it is named, without those that runs started if `top`."""
-        return [_seen(_record(row)) for row in self.database.rows("runs", limit=limit, flow=flow or "", top=int(top))]
+        return self._seen(self.database.rows("runs", limit=limit, flow=flow or "", top=int(top)))
 
+    @reading
     def children(self, run: str) -> list[RunRecord]:
         """The runs that the flow of a run started, in the order of the calls."""
-        return [_seen(_record(row)) for row in self.database.rows("children", run=run)]
+        return self._seen(self.database.rows("children", run=run))
 
+    @reading
     def trees(self, runs: Iterable[str]) -> list[RunRecord]:
         """These runs and all below them, oldest first; a run never stands before its parent."""
-        return [_seen(_record(row)) for row in self.database.rows("trees", runs=list(runs))]
+        return self._seen(self.database.rows("trees", runs=list(runs)))
 
+    @reading
     def unfinished(self) -> list[RunRecord]:
         """The runs that have not ended, oldest first; among them those that were interrupted."""
-        return [_seen(_record(row)) for row in self.database.rows("unfinished", ends=ENDS)]
+        return self._seen(self.database.rows("unfinished", ends=ENDS))
 
+    @reading
     def oldest_performed(self) -> float | None:
         """Since when the oldest run is performed whose driver lives; seconds since the epoch [s]; None without one."""
         # One without a host waits in a queue, or died before it began.
         going = [record for record in self.unfinished() if record.host and record.state is not RunState.interrupted]
         return min((record.started or record.created for record in going), default=None)
 
+    @reading
     def root(self, run: str) -> str:
         """Id of the run at the top of the tree to which a run belongs.
 
@@ -149,6 +169,21 @@ class Runs(Chapter):
         if not line:
             raise NotFound(f"No run {run} is recorded in {self.database.place}.")
         return str(line[-1][0])
+
+    def _is_busy(self, record: RunRecord, now: float) -> bool:
+        performed = record.state in (RunState.running, RunState.paused) and bool(record.host)
+        return performed and not is_gone(record, now, self._uptime)
+
+    def _seen(self, rows: Iterable[Row]) -> list[RunRecord]:
+        """Runs as people see them: one without a driver is interrupted."""
+        now, uptime = time.time(), functools.cache(self._uptime)
+        records = [_record(row) for row in rows]
+        gone = {"state": RunState.interrupted}
+        return [record.model_copy(update=gone) if is_gone(record, now, uptime) else record for record in records]
+
+    def _uptime(self) -> float:
+        """How long the store has been up without a break [s]."""
+        return self.database.rows("uptime")[0][0] if self.database.kind == "postgresql" else math.inf
 
     def _only_id(self, ident: str) -> str:
         part = like(ident)
@@ -173,12 +208,6 @@ def _columns(record: RunRecord) -> dict[str, Any]:
     return columns | {"arguments": as_json(record.arguments), "state": record.state.value}
 
 
-def _is_busy(record: RunRecord, now: float) -> bool:
-    return record.state in (RunState.running, RunState.paused) and bool(record.host) and not is_gone(record, now)
-
-
-def _seen(record: RunRecord) -> RunRecord:
-    """The run as people see it: without a driver it is interrupted."""
-    if is_gone(record, time.time()):
-        return record.model_copy(update={"state": RunState.interrupted})
-    return record
+def _driver(record: RunRecord) -> tuple[float | None, str, int]:
+    """Who began a run last, and when."""
+    return record.started, record.host, record.pid

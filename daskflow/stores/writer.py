@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from daskflow.errors import StoreUnavailable
 from daskflow.stores.dialect import Row
@@ -15,6 +17,10 @@ INTERVAL = 0.05
 """How long the first row of a batch waits for company [s]."""
 CROWD = 5000
 """So many rows wait no longer."""
+LAST = 5.0
+"""So long a writer that is closed waits for a store that is away [s]."""
+_GLANCE = 0.25
+"""How often who does not want to wait looks whether the store is away [s]."""
 
 Rows = dict[str, list[Row]]
 Operation = Rows | Callable[[Journal], object]
@@ -33,9 +39,10 @@ class JournalWriter:
     Notes
     -----
     Any thread may put. What one call puts is in one transaction, transactions keep the order of the
-    calls, and what `flush` has waited for survives the death of the process. After the first failure
-    nothing more is written: a record with a gap would be worse than one that stops. The thread does
-    not keep the interpreter alive; at its exit what is left is written.
+    calls, and what `flush` has waited for survives the death of the process. A store that is away is waited
+    for as long as the journal's patience lasts, while what is put piles up; nothing is lost by that, or written
+    twice. After the first failure nothing more is written: a record with a gap would be worse than one that
+    stops. The thread does not keep the interpreter alive; at its exit what is left is written.
     """
 
     def __init__(self, journal: Journal, on_failure: Callable[[Exception], object] | None = None) -> None:
@@ -48,6 +55,7 @@ class JournalWriter:
         self._crowd = 0
         self._put = self._written = self._wanted = 0
         self._closing = False
+        self._cut = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="daskflow-journal", daemon=True)
         self._thread.start()
         atexit.register(self.close)
@@ -75,31 +83,50 @@ class JournalWriter:
         self._append({kind: list(rows) for kind, rows in batch.items()})
 
     def call(self, function: Callable[[Journal], object]) -> None:
-        """Call `function(journal)` soon in the writer's thread, within a transaction; returns at once."""
+        """Call `function(journal)` soon in the writer's thread, within a transaction; returns at once.
+
+        It is called again where the store was away before the transaction was written.
+        """
         self._append(function)
 
-    def flush(self, timeout: float | None = None) -> None:
+    def flush(self, timeout: float | None = None, *, patient: bool = True) -> None:
         """Wait until all that was put before this call is written.
+
+        Parameters
+        ----------
+        patient
+            Whether to wait for a store that is away as well.
 
         Raises
         ------
         StoreFull, StoreError
             What the writer met, now or earlier.
         StoreUnavailable
-            It took longer than `timeout` seconds.
+            It took longer than `timeout` seconds, or the store is away.
         """
         with self._changed:
             wanted = self._put
             self._wanted = max(self._wanted, wanted)
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._is_through(wanted), timeout)
+            if patient:
+                self._changed.wait_for(lambda: self._is_through(wanted), timeout)
+            else:
+                self._glance(wanted, timeout)
             if self.failure is not None:
                 raise self.failure
             if self._written < wanted:
+                why = "away" if self._journal.patience.away else "slow"
                 raise StoreUnavailable(
-                    f"The journal {self._journal.database.place} is slow: "
+                    f"The journal {self._journal.database.place} is {why}: "
                     f"{wanted - self._written} records were not written in time."
                 )
+
+    def _glance(self, wanted: int, timeout: float | None) -> None:
+        """Wait, unless the store is away."""
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        while not self._journal.patience.away and (left := until - time.monotonic()) > 0:
+            if self._changed.wait_for(lambda: self._is_through(wanted), min(left, _GLANCE)):
+                return
 
     def close(self) -> None:
         """Write what is left and end the thread; raises nothing, `failure` tells. May be called again."""
@@ -108,6 +135,8 @@ class JournalWriter:
             self._changed.notify_all()
         atexit.unregister(self.close)
         if threading.current_thread() is not self._thread:
+            self._thread.join(LAST)
+            self._cut.set()
             self._thread.join()
 
     def _append(self, operation: Operation) -> None:
@@ -127,6 +156,7 @@ class JournalWriter:
         return self._written >= wanted or self.failure is not None or not self._thread.is_alive()
 
     def _serve(self) -> None:
+        self._journal.patience.wait_until(self._cut)
         # Nothing of a batch may be kept while the next one is awaited: it may be large.
         while self._write(self._next_batch()):
             pass
@@ -136,9 +166,7 @@ class JournalWriter:
         if not batch:
             return False
         try:
-            with self._journal.database.transaction():
-                for operation in merged(batch):
-                    self._perform(operation)
+            self._journal.patience.write(partial(self._perform_all, merged(batch)))
         except Exception as error:
             self._fail(error)
             return False
@@ -158,6 +186,11 @@ class JournalWriter:
 
     def _is_urgent(self) -> bool:
         return self._closing or self._crowd >= CROWD or self._wanted > self._written
+
+    def _perform_all(self, operations: list[Operation]) -> None:
+        with self._journal.database.transaction():
+            for operation in operations:
+                self._perform(operation)
 
     def _perform(self, operation: Operation) -> None:
         if isinstance(operation, dict):

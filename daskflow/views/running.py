@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from daskflow.errors import DaskflowError, JobCancelled, RunInterrupted, StoreError, UsageError
+from daskflow.errors import DaskflowError, JobCancelled, RunInterrupted, StoreError, StoreUnavailable, UsageError
 from daskflow.execution.launcher import Order
 from daskflow.execution.run import Run
 from daskflow.execution.worker.failures import describe
@@ -130,7 +130,10 @@ def _outcome(run: Run, seconds: float) -> dict[str, Any]:
 
 
 def _metrics(run: Run) -> list[ReportRecord]:
-    return [report for report in run.reports if report.kind == "metric"]
+    try:
+        return [report for report in run.reports if report.kind == "metric"]
+    except StoreUnavailable:  # what became of the run is known all the same
+        return []
 
 
 def _tell(run: Run, seconds: float, *, brief: bool) -> None:

@@ -116,6 +116,19 @@ class Postgres:
             os.kill(pid, signal.SIGINT)
             _await_end(pid)
 
+    def lives(self) -> bool:
+        """Whether it runs."""
+        return _pid(self.directory) is not None
+
+    def kill(self) -> None:
+        """Kill the first process of the server, as when it runs out of memory; the others end when they notice."""
+        pid = _pid(self.directory)
+        if pid is not None:
+            rest = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+            os.kill(pid, signal.SIGKILL)
+            for each in (pid, *rest):
+                _await_end(each)
+
     def start(self) -> None:
         """Start it again at the same port."""
         _start(self.directory, self.port)

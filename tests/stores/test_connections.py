@@ -49,6 +49,32 @@ def test_after_closing_they_open_anew(connections: Connections) -> None:
     assert connections.reader() is not before
 
 
+def test_they_may_be_closed_while_other_threads_read(connections: Connections) -> None:
+    """As at the end of a program whose runs go on in the background."""
+    count = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT SUM(i) FROM n"
+    done = threading.Event()
+    found: list[int] = []
+    failed: list[Exception] = []
+
+    def read() -> None:
+        try:
+            while not done.is_set():
+                found.append(connections.rows(count, {})[0][0])
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(200):
+        connections.close()
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert set(found) == {200010000}
+
+
 def test_the_log_is_tidied_away_at_the_end(connections: Connections, tmp_path: Path) -> None:
     connections.reader()
     connections.close()

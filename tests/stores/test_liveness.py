@@ -51,6 +51,12 @@ def test_on_another_host_the_heartbeat_decides(age: float, gone: bool) -> None:
     assert is_gone(record, NOW) is gone
 
 
+@pytest.mark.parametrize(("up", "gone"), [(59.0, False), (61.0, True)])
+def test_while_the_store_was_away_nobody_could_say_that_they_live(up: float, gone: bool) -> None:
+    record = run_record(state=RunState.running, host="elsewhere", pid=1, heartbeat=NOW - 1000)
+    assert is_gone(record, NOW, lambda: up) is gone
+
+
 @pytest.mark.parametrize("state", [RunState.succeeded, RunState.failed, RunState.cancelled])
 def test_a_run_that_ended_needs_no_driver(state: RunState) -> None:
     assert not is_gone(run_record(state=state, host="elsewhere", pid=1), NOW)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from daskflow.errors import NotFound, RunBusy
 from daskflow.model.states import RunState
 from daskflow.stores import Journal, this_host
+from daskflow.stores.runs import Runs
 from tests.stores.samples import RUN, run_record
 
 
@@ -154,7 +156,9 @@ def test_only_the_top_of_each_tree(family: Journal) -> None:
     assert family.run("last").id == "z"
 
 
-def test_a_run_without_driver_shows_as_interrupted(journal: Journal) -> None:
+def test_a_run_without_driver_shows_as_interrupted(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The server of the tests may have begun a moment ago.
+    monkeypatch.setattr(Runs, "_uptime", lambda self: math.inf)
     journal.add_run(run_record(state=RunState.running, host="elsewhere", pid=1, heartbeat=1.0))
     assert journal.run(RUN).state is RunState.interrupted
     assert journal.runs()[0].state is RunState.interrupted
@@ -191,6 +195,32 @@ def test_a_process_claims_a_run_that_it_performs_no_more(journal: Journal) -> No
         journal.claim_run(RUN, time=time.time(), host=this_host(), pid=os.getpid())
     record = journal.claim_run(RUN, time=time.time(), host=this_host(), pid=os.getpid(), idle=True)
     assert record.state is RunState.running
+
+
+def test_a_run_that_was_begun_again_since_it_was_looked_at_is_not_claimed(journal: Journal) -> None:
+    journal.add_run(run_record(state=RunState.succeeded))
+    seen = journal.run(RUN)
+    first = journal.claim_run(RUN, time=1e10, host="node", pid=7, seen=seen)
+    journal.update_run(RUN, state=RunState.succeeded, stopped=2e10)
+    with pytest.raises(RunBusy, match=r"begun again meanwhile, by process 7 on node, and is succeeded"):
+        journal.claim_run(RUN, time=3e10, host="node", pid=8, seen=seen)
+    assert journal.run(RUN).pid == 7
+    journal.claim_run(RUN, time=3e10, host="node", pid=8, seen=first)
+    journal.update_run(RUN, state=RunState.succeeded)
+    journal.claim_run(RUN, time=4e10, host="node", pid=9)
+
+
+def test_a_driver_elsewhere_is_given_time_when_the_server_has_begun_again(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    journal.add_run(run_record(state=RunState.running, host="elsewhere", pid=1, started=now - 5e8, heartbeat=now - 4e8))
+    monkeypatch.setattr("daskflow.stores.liveness.SILENCE", 3e8)
+    known = journal.database.kind == "postgresql"
+    assert journal.run(RUN).state is (RunState.running if known else RunState.interrupted)
+    assert journal.runs()[0].state is journal.run(RUN).state
+    monkeypatch.setattr("daskflow.stores.liveness.SILENCE", 0.0)
+    assert journal.run(RUN).state is RunState.interrupted
 
 
 def test_runs_that_have_not_ended(journal: Journal) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import sqlite3
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from daskflow.errors import StoreError, StoreFull, StoreUnavailable
 from daskflow.stores import Database, Journal, JournalWriter
 from daskflow.stores.writer import INTERVAL, merged
+from tests.execution.patience import until
+from tests.services.postgres import Postgres
 from tests.stores.samples import RUN, Row, attempt_row, job_row, python, result_row, writer_of
 
 
@@ -157,6 +160,73 @@ def test_a_flush_may_give_up(journal: Journal) -> None:
             writer.flush(timeout=0.1)
         go.set()
         writer.flush()
+
+
+@pytest.fixture
+def patient(postgres: str) -> Iterator[Journal]:
+    """A journal in PostgreSQL that has answered."""
+    with Database(postgres) as database:
+        journal = Journal(database, 600.0)
+        with JournalWriter(journal) as writer:
+            writer.put("jobs", [job_row(0)])
+            writer.flush()
+        yield journal
+
+
+@pytest.fixture
+def server(postgres_server: Postgres, patient: Journal) -> Iterator[Postgres]:
+    """The server, which a test may stop."""
+    yield postgres_server
+    if not postgres_server.lives():
+        postgres_server.start()
+
+
+def test_what_is_put_while_the_server_is_away_is_written_when_it_is_back(server: Postgres, patient: Journal) -> None:
+    calls: list[int] = []
+    with JournalWriter(patient) as writer:
+        server.stop()
+        for number in range(20):
+            writer.put_together(
+                {"jobs": [job_row(number)], "events": [(RUN, f"event.{number}", 1.0, "", "{}")], "forgotten": [("a",)]}
+            )
+            writer.call(lambda journal: calls.append(len(journal.events(RUN))))
+        until(lambda: patient.patience.away)
+        # Who does not want to wait is told; what was put is written all the same.
+        with pytest.raises(StoreUnavailable, match=r"is away: .* records were not written"):
+            writer.flush(patient=False)
+        with pytest.raises(StoreUnavailable, match=r"is away: .* records were not written"):
+            writer.flush(timeout=0.01)
+        server.start()
+        writer.flush()
+        writer.flush(patient=False)
+        assert writer.failure is None
+    assert [event.kind for event in patient.events(RUN)] == [f"event.{number}" for number in range(20)]
+    assert calls[-20:] == list(range(1, 21))
+    assert len(patient.jobs(RUN)) == 20
+
+
+def test_patience_with_the_server_comes_to_an_end(server: Postgres, patient: Journal) -> None:
+    patient.patience.longest = 0.3
+    told: list[Exception] = []
+    writer = JournalWriter(patient, told.append)
+    server.stop()
+    writer.put("jobs", [job_row(1)])
+    with pytest.raises(StoreUnavailable, match="It was waited for"):
+        writer.flush()
+    with pytest.raises(StoreUnavailable, match="It was waited for"):
+        writer.flush(patient=False)
+    writer.close()
+    assert told == [writer.failure]
+
+
+def test_who_closes_does_not_wait_for_long(server: Postgres, patient: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daskflow.stores.writer.LAST", 0.0)
+    writer = JournalWriter(patient)
+    server.stop()
+    writer.put("jobs", [job_row(1)])
+    until(lambda: patient.patience.away)
+    writer.close()
+    assert isinstance(writer.failure, StoreUnavailable)
 
 
 def _check(database: Database) -> None:

@@ -211,5 +211,5 @@ def prepare_again(project: Project, run: str) -> RunRecord:
     """
     record = continuation(project, run).record
     # Of two that do so at once one is refused; what had ended is to go on.
-    project.journal.claim_run(record.id, time=time.time(), host=this_host(), pid=os.getpid())
+    project.journal.claim_run(record.id, time=time.time(), host=this_host(), pid=os.getpid(), seen=record)
     return project.journal.update_run(record.id, state=RunState.interrupted)

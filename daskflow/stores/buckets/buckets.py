@@ -358,6 +358,8 @@ def _ids(works: Work | str | Iterable[Work | str]) -> list[str]:
 
 def _names(pipeline: str | Sequence[str]) -> list[str]:
     try:
+        if type(pipeline) is str and pipeline:
+            return [bucket_name(pipeline)]
         names = list(dict.fromkeys(bucket_name(name) for name in _each("pipeline", pipeline, str)))
     except ValueError as error:
         raise WorkInvalid(f"pipeline: {error}.") from None
@@ -381,6 +383,8 @@ def _each(name: str, given: Any, kind: type) -> list[Any]:
 
 
 def _text(name: str, given: str | None) -> str:
+    if type(given) is str and given.isascii() and given.isprintable():
+        return given
     values = _each(name, given, str)
     if len(values) > 1:
         raise WorkInvalid(f"{name}: {given!r:.100} is not one text.")

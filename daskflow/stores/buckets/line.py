@@ -6,9 +6,9 @@ import json
 import os
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from pydantic import SecretStr
@@ -27,10 +27,14 @@ from daskflow.errors import (
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
+_T = TypeVar("_T")
 PATIENCE = 30.0
 """So long a request is repeated where that can help [s]."""
 _CONNECT, _READ = 5.0, 20.0
 """How long connecting, and any silence after it, may take [s]."""
+_LONG_READ = 600.0
+"""So long a server takes at most to store a large file that it has [s]."""
+_BYTES = {200, 206, 307, 416}
 _LONGEST_PAUSE = 5.0
 _PASSING = {429, 502, 503, 504}
 """Answers after which trying again can help."""
@@ -42,6 +46,7 @@ class Reply(NamedTuple):
 
     value: Any
     headers: Mapping[str, str]
+    status: int = 200
 
 
 class Line:
@@ -116,12 +121,52 @@ class Line:
         DaskflowError
             What the server itself was told: WorkLost, WorkInvalid ...
         """
-        address = f"{self.url}{path}" + (f"?{urlencode(query, doseq=True)}" if query else "")
         data = None if body is None else _packed(body)
+        address = self._address(path, query)
+        return self._patiently(lambda: self._once(method, address, data, request), patience)
+
+    def send(self, path: str, size: int, data: Callable[[], Iterable[bytes]]) -> Reply:
+        """Send bytes, and again as long as that can help; as `ask`.
+
+        Parameters
+        ----------
+        size
+            How many they are [bytes].
+        data
+            Gives them, in blocks; called each time that they are sent.
+        """
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        address = self._address(path, None)
+        return self._patiently(
+            lambda: self._read(self._sent("PUT", address, headers, data() if size else b"", silence=_LONG_READ)), None
+        )
+
+    def receive(self, path: str, query: Mapping[str, Any], headers: Mapping[str, str]) -> BaseHTTPResponse:
+        """Ask for bytes; the caller reads them, and closes what is returned: 200, 206, 307 or 416.
+
+        Raises
+        ------
+        DaskflowError
+            As `ask`.
+        """
+
+        def asked() -> BaseHTTPResponse:
+            response = self._sent("GET", self._address(path, query), headers, None, preload=False)
+            if response.status not in _BYTES:
+                with response:
+                    self._read(response)
+            return response
+
+        return self._patiently(asked, None)
+
+    def _address(self, path: str, query: Mapping[str, Any] | None) -> str:
+        return f"{self.url}{path}" + (f"?{urlencode(query, doseq=True)}" if query else "")
+
+    def _patiently(self, act: Callable[[], _T], patience: float | None) -> _T:
         deadline, tried = time.monotonic() + (self._patience if patience is None else patience), 0
         while True:
             try:
-                return self._once(method, address, data, request)
+                return act()
             except _PassingError as passing:
                 pause = max(passing.pause, random.uniform(0, min(_LONGEST_PAUSE, 0.1 * 2**tried)))
                 tried += 1
@@ -136,30 +181,41 @@ class Line:
             pool.clear()
 
     def _once(self, method: str, address: str, data: bytes | None, request: str) -> Reply:
+        headers = {} if data is None else {"Content-Type": "application/json"}
+        if request:
+            headers["X-Request-Id"] = request
+        return self._read(self._sent(method, address, headers, data))
+
+    def _sent(
+        self,
+        method: str,
+        address: str,
+        headers: Mapping[str, str],
+        data: bytes | Iterable[bytes] | None,
+        *,
+        silence: float = _READ,
+        preload: bool = True,
+    ) -> BaseHTTPResponse:
         from urllib3 import Timeout
         from urllib3.exceptions import HTTPError
 
-        headers = {"Accept": "application/json", "User-Agent": "daskflow"}
+        given = {"Accept": "application/json", "User-Agent": "daskflow", **headers}
         if self._token is not None:
-            headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
-        if data is not None:
-            headers["Content-Type"] = "application/json"
-        if request:
-            headers["X-Request-Id"] = request
+            given["Authorization"] = f"Bearer {self._token.get_secret_value()}"
         try:
-            response = self._connected().request(
+            return self._connected().request(
                 method,
                 address,
                 body=data,
-                headers=headers,
+                headers=given,
                 # Redirections would hand the token on.
                 redirect=False,
                 retries=False,
-                timeout=Timeout(connect=_CONNECT, read=_READ),
+                timeout=Timeout(connect=_CONNECT, read=silence),
+                preload_content=preload,
             )
         except HTTPError as error:
             raise self._silence(error) from None
-        return self._read(response)
 
     def _silence(self, error: Exception) -> Exception:
         from urllib3.exceptions import LocationValueError, SSLError
@@ -180,8 +236,8 @@ class Line:
             value = json.loads(response.data)
         except ValueError:
             value = _NOTHING
-        if response.status in {200, 201} and value is not _NOTHING:
-            return Reply(value, response.headers)
+        if response.status in {200, 201, 202} and value is not _NOTHING:
+            return Reply(value, response.headers, response.status)
         told = value if isinstance(value, dict) else {}
         error = self._refusal(response.status, str(told.get("error") or ""), str(told.get("kind") or ""))
         if response.status in _PASSING:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import total_ordering
+from operator import itemgetter
 from typing import Any
 
 from daskflow.errors import WorkInvalid
 from daskflow.model.jsons import Json, as_text
 from daskflow.stores.buckets.paths import found, steps
+from daskflow.stores.buckets.shelf import Payload
 
+_KEY = itemgetter(0)
 Sort = Sequence[tuple[str, int]]
 """Paths, with 1 for the smallest first and -1 for the largest."""
 
@@ -36,11 +39,13 @@ class Ordering:
                 raise WorkInvalid(f"{each!r:.100} is no order. Write ('results.dm', -1) for the largest first.")
         self._keys = [(steps(path), way) for path, way in sort]
 
-    def first(self, works: Iterable[dict[str, Any]], most: int) -> list[dict[str, Any]]:
-        """So many of the works that come first, -1: all; of equals those that were given first."""
-        if most < 0:
-            return sorted(works, key=self.key)
-        return heapq.nsmallest(most, works, key=self.key)
+    def first(
+        self, works: Iterable[Payload], most: int, shown: Callable[[Payload], Payload] = lambda work: work
+    ) -> list[Payload]:
+        """What is shown of so many works that come first, -1: all; of equals those that were given first."""
+        pairs = ((self.key(work), shown(work)) for work in works)
+        best = sorted(pairs, key=_KEY) if most < 0 else heapq.nsmallest(most, pairs, key=_KEY)
+        return [each for _, each in best]
 
     def key(self, work: dict[str, Any]) -> list[Any]:
         """By what a work is compared with others."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
+from pydantic_core import from_json
+
 from daskflow.model.jsons import as_text
-from daskflow.model.workconfig import Notify
+from daskflow.model.workconfig import Notify, WorkConfig
 from daskflow.stores.buckets.shelf import Payload
 from daskflow.stores.dialect import Row
 
@@ -25,6 +28,8 @@ _DEPOSITED = (
 ENDS = ("success", "failure")
 """How a work stands that was performed."""
 _WAITING = {"status": "queued", "attempt": 0, "given_back": 0, "final": 0, "start": None, "stop": None, "outcome": None}
+_USUAL = {"notify": Notify, "config": WorkConfig}
+"""Parts of which the text is kept only where a work says something else than most."""
 _APART = frozenset((*OUTCOME, *_COLUMNS))
 _EMPTY: Payload = dict.fromkeys(("function", "command", "parameters", *OUTCOME, "tags", "group", "event"))
 
@@ -32,8 +37,9 @@ _EMPTY: Payload = dict.fromkeys(("function", "command", "parameters", *OUTCOME, 
 def columns(work: Payload) -> dict[str, Any]:
     """The columns of a work."""
     told = {name: value for name, value in work.items() if name not in _APART and value is not None}
-    if told.get("notify") == _NOBODY:
-        del told["notify"]  # half of the text of a small work, and most works tell nobody
+    for name in _USUAL:
+        if told.get(name) == _usual(name)[0]:
+            del told[name]  # most of the text of a small work
     outcome = {name: work[name] for name in OUTCOME if work.get(name) is not None}
     return {
         "id": work["id"],
@@ -56,9 +62,6 @@ def columns(work: Payload) -> dict[str, Any]:
     }
 
 
-_NOBODY = Notify().model_dump()
-
-
 def deposited(work: Payload) -> Row:
     """What `add_work` takes: a work that has ended as it is, any other one as one that waits."""
     row = columns(work)
@@ -73,14 +76,28 @@ def deposited(work: Payload) -> Row:
 def payload_of(row: Row) -> Payload:
     """The work of a row: `_COLUMNS`, the holder, the payload and the outcome."""
     holder, payload, outcome = row[len(_COLUMNS) : len(_COLUMNS) + 3]
-    found = {**_EMPTY, **json.loads(payload), **dict(zip(_COLUMNS, row, strict=False))}
-    found.setdefault("notify", Notify().model_dump())
+    found = {**_EMPTY, **from_json(payload), **dict(zip(_COLUMNS, row, strict=False))}
+    for name in _USUAL:
+        if name not in found:
+            found[name] = from_json(_usual(name)[1])
     if holder:
         found["host"] = holder
     if outcome:
-        found.update(json.loads(outcome))
+        found.update(from_json(outcome))
     found["timeout"], found["final"], found["locked"] = int(row[9]), bool(row[10]), bool(row[11])
     return found
+
+
+@cache
+def _usual(name: str) -> tuple[Payload, str]:
+    """What most works say in this part, and its text."""
+    said = _USUAL[name]().model_dump()
+    return said, as_text(said)
+
+
+def used_up(work: Mapping[str, Any]) -> bool:
+    """Whether a work that failed is not queued again."""
+    return bool(work["final"] or work["attempt"] - work["given_back"] >= work["retries"])
 
 
 def marks(work: Payload) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from daskflow.model.work import Work
 from daskflow.stores.buckets import finding
 from daskflow.stores.buckets.finding import count_works, view_works
 from daskflow.stores.buckets.shelf import View
+from daskflow.stores.buckets.sieve import Sieve
 from daskflow.stores.buckets.table import WorkTable
 from daskflow.stores.database import Database
 
@@ -133,3 +135,41 @@ def plan(database: Watched, name: str) -> str:
         return "\n".join(str(row[-1]) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters).fetchall())
     finally:
         connection.close()
+
+
+def test_a_sieve_that_lets_most_through_is_put_away(database: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "_TRIAL", finding._FIRST)
+    seen_of: list[int] = []
+    passes = Sieve.passes
+
+    def note(sieve: Sieve, payload: str, outcome: str) -> bool:
+        seen_of.append(1)
+        return passes(sieve, payload, outcome)
+
+    monkeypatch.setattr(Sieve, "passes", note)
+    assert count_works(database, {"parameters.x": {"$gte": 0}}) == 200
+    assert len(seen_of) == finding._FIRST
+    seen_of.clear()
+    assert count_works(database, {"parameters.x": {"$lt": 10}}) == 10
+    assert len(seen_of) == 200
+
+
+def test_of_what_is_not_shown_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither with an order nor without one, however many works there are."""
+    letters, number = 1 << 20, 30
+    monkeypatch.setattr(finding, "_FIRST", 2)
+    monkeypatch.setattr(finding, "_ROOM", 2 * letters)
+    with Database(tmp_path / "works.db") as large:
+        table = WorkTable(large)
+        for each in range(number):
+            table.deposit([work(each, letters)])
+        for sort in ((), (("parameters.x", -1),)):
+            tracemalloc.start()
+            try:
+                found = view_works(large, View({}, {"parameters.x": 1, "id": 0}, sort, limit=-1))
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            assert seen(found) == list(reversed(range(number)))
+            # Those of one page are read at once, and those that were read before are gone.
+            assert peak < number * letters / 2

@@ -3,8 +3,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from daskflow.model.work import Work
-from daskflow.stores.buckets.rows import OUTCOME, columns, deposited, marks, payload_of
+from daskflow.stores.buckets.rows import OUTCOME, columns, deposited, marks, payload_of, used_up
 
 ORDER = (
     *("id", "pipeline", "site", "username", "status", "priority", "attempt", "given_back", "retries", "timeout"),
@@ -73,3 +75,10 @@ def test_deposited_leaves_what_has_ended_as_it_is_and_no_failure_is_tried_again(
 def test_marks_are_there_once() -> None:
     assert marks(payload(event=[3, 4, 3], tags=["a", "a"])) == [("event", "3"), ("event", "4"), ("tag", "a")]
     assert marks(payload()) == []
+
+
+@pytest.mark.parametrize(
+    ("final", "attempt", "given_back", "used"), [(0, 2, 0, False), (0, 3, 0, True), (0, 3, 1, False), (1, 1, 0, True)]
+)
+def test_what_was_given_back_uses_up_nothing(final: int, attempt: int, given_back: int, used: bool) -> None:
+    assert used_up({"final": final, "attempt": attempt, "given_back": given_back, "retries": 3}) is used
