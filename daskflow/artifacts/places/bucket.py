@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from errno import ENOENT
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from daskflow.artifacts.contents.frames import Buffer
 from daskflow.artifacts.places.answers import broke_off, bucket_missing, complaint, no_bucket
@@ -147,14 +147,14 @@ class Bucket:
             for batch in store.list(prefix, chunk_size=1000):
                 yield from ((meta["path"], _found(meta)) for meta in batch)
 
-    def sign(self, key: str, expires: float) -> str:
+    def sign(self, key: str, expires: float, method: Literal["GET", "PUT"] = "GET") -> str:
         """A URL that is good for `expires` [s]. Raises ArtifactError where the store has none."""
         try:
             with self._told() as store:
                 from obstore import sign
 
                 able: Any = store
-                return str(sign(able, "GET", key, timedelta(seconds=expires)))
+                return str(sign(able, method, key, timedelta(seconds=expires)))
         except (TypeError, ValueError):
             raise ArtifactError(
                 f"Objects in {self.url} have no URLs. Keep them in a bucket (s3://, gs://, az://), or hand the file on."

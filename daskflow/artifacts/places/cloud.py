@@ -12,6 +12,7 @@ from typing import IO, TypeVar
 from daskflow.artifacts.contents.digests import digest_bytes
 from daskflow.artifacts.contents.frames import Buffer
 from daskflow.artifacts.places import parts
+from daskflow.artifacts.places.arrivals import Arrivals
 from daskflow.artifacts.places.bucket import Bucket
 from daskflow.artifacts.places.connection import connect
 from daskflow.artifacts.places.downloads import Download, PartMissing, range_of_part, read_spans
@@ -167,6 +168,17 @@ class Cloud:
 
         self._found(digest, size, one, several)
 
+    @property
+    def bucket(self) -> Bucket:
+        """Where all lies."""
+        return self._bucket
+
+    def accept(self, upload: str, digest: str, size: int, progress: Progress) -> None:
+        """Make an object of what others have brought; see `Arrivals`. Raises FileNotFoundError, ArtifactDamaged."""
+        sent = Arrivals(self._bucket).accept(upload, digest, size, progress)
+        if sent is not None:
+            self._seal(sent)
+
     @contextmanager
     def temporary(self) -> Iterator[Path]:
         """A path for a new file on this node, removed at the end."""
@@ -219,8 +231,8 @@ class Cloud:
         return True
 
     def sweep(self, older: float = 7 * FRESH) -> int:
-        """Remove copies made for URLs more than `older` [s] ago; returns how much [bytes]."""
-        return Links(self._bucket).sweep(older)
+        """Remove copies made for URLs, and uploads by URLs, of more than `older` [s] ago; returns how much [bytes]."""
+        return Links(self._bucket).sweep(older) + Arrivals(self._bucket).sweep(older)
 
     def read_note(self, path: str) -> bytes | None:
         """A note; None where there is none."""

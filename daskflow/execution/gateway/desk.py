@@ -7,7 +7,7 @@ from typing import Any
 
 from daskflow.errors import TokenRefused, WorkInvalid, WorkLost
 from daskflow.execution.gateway.filters import hyphenated
-from daskflow.model.work import Work
+from daskflow.model.work import Work, WorkStatus
 from daskflow.stores.buckets import Buckets
 from daskflow.stores.buckets.buckets import fail_unfit
 from daskflow.stores.buckets.query import check_query, check_view
@@ -142,7 +142,9 @@ class WorkDesk:
             return True
 
         self._requests.once(request.id, write, request.of)
-        self._rung()
+        # What has merely ended is nothing for those who wait.
+        if any(work.status is WorkStatus.queued for work in works):
+            self._rung()
 
     def _as_held(self, works: Sequence[Work]) -> list[Work]:
         """Works as they are stored, with what came of them; those of which all is written already are left out."""

@@ -83,6 +83,7 @@ class Gateway:
         self._pool.shutdown()
         self._carriers.shutdown()
         self._readers.shutdown()
+        self.objects.uploads.close()
         self.bell.join()
         self.desk.shelf.close()
         self.runs.close()

@@ -12,13 +12,12 @@ from daskflow.artifacts.names import Named, Names, checked
 from daskflow.artifacts.store import ObjectStore
 from daskflow.artifacts.trees import Tree, is_tree
 from daskflow.errors import ArtifactDamaged, ArtifactError, ArtifactMissing, WorkInvalid
+from daskflow.execution.gateway.uploads import GOOD, Uploads
 
 BLOCK = 1 << 20
 """So much is read from the store at a time [bytes]."""
 _TREE = 64 << 20
 """The manifest of a directory is no longer [bytes]."""
-_GOOD = 3600.0
-"""So long a link is good [s]."""
 
 
 class Piece(NamedTuple):
@@ -51,6 +50,8 @@ class ObjectDesk:
         self._store = store
         self._names = Names(store)
         self._claim = claim
+        self.uploads = Uploads(store, claim)
+        """Objects that go to the object storage by themselves."""
 
     def names(self, start: str, limit: int) -> list[Named]:
         """The first names that start so."""
@@ -106,7 +107,7 @@ class ObjectDesk:
             return None
         try:
             with self._discreet():
-                return self._store.url_of(digest, _GOOD)
+                return self._store.url_of(digest, GOOD)
         except ArtifactMissing:
             raise
         except ArtifactError:

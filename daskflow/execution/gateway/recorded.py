@@ -49,10 +49,15 @@ class RunDesk:
         with self._discreet():
             return self._journal.jobs(self._journal.run(ident).id, state, task)
 
-    def events(self, ident: str, kind: str = "*", after: float = 0.0) -> list[EventRecord]:
-        """What happened in a run, and in those that it started. Raises NotFound."""
+    def events(self, ident: str, kind: str = "*", after: int = 0) -> list[tuple[int, EventRecord]]:
+        """What was recorded of a run, and of those that it started, after the event of an ordinal; each with its own.
+
+        Raises
+        ------
+        NotFound
+        """
         with self._discreet():
-            return self._journal.events(self._journal.run(ident).id, kind, after, tree=True)
+            return self._journal.events_since(self._journal.run(ident).id, after, kind, tree=True)
 
     def reports(self, ident: str) -> list[ReportRecord]:
         """What a run reported. Raises NotFound."""

@@ -20,6 +20,7 @@ from daskflow.sites import Listener, Node
 from daskflow.sites.grip import condemn, doomed
 from daskflow.sites.site import Perform
 from daskflow.stores.buckets import Buckets
+from daskflow.stores.buckets.rows import used_up
 
 _LOG = logging.getLogger(__name__)
 _SHORT, _LONG = 0.05, 2.0
@@ -28,7 +29,7 @@ _PART = 10
 """Looking may take one part in so many of the time."""
 _SLOTS = 100_000
 """The buckets keep the queue."""
-_SEEN = {"id": 1, "status": 1, "attempt": 1, "retries": 1, "final": 1, "tags": 1}
+_SEEN = {"id": 1, "status": 1, "attempt": 1, "given_back": 1, "retries": 1, "final": 1, "tags": 1}
 """What is looked at of a work that goes on."""
 _WORK: ContextVar[Work | None] = ContextVar("daskflow_pipeline_work", default=None)
 """The work that has ended, and of which the record is just made."""
@@ -321,5 +322,5 @@ def _failed(seen: Mapping[str, Any]) -> bool:
 
 def _ended(seen: Mapping[str, Any]) -> bool:
     if seen["status"] == WorkStatus.failure:
-        return bool(seen["final"]) or int(seen["attempt"]) >= int(seen["retries"])
+        return used_up(seen)
     return bool(seen["status"] == WorkStatus.success)

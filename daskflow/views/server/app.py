@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI, Request  # noqa: TID253, the same
 
 from daskflow.execution.gateway.gateway import Gateway
 from daskflow.execution.gateway.waiting import Crowded
-from daskflow.views.server import artifacts, recorded, standing, works
+from daskflow.views.server import artifacts, recorded, standing, uploads, works
 from daskflow.views.server.answers import REFUSALS, Answer, answer_errors, busy, refusal
 from daskflow.views.server.entering import Entrance
 from daskflow.views.server.limits import SizeLimit
@@ -45,7 +45,7 @@ def make_app(gateway: Gateway) -> FastAPI:
         error = busy(5, "Too many requests wait already. Ask again.")
         return refusal(error.status, str(error), headers=error.headers)
 
-    for router in (_versions(), works.router, standing.router, artifacts.router, recorded.router):
+    for router in (_versions(), works.router, standing.router, artifacts.router, uploads.router, recorded.router):
         app.include_router(router)
         app.include_router(router, prefix=f"/api/v{API}", include_in_schema=False)
     describe_works(app)

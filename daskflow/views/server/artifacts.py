@@ -16,11 +16,14 @@ from daskflow.model.access import Scope
 from daskflow.views.server.answers import MISSING, REFUSALS, Answer, Refusal, Refused
 from daskflow.views.server.bodies import GuardedRoute
 from daskflow.views.server.entering import gateway_of, needing
+from daskflow.views.server.shapes import Digest
 
 router = APIRouter(route_class=GuardedRoute, tags=["artifacts"], responses={**REFUSALS, **MISSING})
 
-Digest = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
-Name = Annotated[str, Path(min_length=1, max_length=512)]
+# A word between slashes is neither empty nor `.` nor `..`; what is wrong with a name is told by who keeps names.
+_WORD = r"(?:[^/.@][^/@]*|\.[^/.@][^/@]*|\.\.[^/@]+)".replace("@", r"\x00-\x1f\x7f-\x9f")
+_NAME = {"pattern": f"^{_WORD}(?:/{_WORD})*$"}
+Name = Annotated[str, Path(min_length=1, max_length=512, json_schema_extra=_NAME)]
 Via = Annotated[Literal["link", "server"], Query()]
 _READ = needing(Scope.read, Scope.perform)
 _WRITE = needing(Scope.deposit, Scope.perform)
@@ -55,7 +58,7 @@ class Naming(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    digest: str
+    digest: Digest
     """Of an object that is in the store."""
     kind: Literal["file", "tree"] = "file"
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated, Any, get_origin
 
 from fastapi import Depends, Header, Request, Response  # noqa: TID253, only the process of the server imports this module
 from fastapi.routing import APIRoute  # noqa: TID253, the same
 from starlette.exceptions import HTTPException  # noqa: TID253, the same
 
 from daskflow.stores.requests import Asked
+from daskflow.views.server.answers import Refused
 from daskflow.views.server.entering import check, gateway_of, scopes_of, token_of
 
 _LARGE = 1 << 16
@@ -27,10 +28,15 @@ class GuardedRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """What answers a request."""
         answer, needed = super().get_route_handler(), scopes_of(self.dependencies)
+        several = {each.alias for each in self.dependant.query_params if get_origin(each.field_info.annotation) is list}
 
         async def guarded(request: Request) -> Response:
             for scopes in needed:
                 check(request, *scopes)
+            # The framework would take one of them, and nobody would know which.
+            for name in request.query_params.keys() - several:
+                if len(request.query_params.getlist(name)) > 1:
+                    raise Refused(422, f"What was sent does not fit: {name:.100} is there more than once.")
             return await answer(_Incoming(request.scope, request.receive))
 
         return guarded

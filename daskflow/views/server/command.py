@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +25,11 @@ OpenOption = Annotated[bool | None, typer.Option("--open/--closed", help="Caller
 InsecureOption = Annotated[
     bool, typer.Option("--insecure", help="Listen at other addresses than those of this machine without TLS.")
 ]
+SchedulesOption = Annotated[
+    bool | None, typer.Option("--schedules/--no-schedules", help="Start what schedules of pipelines say is due.")
+]
+_EVERY = 30.0
+"""So often it is looked at schedules at least [s]."""
 
 
 def serve_command(  # noqa: PLR0913, PLR0917, typer takes each option as a parameter
@@ -32,15 +39,15 @@ def serve_command(  # noqa: PLR0913, PLR0917, typer takes each option as a param
     private_key: KeyOption = None,
     open_: OpenOption = None,
     insecure: InsecureOption = False,
+    schedules: SchedulesOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Serve works, artifacts, runs and questions over HTTP, until SIGTERM or Ctrl-C."""
     settings = configured(config)
     given = {"host": host, "port": port, "certificate": certificate, "private_key": private_key, "open": open_}
-    changes = {name: value for name, value in given.items() if value is not None}
+    changes = {name: value for name, value in (given | {"schedules": schedules}).items() if value is not None}
     server = ServerSettings.model_validate(settings.server.model_dump() | changes)
-    check_exposure(server, insecure=insecure)
-    serve(settings.model_copy(update={"server": server}))
+    serve(settings.model_copy(update={"server": server}), insecure=insecure)
 
 
 def check_exposure(server: ServerSettings, *, insecure: bool) -> None:
@@ -68,21 +75,46 @@ def check_exposure(server: ServerSettings, *, insecure: bool) -> None:
         )
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, *, insecure: bool = False) -> None:
     """Serve until a signal comes.
+
+    Parameters
+    ----------
+    insecure
+        Whether it may listen at other addresses than those of this machine without TLS.
 
     Raises
     ------
     ExtraMissing
         FastAPI or uvicorn is not installed.
     SettingsInvalid
-        The address cannot be listened at.
+        The address cannot be listened at, or others could read what is sent.
     """
+    check_exposure(settings.server, insecure=insecure)
     try:
         from daskflow.views.server.service import Service  # noqa: PLC0415, it imports FastAPI
     except ModuleNotFoundError as error:
         raise ExtraMissing(f"A server needs {error.name}. Install it: pip install 'daskflow[server]'.") from None
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    with Service(settings) as service:
+    with Service(settings) as service, _ticking(settings):
         say(f"Serving {service.url}")
         service.run()
+
+
+@contextmanager
+def _ticking(settings: Settings) -> Iterator[None]:
+    """Within the block what schedules say is due is started, where that is asked for."""
+    if not settings.server.schedules:
+        yield
+        return
+    from daskflow.execution.pipelines.clock import Clock  # noqa: PLC0415, with all that drivers of runs need
+    from daskflow.settings import front, pipelines  # noqa: PLC0415, the same
+
+    front.choose(settings)
+    clock = Clock(pipelines.ticker, _EVERY)
+    clock.start()
+    try:
+        yield
+    finally:
+        clock.stop()
+        front.launcher.close()

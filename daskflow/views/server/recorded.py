@@ -42,6 +42,13 @@ class Cancelled(BaseModel):
     """Whether its driver has heard of it."""
 
 
+class NumberedEvent(EventRecord):
+    """Something that happened."""
+
+    ordinal: int
+    """Grows from event to event, in the order in which they were recorded."""
+
+
 def _plain(value: Any) -> Answer:
     """What was recorded, as JSON: bytes are in base64, and what JSON has not is null."""
     answer = Answer(None)
@@ -97,19 +104,23 @@ async def jobs(
     return await gateway_of(request).call(found)
 
 
-@router.get("/runs/{run}/events", dependencies=_READ, responses={200: {"model": list[EventRecord]}})
+@router.get("/runs/{run}/events", dependencies=_READ, responses={200: {"model": list[NumberedEvent]}})
 async def events(
     request: Request,
     run: Ident,
     kind: Annotated[str, Query(max_length=256)] = "*",
-    after: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0.0,
+    after: Annotated[int, Query(ge=0, le=2**53)] = 0,
     limit: _Limit = 10_000,
 ) -> Answer:
-    """What happened in a run and in those that it started; only events of a kind such as `qa.*`, or later ones."""
+    """What happened in a run and in those that it started, as it was recorded; only events of a kind such as `qa.*`.
+
+    Who asks for those after the `ordinal` of the last one that it has misses none, and gets none twice.
+    """
     desk = gateway_of(request).runs
 
     def found() -> Answer:
-        return _plain([record.model_dump() for record in desk.events(run, kind, after)[:limit]])
+        told = desk.events(run, kind, after)[:limit]
+        return _plain([{"ordinal": ordinal, **record.model_dump()} for ordinal, record in told])
 
     return await gateway_of(request).call(found)
 

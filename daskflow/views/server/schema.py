@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI  # noqa: TID253, only the process of the server imports this module
 
 from daskflow.model.work import Work
+from daskflow.views.server.shapes import PIPELINE
 
 _NAME = "DepositedWork"
 _PLACE = "#/components/schemas/"
@@ -23,6 +24,7 @@ def describe_works(app: FastAPI) -> None:
             schema = Work.model_json_schema(ref_template=f"{_PLACE}{_NAME}{{model}}")
             # Tokens travel in headers.
             del schema["properties"]["token"]
+            schema["properties"]["pipeline"]["pattern"] = PIPELINE
             parts = {f"{_NAME}{name}": part for name, part in schema.pop("$defs", {}).items()}
             document["components"]["schemas"] |= parts | {_NAME: schema}
             one = {"$ref": f"{_PLACE}{_NAME}"}

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from daskflow.errors import WorkInvalid
 
+
+def _whole(given: Any) -> Any:
+    """A number without a fraction, which JSON may write with one: 4.0."""
+    return int(given) if type(given) is float and given.is_integer() else given
+
+
+# It stands last among the notes of a type: what stands before it is told in the schema.
+WHOLE = BeforeValidator(_whole)
+"""Takes numbers without a fraction however they are written."""
+PIPELINE = "^[A-Za-z0-9 _-]{1,128}$"
+"""What names a bucket."""
+Pipeline = Annotated[str, Field(pattern=PIPELINE)]
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+"""Of the content of an object."""
 Id = Annotated[str, Field(min_length=1, max_length=256)]
 Texts = Annotated[list[str], Field(min_length=1, max_length=1000)]
-Number = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+# The document tells limits as floating-point numbers, in decimals: 2**63 is another number there.
+Number = Annotated[int, Field(ge=-9 * 10**18, le=9 * 10**18), WHOLE]
 Numbers = Annotated[list[Number], Field(min_length=1, max_length=100_000)]
 Ids = Annotated[list[Id], Field(max_length=100_000)]
 Lease = Annotated[float, Field(gt=0, le=31 * 86400, allow_inf_nan=False)]
-Attempt = Annotated[int, Field(ge=0, lt=2**31)]
+Attempt = Annotated[int, Field(ge=0, lt=2**31), WHOLE]
 
 
 class _Shape(BaseModel):
@@ -69,7 +84,7 @@ class Filter(_Shape):
     """Names of buckets."""
     site: str | None = None
     user: str | None = None
-    priority: Annotated[int, Field(ge=1, le=5)] | None = None
+    priority: Annotated[int, Field(ge=1, le=5), WHOLE] | None = None
     event: Number | Numbers | SomeNumbers | None = None
     """Works that are about one of these."""
     tags: str | Texts | SomeTexts | None = None
@@ -95,8 +110,8 @@ class Look(Looked):
         Field(max_length=100),
     ] = []
     """Fields, with 1 for the smallest first and -1 for the largest; else those deposited last come first."""
-    skip: int = Field(default=0, ge=0, lt=2**31)
-    limit: int = Field(default=100, ge=-1, lt=2**31)
+    skip: Annotated[int, Field(ge=0, lt=2**31), WHOLE] = 0
+    limit: Annotated[int, Field(ge=-1, lt=2**31), WHOLE] = 100
     """How many at most; -1: all."""
 
     @property

@@ -10,14 +10,13 @@ from daskflow.model.access import Scope
 from daskflow.views.server.answers import REFUSALS, Answer
 from daskflow.views.server.bodies import AskedOnce, GuardedRoute
 from daskflow.views.server.entering import check, gateway_of, needing
-from daskflow.views.server.shapes import Audit
+from daskflow.views.server.shapes import Audit, Pipeline
 
 router = APIRouter(route_class=GuardedRoute, tags=["works"], responses=REFUSALS)
 
 _LOOK = (Scope.read, Scope.deposit, Scope.perform)
 _Counts = dict[str, int]
 _DAY = 86400.0
-Pipeline = Annotated[str, Path(min_length=1, max_length=128)]
 
 
 @router.get("/status", dependencies=needing(*_LOOK), responses={200: {"model": _Counts}})

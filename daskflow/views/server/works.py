@@ -11,6 +11,7 @@ from fastapi import (  # noqa: TID253, only the process of the server imports th
     Query,
     Request,
 )
+from pydantic import Field
 
 from daskflow.errors import TokenRefused
 from daskflow.execution.gateway.filters import wanted_of
@@ -22,13 +23,14 @@ from daskflow.stores.requests import Asked
 from daskflow.views.server.answers import LOST, REFUSALS, Answer, Refused, listed
 from daskflow.views.server.bodies import AskedOnce, GuardedRoute
 from daskflow.views.server.entering import gateway_of, needing, token_of
-from daskflow.views.server.shapes import Beat, Chosen, Filter, HeldWork, Id, Lease, Locking, Look, Looked
+from daskflow.views.server.shapes import Beat, Chosen, Filter, HeldWork, Lease, Locking, Look, Looked
 
 router = APIRouter(route_class=GuardedRoute, tags=["works"], responses=REFUSALS)
 
 # What they are is seen where they are made: here each mistake in a long list would be noted.
 _WORKS = Annotated[Any, Body()]
 Wait = Annotated[float, Query(ge=0, le=30, allow_inf_nan=False)]
+_Named = Annotated[str, Field(pattern="^[0-9A-Za-z_-]{1,64}$")]
 TICKET = "X-Ticket"
 
 
@@ -38,7 +40,11 @@ def _listed(given: Any) -> list[Any]:
 
 @router.post("/work", dependencies=needing(Scope.deposit), responses={**LOST, 200: {"model": bool | list[str]}})
 async def deposit(request: Request, asked: AskedOnce, works: _WORKS, return_ids: bool = False) -> Answer:
-    """Queue works, all of them or none; their ids in the same order where `return_ids` is true."""
+    """Queue works, all of them or none; their ids in the same order where `return_ids` is true.
+
+    Works that have ended, with the status `success` or `failure`, are kept as they are: with what came out, and with
+    their attempt and times. No agent performs them.
+    """
     gateway = gateway_of(request)
     ids = await gateway.call(gateway.desk.deposit, _listed(works), asked)
     return Answer(ids if return_ids else True)
@@ -111,8 +117,8 @@ async def give_back(request: Request, work: HeldWork, asked: AskedOnce) -> Answe
 
 
 @router.delete("/work", dependencies=needing(Scope.deposit, Scope.perform), responses={**LOST, 200: {"model": bool}})
-async def delete(request: Request, ids: Annotated[list[Id], Query(max_length=10_000)], asked: AskedOnce) -> Answer:
-    """Delete works; whether one of them was there."""
+async def delete(request: Request, ids: Annotated[list[_Named], Query(max_length=500)], asked: AskedOnce) -> Answer:
+    """Delete works, no more than an address can hold; whether one of them was there."""
     return Answer(bool(await _deleted(request, ids, asked)))
 
 

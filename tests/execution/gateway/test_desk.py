@@ -275,3 +275,13 @@ def test_who_performs_deletes_what_is_done_and_not_to_be_kept(desk: WorkDesk) ->
 def test_one_request_brings_only_so_many(desk: WorkDesk) -> None:
     with pytest.raises(WorkInvalid, match="at most 10000"):
         desk.deposit([payload()] * 10_001)
+
+
+def test_only_what_is_queued_rings(desk: WorkDesk, rung: Rung) -> None:
+    desk.deposit([payload()])
+    held = take(desk)
+    before = rung.times
+    desk.update([{**held, "status": "success"}])
+    assert rung.times == before
+    desk.update([{**held, "status": "queued"}])
+    assert rung.times == before + 1

@@ -66,9 +66,14 @@ def test_runs_are_found(office: Office) -> None:
 
 def test_events_are_found(office: Office) -> None:
     office.journal.add_events([("one", "qa.low", 5.0, "", "{}"), ("one", "job.done", 9.0, "", "{}")])
-    assert [event.kind for event in office.desk.events("one")] == ["qa.low", "job.done"]
-    assert [event.kind for event in office.desk.events("one", "qa.*")] == ["qa.low"]
-    assert [event.kind for event in office.desk.events("one", after=6.0)] == ["job.done"]
+    first, second = office.desk.events("one")
+    assert [event.kind for _, event in (first, second)] == ["qa.low", "job.done"]
+    assert office.desk.events("one", "qa.*") == [first]
+    assert office.desk.events("one", after=first[0]) == [second]
+    assert office.desk.events("one", after=second[0]) == []
+    office.run("child", parent="one")
+    office.journal.add_events([("child", "qa.low", 1.0, "", "{}")])
+    assert [event.run for _, event in office.desk.events("one", after=first[0])] == ["one", "child"]
 
 
 def test_what_is_not_recorded_does_not_tell_where(office: Office, tmp_path: Path) -> None:

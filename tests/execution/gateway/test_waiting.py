@@ -11,11 +11,15 @@ from typing import Any
 
 import pytest
 
+from daskflow.execution.gateway import bell as bells
 from daskflow.execution.gateway import waiting
 from daskflow.execution.gateway.gateway import Gateway
 from daskflow.execution.gateway.waiting import Crowded, await_rung, withdraw_within
+from daskflow.model.work import Work
 from daskflow.settings.gateway import open_gateway
 from daskflow.stores.buckets.shelf import Payload, Wanted
+from daskflow.stores.buckets.table import WorkTable
+from daskflow.stores.database import Database
 from daskflow.stores.requests import Asked
 from tests.conftest import settings_in
 
@@ -25,8 +29,13 @@ LONG = 60.0
 
 
 @pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    made = open_gateway(settings_in(tmp_path), lambda project, record, ended: None)
+def store(tmp_path: Path) -> str:
+    return str(tmp_path / "journal.db")
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, store: str) -> Iterator[Gateway]:
+    made = open_gateway(settings_in(tmp_path, store=store), lambda project, record, ended: None)
     yield made
     made.close()
 
@@ -104,3 +113,36 @@ def test_a_ring_is_awaited(gateway: Gateway) -> None:
     gateway.bell.ring()
     asyncio.run(await_rung(gateway.bell, ticket, LONG))
     asyncio.run(await_rung(gateway.bell, gateway.bell.ticket, 0.0))
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_what_somebody_else_deposits_is_given_to_all_who_wait(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody is told by the way that all are told now and then.
+    monkeypatch.setattr(bells, "_ANYWAY", 10 * LONG)
+    store = request.getfixturevalue("postgres") if kind == "postgresql" else str(tmp_path / "journal.db")
+    gateway = open_gateway(settings_in(tmp_path, store=store), lambda project, record, ended: None)
+    threads = threading.active_count()
+
+    async def wait() -> list[Payload | None]:
+        asked = {"lease": 60.0, "holder": "me", "turn": "t1"}
+        waiting = [
+            asyncio.create_task(withdraw_within(gateway, WANTED, LONG, gone=here, request=Asked(f"r{number}"), **asked))
+            for number in range(20)
+        ]
+        while gateway.bell.waiting < len(waiting):
+            await asyncio.sleep(0.01)
+        # One thread listens for all; the others are those that ask the store.
+        assert threading.active_count() - threads <= 10
+
+        def bring() -> None:
+            with Database(store) as other:
+                WorkTable(other).deposit([Work(**WORK).payload for _ in waiting])
+
+        await asyncio.to_thread(bring)
+        return list(await asyncio.gather(*waiting))
+
+    found = asyncio.run(wait())
+    assert len({work["id"] for work in found if work is not None}) == 20
+    gateway.close()

@@ -134,6 +134,18 @@ def test_an_attempt_that_fails_is_no_end_while_there_are_others(stand: Stand) ->
     assert "attempt 2 on cedar5" in str(error)
 
 
+def test_an_attempt_that_was_given_back_is_none_of_the_retries(stand: Stand) -> None:
+    run: Run = stand.flow(["step:a"], retries=2).submit()
+    stand.buckets.give_back(stand.take())
+    stand.end(stand.take(), WorkStatus.failure, error="not yet")
+    assert run.jobs[0].state is not JobState.failed
+    stand.buckets.audit()
+    third = stand.take()
+    assert third.attempt == 3
+    stand.end(third)
+    assert run.result(30)[0]["results"] is None
+
+
 def test_a_work_that_somebody_deletes_fails_its_job(stand: Stand) -> None:
     run: Run = stand.flow(["step:a"]).submit()
     stand.buckets.delete(stand.take())

@@ -63,3 +63,9 @@ def test_who_hangs_up_while_sending_is_no_defect(client: Client, caplog: pytest.
     while sum("hung up" in record.getMessage() for record in list(caplog.records)) < 1:
         assert client("GET", "/status").status == 200
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_what_is_asked_for_twice_is_not_clear(client: Client) -> None:
+    told = client("GET", "/status/buckets?pipeline=a&pipeline=b")
+    assert (told.status, told.value["error"]) == (422, "What was sent does not fit: pipeline is there more than once.")
+    assert client("DELETE", "/work?ids=a&ids=b").status == 200

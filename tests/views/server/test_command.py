@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from daskflow.errors import SettingsInvalid
+from daskflow.settings import front
+from daskflow.settings.options import Settings
 from daskflow.settings.works import ServerSettings
-from daskflow.views.server.command import check_exposure
+from daskflow.views.server.command import _ticking, check_exposure, serve
 from tests.acceptance.shell import daskflow
+from tests.conftest import settings_in
 
 
 def options(**changes: Any) -> ServerSettings:
@@ -52,3 +56,17 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     told = daskflow(tmp_path, "serve", "--port", "0", "--certificate", "no", "--private-key", "no", code=2)
     assert "There is no file no." in told
     assert not (tmp_path / ".daskflow").exists()
+
+
+def test_a_program_shows_no_more_than_the_command_does() -> None:
+    with pytest.raises(SettingsInvalid, match="could read the tokens"):
+        serve(Settings(server=options(host="0.0.0.0")))
+
+
+@pytest.mark.parametrize("schedules", [True, False])
+def test_schedules_are_looked_at_where_that_is_asked_for(tmp_path: Path, *, schedules: bool) -> None:
+    settings = settings_in(tmp_path).model_copy(update={"server": options(schedules=schedules)})
+    with _ticking(settings):
+        assert ("daskflow-clock" in {thread.name for thread in threading.enumerate()}) is schedules
+    assert "daskflow-clock" not in {thread.name for thread in threading.enumerate()}
+    front._chosen.settings = None

@@ -40,6 +40,8 @@ ROUTES: list[tuple[str, str, Any, set[str]]] = [
     ("PUT", f"/artifacts/objects/{'0' * 32}", ..., {"deposit", "perform"}),
     ("GET", "/artifacts/files/a", ..., {"read", "perform"}),
     ("PUT", "/artifacts/files/a%2F%2Fb", ..., {"deposit", "perform"}),
+    ("POST", "/artifacts/uploads", {"digest": "0" * 32, "size": 0}, {"deposit", "perform"}),
+    ("POST", f"/artifacts/uploads/{'0' * 32}/completed", {"digest": "0" * 32, "size": 0}, {"deposit", "perform"}),
     ("GET", "/runs", ..., {"read"}),
     ("GET", "/runs/a", ..., {"read"}),
     ("GET", "/runs/a/jobs", ..., {"read"}),
