@@ -95,7 +95,8 @@ class Admission:
             self._admit_terms(job)
         with self._lock:
             taken: Job = jobs.setdefault(job.key, job)
-            if taken is job:
+            # Two threads may bring the same job at once: who comes second finds it with its host.
+            if taken is job and job.host is not self._host:
                 job.number = self._book.number(job.key)
                 job.host = self._host
                 job.attempts = self._attempts.get(job.number, 0)

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import signal
+import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import typer
+
+from daskflow.errors import AgentsLost
 from daskflow.execution.agents.terms import Terms
-from daskflow.settings.buckets import is_server
+from daskflow.execution.agents.upkeep import Tally, Upkeep, works_wait
+from daskflow.settings.buckets import buckets_of, is_server
 from daskflow.settings.options import Settings, variables_to_hand_on, without_password
 from daskflow.settings.pilots import batch_of
 from daskflow.settings.places import services_of
+from daskflow.sites.batch.services import Services
+from daskflow.views.running import DONE, FAILED
 from daskflow.views.terminal import say, show_json
 
 
-def spawn_agents(
-    settings: Settings, terms: Terms, count: int, options: dict[str, Any], *, config: Path | None, as_json: bool
+def spawn_agents(  # noqa: PLR0913, what the command line says
+    settings: Settings,
+    terms: Terms,
+    count: int,
+    options: dict[str, Any],
+    *,
+    config: Path | None,
+    as_json: bool,
+    keep: bool = False,
 ) -> None:
     """Submit agents as batch jobs, and print their names.
 
@@ -26,6 +44,8 @@ def spawn_agents(
         Those of services: `pool`, `walltime`, `cores`, `memory`.
     config
         The configuration file that was named; agents read it as well.
+    keep
+        Stay, and replace agents that are lost while works wait; leaves with the exit code that says how that ended.
 
     Raises
     ------
@@ -42,19 +62,70 @@ def spawn_agents(
     """
     site = terms.wanted.site
     _, plan = batch_of(site, settings)
+    services = services_of(site, settings)
+    prefix = f"agent-{terms.wanted.pipelines[0]}-{uuid.uuid4().hex[:6]}"
+    command = [plan.python, "-m", "daskflow", "work", "run", *arguments(settings, terms, config)]
     given = {name: value for name, value in options.items() if value is not None}
-    spawned = services_of(site, settings).spawn(
-        [plan.python, "-m", "daskflow", "work", "run", *arguments(settings, terms, config)],
-        name=f"agent-{terms.wanted.pipelines[0]}-{uuid.uuid4().hex[:6]}",
-        count=count,
-        env=variables_to_hand_on(),
-        **given,
-    )
-    found = [service.standing() for service in spawned]
+    given["env"] = variables_to_hand_on()
+    found = [service.standing() for service in services.spawn(command, name=prefix, count=count, **given)]
     if as_json:
         show_json([one._asdict() for one in found])
     else:
         say(*[f"{one.id}  {one.name}" for one in found])
+    if keep:
+        with buckets_of(settings) as buckets:
+            upkeep = Upkeep(
+                services,
+                lambda name: services.spawn(command, name=name, **given),
+                buckets,
+                terms.wanted,
+                functools.partial(say, error=as_json),
+            )
+            raise typer.Exit(_kept(upkeep, services, prefix, count, as_json=as_json))
+
+
+def _kept(upkeep: Upkeep, services: Services, prefix: str, count: int, *, as_json: bool) -> int:
+    """Look after agents until they have ended; the exit code."""
+    with _told_to_stop() as stop:
+        try:
+            tally = upkeep.keep(prefix, count, stop)
+        except AgentsLost as error:
+            say(str(error), error=True)
+            return FAILED
+    left = [one.name for one in services.ls(f"^{prefix}-") if one.living]
+    if left:
+        say(
+            f"Nobody looks after these agents any more, which go on: {', '.join(left)}. End them: daskflow batch kill "
+            f"{' '.join(left)} --site {services.site}",
+            error=as_json,
+        )
+    elif not stop.is_set():
+        _tell_end(upkeep, tally, as_json=as_json)
+    return DONE
+
+
+def _tell_end(upkeep: Upkeep, tally: Tally, *, as_json: bool) -> None:
+    waiting = upkeep.waiting()
+    say(
+        f"All agents have ended: {', '.join(f'{each} {kind}' for kind, each in tally._asdict().items() if each)}."
+        + (f" {works_wait(waiting)}." if waiting else ""),
+        error=as_json,
+    )
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[threading.Event]:
+    """Within the block signals set what it gives."""
+    stop = threading.Event()
+    numbers = [
+        one for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN
+    ]
+    before = {one: signal.signal(one, lambda number, frame: stop.set()) for one in numbers}
+    try:
+        yield stop
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def arguments(settings: Settings, terms: Terms, config: Path | None) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -46,6 +47,20 @@ def measure(number, diary, hold=""):
 def spin():
     while True:
         pass
+
+def stall(diary, go):
+    """The first attempt waits, tells who waits, and ends like the others if it is let; each has a product."""
+    number = os.environ["DASKFLOW_ATTEMPT"]
+    note("begin", diary, 0)
+    if number == "1":
+        pathlib.Path(go + ".held.part").write_text(f"{os.getppid()} {os.getpid()}")
+        os.rename(go + ".held.part", go + ".held")
+        while not os.path.exists(go):
+            time.sleep(0.001)
+    note("end", diary, 0)
+    product = pathlib.Path(f"{diary}.{number}")
+    product.write_text(number)
+    return {"attempt": number}, [str(product)]
 '''
 
 
@@ -61,9 +76,10 @@ class Camp:
     def make(self, function: str = "done.measure", **fields: Any) -> Work:
         return Work(pipeline="sample", site="local", user="ada", function=function, **fields)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, lease: str = _LEASE) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "daskflow", "work", "run", "sample", "--site", "local", "--url", self.store]
-        variables = {"DASKFLOW_WORKS__LEASE": _LEASE, "DASKFLOW_WORKS__FUNCTIONS": '["done.*"]'}
+        variables = {"DASKFLOW_WORKS__LEASE": lease, "DASKFLOW_WORKS__FUNCTIONS": '["done.*"]'}
+        variables["DASKFLOW_WORKS__ARCHIVE"] = str(self.directory / "archive")
         return subprocess.Popen(
             [*command, "--sleep", "0.2", *arguments],
             cwd=self.directory,
@@ -169,3 +185,74 @@ def test_tasks_of_a_dask_cluster_may_be_agents(camp: Camp, buckets: Buckets, mon
     assert sum(each.get("success", 0) for each in done) == 6
     found = [buckets.get(id) for id in ids]
     assert [work and work.results for work in found] == [{"number": number} for number in range(6)]
+
+
+def test_dask_starts_the_agents_of_a_killed_worker_again(
+    camp: Camp, buckets: Buckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(camp.directory), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("DASKFLOW_WORKS__LEASE", "2 s")
+    hold = camp.directory / "held"
+    ids = buckets.deposit(
+        [
+            camp.make(parameters={"number": number, "diary": str(camp.diary), "hold": str(hold) if number == 0 else ""})
+            for number in range(3)
+        ]
+    )
+    options = {"site": "local", "url": camp.store, "function": "done.measure", "idle": 4.0, "sleep": 0.1}
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        (worker,) = client.run(os.getpid).values()
+        agent = client.submit(serve, "sample", pure=False, **options)
+        until(hold.exists)
+        os.kill(worker, signal.SIGKILL)
+        until(lambda: not alive(int(hold.read_text())))
+        assert agent.result(timeout=120) == {"success": 3}
+    found = [buckets.get(id) for id in ids]
+    assert [work and (work.status, work.attempt) for work in found] == [
+        (WorkStatus.success, 2 if number == 0 else 1) for number in range(3)
+    ]
+
+
+@pytest.mark.parametrize("what", ["agent", "all"])
+def test_an_agent_that_was_stopped_for_longer_than_its_lease_writes_nothing(
+    camp: Camp, buckets: Buckets, what: str
+) -> None:
+    go = camp.directory / "go"
+    (id,) = buckets.deposit(camp.make("done.stall", parameters={"diary": str(camp.diary), "go": str(go)}))
+    with ExitStack() as stack:
+        first = stack.enter_context(camp.start("--lives", "2", lease="2 s"))
+        stack.callback(first.kill)
+        held = camp.directory / "go.held"
+        until(held.exists)
+        agent, child = map(int, held.read_text().split())
+        assert agent == first.pid
+        stopped = [agent, child] if what == "all" else [agent]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        if what == "agent":
+            # What it performs goes on, and ends: the result waits for the agent.
+            go.touch()
+            until((camp.directory / "diary.1").exists)
+        second = stack.enter_context(camp.start("--lives", "1", lease="2 s"))
+        stack.callback(second.kill)
+        ended([second])
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+        until(lambda: not alive(child))
+        # It goes on as if nothing had been.
+        (after,) = buckets.deposit(camp.make(parameters={"number": 1, "diary": str(camp.diary)}))
+        (printed,) = ended([first])
+    assert f"{id} was killed" in printed
+    work, other = buckets.get(id), buckets.get(after)
+    assert work is not None
+    assert other is not None
+    assert (work.status, work.attempt, work.results) == (WorkStatus.success, 2, {"attempt": "2"})
+    assert other.status is WorkStatus.success
+    archived = [path for path in (camp.directory / "archive").rglob("diary*") if path.is_file()]
+    assert [str(path) for path in archived] == work.products
+    assert archived[0].read_text() == "2"
+    ends = [line for line in camp.lines() if line[:2] == ["end", "0"]]
+    assert ends == ([["end", "0", "1"]] if what == "agent" else []) + [["end", "0", "2"]]

@@ -8,11 +8,9 @@ import re
 import secrets
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ import pytest
 from daskflow.stores.buckets.buckets import Buckets
 from daskflow.stores.buckets.table import WorkTable
 from daskflow.stores.database import Database
+from daskflow.stores.journal import Journal
 from tests.acceptance.shell import daskflow, environment, ran, run
 from tests.execution.counting import counted
 from tests.execution.patience import alive, until
@@ -104,8 +103,9 @@ LEASE = 8.0
 class Place:
     """A directory with flows, a driver and agents."""
 
-    def __init__(self, directory: Path, daemons: Daemons) -> None:
+    def __init__(self, directory: Path, daemons: Daemons, store: str = "") -> None:
         self.directory = directory
+        self.store = store
         self.notes = directory / "notes"
         self.notes.mkdir()
         self.variables = {"NOTES": str(self.notes), "PYTHONPATH": os.pathsep.join([os.getcwd(), str(directory)])}
@@ -114,7 +114,8 @@ class Place:
         self.configure({"works": {"lease": LEASE}})
 
     def configure(self, settings: dict[str, Any]) -> None:
-        (self.directory / "daskflow.yaml").write_text(json.dumps(settings))
+        kept = {"store": self.store} if self.store else {}
+        (self.directory / "daskflow.yaml").write_text(json.dumps({**kept, **settings}))
 
     def agent(self, name: str = "agent", *options: str) -> int:
         """Start an agent; gives its process id."""
@@ -139,8 +140,22 @@ class Place:
         until(lambda: file.exists() and file.read_text())
         return int(file.read_text())
 
-    def buckets(self) -> Buckets:
-        return Buckets(WorkTable(Database(str(self.directory / ".daskflow" / "journal.db"))))
+    def status(self) -> dict[str, int]:
+        """How many works have each status."""
+        with Buckets(WorkTable(self.database())) as buckets:
+            return buckets.status()
+
+    def database(self) -> Database:
+        return Database(self.store or str(self.directory / ".daskflow" / "journal.db"))
+
+    def events(self) -> set[str]:
+        """The kinds of all events."""
+        database = self.database()
+        try:
+            journal = Journal(database)
+            return {event.kind for run in journal.runs() for event in journal.events(run.id)}
+        finally:
+            database.close()
 
 
 def start(daemons: Daemons, name: str, command: list[str], directory: Path, **variables: str) -> int:
@@ -161,15 +176,21 @@ def place(tmp_path: Path, daemons: Daemons) -> Place:
     return Place(tmp_path, daemons)
 
 
-def test_jobs_in_buckets_are_jobs_as_all_others(place: Place) -> None:
-    place.agent()
-    outcome = place.run("study.py:study")
+@pytest.fixture(params=["sqlite", "postgres"])
+def either(request: pytest.FixtureRequest, tmp_path: Path, daemons: Daemons) -> Place:
+    """A place on each kind of store."""
+    return Place(tmp_path, daemons, request.getfixturevalue("postgres") if request.param == "postgres" else "")
+
+
+def test_jobs_in_buckets_are_jobs_as_all_others(either: Place) -> None:
+    either.agent()
+    outcome = either.run("study.py:study")
     assert outcome["value"] == "1.9999e+08 20000 hello\n"
     assert ran(outcome) == {"observe", "measure", "smooth", "echo", "report"}
-    assert "measured 20000" in daskflow(place.directory, "logs", outcome["run"], "measure", code=0, **place.variables)
-    assert ran(place.run("study.py:study")) == set(), "all of it is remembered"
-    assert counted(place.notes) == {"measure": 1}
-    until(lambda: place.buckets().count() == 0)
+    assert "measured 20000" in daskflow(either.directory, "logs", outcome["run"], "measure", code=0, **either.variables)
+    assert ran(either.run("study.py:study")) == set(), "all of it is remembered"
+    assert counted(either.notes) == {"measure": 1}
+    until(lambda: either.status()["total"] == 0)
 
 
 def test_a_job_that_fails_there_tells_why(place: Place) -> None:
@@ -181,52 +202,46 @@ def test_a_job_that_fails_there_tells_why(place: Place) -> None:
 
 
 @pytest.mark.parametrize("when", ["performing", "over"])
-def test_a_driver_that_is_killed_loses_nothing(place: Place, when: str) -> None:
-    place.agent()
-    gate = place.directory / "gate"
-    driver = place.driver("study.py:waiting", "--set", f"gate={gate}")
-    place.pid("one")
+def test_a_driver_that_is_killed_loses_nothing(either: Place, when: str) -> None:
+    either.agent()
+    gate = either.directory / "gate"
+    driver = either.driver("study.py:waiting", "--set", f"gate={gate}")
+    either.pid("one")
     driver.kill()
     driver.wait()
     if when == "over":
         gate.touch()
-        until(lambda: place.buckets().status()["success"] == 1)
+        until(lambda: either.status()["success"] == 1)
         resumed = subprocess.run(
             [sys.executable, "-m", "daskflow", "resume", "last", "--json"],
-            cwd=place.directory,
-            env=environment(**place.variables),
+            cwd=either.directory,
+            env=environment(**either.variables),
             capture_output=True,
             check=True,
         ).stdout
     else:
         again = subprocess.Popen(
             [sys.executable, "-m", "daskflow", "resume", "last", "--json"],
-            cwd=place.directory,
-            env=environment(**place.variables),
+            cwd=either.directory,
+            env=environment(**either.variables),
             stdout=subprocess.PIPE,
         )
-        until(lambda: '"work.adopted"' in events(place))
+        until(lambda: "work.adopted" in either.events())
         gate.touch()
         resumed, _ = again.communicate()
     assert json.loads(resumed)["value"] == "one"
-    assert counted(place.notes) == {"one": 1}
+    assert counted(either.notes) == {"one": 1}
 
 
-def events(place: Place) -> str:
-    """The kinds of all events, as JSON."""
-    with closing(sqlite3.connect(place.directory / ".daskflow" / "journal.db")) as journal:
-        return json.dumps([kind for (kind,) in journal.execute("SELECT kind FROM events")])
-
-
-def test_the_loser_of_a_race_is_killed_where_it_is(place: Place) -> None:
-    place.agent("agent", "--workers", "2")
-    gate = place.directory / "gate"
-    driver = place.driver("study.py:race", "--set", f"gate={gate}")
-    pids = [place.pid(name) for name in ("winner", "loser")]
+def test_the_loser_of_a_race_is_killed_where_it_is(either: Place) -> None:
+    either.agent("agent", "--workers", "2")
+    gate = either.directory / "gate"
+    driver = either.driver("study.py:race", "--set", f"gate={gate}")
+    pids = [either.pid(name) for name in ("winner", "loser")]
     gate.touch()
     assert driver.wait(60) == 0
     until(lambda: not any(map(alive, pids)))
-    assert place.buckets().count() == 0
+    assert either.status()["total"] == 0
 
 
 def test_a_run_that_is_cancelled_ends_its_works(place: Place) -> None:
@@ -236,18 +251,18 @@ def test_a_run_that_is_cancelled_ends_its_works(place: Place) -> None:
     daskflow(place.directory, "cancel", "last", code=0, **place.variables)
     driver.wait(60)
     until(lambda: not alive(pid))
-    assert place.buckets().count() == 0
+    assert place.status()["total"] == 0
 
 
-def test_the_work_of_a_dead_agent_is_performed_by_another(place: Place, daemons: Daemons) -> None:
-    place.agent("first")
-    gate = place.directory / "gate"
-    driver = place.driver("study.py:waiting", "--set", f"gate={gate}")
-    pid = place.pid("one")
+def test_the_work_of_a_dead_agent_is_performed_by_another(either: Place, daemons: Daemons) -> None:
+    either.agent("first")
+    gate = either.directory / "gate"
+    driver = either.driver("study.py:waiting", "--set", f"gate={gate}")
+    pid = either.pid("one")
     daemons.stop("first", signal.SIGKILL)
     until(lambda: not alive(pid))
-    place.agent("second")
-    until(lambda: counted(place.notes) == {"one": 2})
+    either.agent("second")
+    until(lambda: counted(either.notes) == {"one": 2})
     gate.touch()
     assert driver.wait(60) == 0
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -31,6 +33,27 @@ def test_an_equal_call_is_the_same_job(lab: Lab, engine: Engine) -> None:
     one, two, again = work(1), work(2), work(1)
     assert again is one
     assert [(job.number, job.host) for job in (one, two)] == [(0, engine), (1, engine)]
+
+
+def test_two_threads_that_bring_the_same_job_bring_it_once(
+    lab: Lab, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = CURRENT_HOST.set(None)
+    job = lab.task(same)(1)
+    CURRENT_HOST.reset(token)
+    # Both have seen by then that the run has no such job.
+    together, of = threading.Barrier(2), engine.places.of
+
+    def wait(job: Any) -> Any:
+        together.wait(30)
+        return of(job)
+
+    monkeypatch.setattr(engine.places, "of", wait)
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(engine.admit, [job, job]))
+    assert all(one is job for one in found)
+    assert (job.number, engine._admission.count) == (0, 1)
+    monkeypatch.undo()
 
 
 def test_equal_calls_of_what_is_never_remembered_are_numbered(engine: Engine) -> None:

@@ -283,7 +283,9 @@ class Agent:
                     self._tell(Told("begun", f"{work.pipeline} {work.id} attempt {work.attempt} begins", work))
                     attempt.make()
                     self._shortage.end()
-                    rest = self._archivist.keep(work, attempt.log, held.grip.check)
+                    # Who was stopped meanwhile, as by SIGSTOP, touches nothing more of what another one does.
+                    self._holder.check(held)
+                    rest = self._archivist.keep(work, attempt.log, lambda: self._holder.check(held))
                     self._write(held, rest)
             except Killed:
                 self._let_go(held)

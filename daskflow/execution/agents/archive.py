@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from daskflow.artifacts.contents.digests import digest_path
-from daskflow.artifacts.names import Names
 from daskflow.artifacts.store import ObjectStore
 from daskflow.artifacts.uploading import Upload
 from daskflow.errors import ArtifactDamaged, DaskflowError
+from daskflow.execution.served import names_of
 from daskflow.model.work import Work, WorkStatus
 
 ARTIFACT = "artifact:"
@@ -116,7 +116,7 @@ class Archivist:
                 raise ArtifactDamaged("No artifact store is configured.")
             store = self._store()
             named = f"{_UPLOADED}/{_place(work)}/{name}"
-            Names(store).give(Upload(store, None, False)(source, named))
+            names_of(store).give(Upload(store, None, False)(source, named))
             return f"{ARTIFACT}{named}"
         if self._directory is None:
             return str(source)

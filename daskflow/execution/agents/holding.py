@@ -110,6 +110,21 @@ class Holder:
                 self._held.discard(held)
                 self._changed.notify_all()
 
+    def check(self, held: Held) -> None:
+        """Go no further with a work that somebody else may have by now.
+
+        Raises
+        ------
+        Killed
+            It was killed; or it should have been, and this process was stopped at that time.
+        """
+        if self._is_lost(held):
+            held.kill(Why.silent)
+        held.grip.check()
+
+    def _is_lost(self, held: Held) -> bool:
+        return now() >= held.heard + _MARGIN * self._lease
+
     def kill(self, why: Why) -> None:
         """Kill all attempts."""
         with self._changed:

@@ -6,18 +6,20 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from daskflow.artifacts.values import Values
-from daskflow.errors import DaskflowError, SignatureWrong, WorkInvalid, WorkLocked
-from daskflow.execution.bucketing.deposit import Deposit, Step, bucket_of, used_up
-from daskflow.execution.bucketing.opening import accept, answer_of, succeeded
+from daskflow.errors import DaskflowError, WorkInvalid, WorkLocked
+from daskflow.execution.bucketing.deposit import Deposit, Step, bucket_of, portions
+from daskflow.execution.bucketing.opening import accept, answer_of, brought
 from daskflow.execution.bucketing.packing import Packing
 from daskflow.execution.bucketing.parcel import PERFORM
+from daskflow.execution.bucketing.unserved import Unserved, Waiting
 from daskflow.model.work import Work, WorkStatus
 from daskflow.stores.buckets.buckets import Buckets
+from daskflow.stores.buckets.rows import used_up
 from daskflow.stores.buckets.table import EXPIRED
 
 _LOG = logging.getLogger(__name__)
@@ -57,6 +59,8 @@ class Means(NamedTuple):
     values: Values
     logs: Path
     """Directory of the logs of all runs."""
+    options: tuple[str, ...] = ()
+    """What agents are told by their command line to find the works."""
 
 
 class Courier:
@@ -73,6 +77,7 @@ class Courier:
         """Where the works are."""
         self._means = means
         self._packing = Packing(means.values)
+        self._unserved = Unserved(self.buckets, means.options)
         self._change = threading.Condition(lock)
         self._new: list[Deposit] = []
         self._flying: dict[str, Deposit] = {}
@@ -152,6 +157,8 @@ class Courier:
                     self._deposit(new)
                 self._look()
                 self._put_in_order()
+                if self._unserved.due():
+                    self._unserved.look(self._waiting())
                 self._pause = 0.0
             except DaskflowError as error:
                 self._suffer(error)
@@ -200,7 +207,7 @@ class Courier:
                     works.append((deposit, self._work(deposit)))
                 except Exception as error:  # what it takes may not pickle, or is not there
                     self._lose(deposit, type(error).__name__, str(error))
-        for portion in _portions(works):
+        for portion in portions(works, _PORTION):
             try:
                 self.buckets.deposit([work for _, work in portion])
             except BaseException:
@@ -281,12 +288,7 @@ class Courier:
         if row["status"] != WorkStatus.success:
             return True
         work = self.buckets.get(row["id"])
-        if work is None:
-            return False
-        try:
-            return succeeded(answer_of(work.results, self._means.values, deposit.node.run, deposit.job))
-        except (SignatureWrong, WorkInvalid):
-            return False
+        return work is not None and brought(work.results, self._means.values, deposit.node.run, deposit.job)
 
     # From the buckets.
 
@@ -299,12 +301,18 @@ class Courier:
         for run, ids in runs.items():
             # Those that were told of stay in their buckets for a while.
             these = {"id": {"$in": ids}} if len(ids) <= _FEW else {}
-            for row in self._view(run, **these, status={"$in": ["running", "success", "failure"]}):
-                found = self._flying.get(row["id"])
+            rows = self._view(run, **these, status={"$in": ["running", "success", "failure"]})
+            seen = {row["id"]: row for row in rows}
+            for id in ids:
+                found = self._flying.get(id)
                 if found is not None:
-                    self._note(found, row)
+                    self._note(found, seen.get(id))
 
-    def _note(self, deposit: Deposit, row: dict[str, Any]) -> None:
+    def _note(self, deposit: Deposit, row: dict[str, Any] | None) -> None:
+        if row is None:  # its agent was lost, or has given it back: it is queued again
+            with self._change:
+                deposit.go(Step.queued if deposit.step is Step.running else deposit.step)
+            return
         if row["attempt"] != deposit.attempt:
             deposit.attempt = row["attempt"]
             self._news = time.monotonic()
@@ -333,6 +341,7 @@ class Courier:
         try:
             answer = answer_of(work.results, self._means.values, run, deposit.job)
             records = accept(answer, self._means.values, self._means.logs / run, f"work-{deposit.id}")
+            self._packing.saved.update(answer.states)
         except Exception as error:  # what a result is made of may not be here, or be another version
             if isinstance(error, DaskflowError) and error.transient:
                 raise
@@ -353,6 +362,13 @@ class Courier:
         """Nothing comes of a work any more."""
         if self._told(deposit):
             deposit.listener.lost(deposit.key, f"{error}: {text}", deposit.job)
+
+    def _waiting(self) -> list[Waiting]:
+        """Works that no agent has taken."""
+        bucket, site = self._means.pipeline, self._means.site
+        with self._change:
+            queued = [one for one in self._flying.values() if one.step is Step.queued]
+        return [Waiting(bucket or bucket_of(o.node.needs.kind), site, o.since, o.listener, o.event) for o in queued]
 
     def _put_in_order(self) -> None:
         """Have works of dead agents performed by others; those that somebody deleted are lost."""
@@ -382,18 +398,3 @@ class Courier:
                 self._dropped.pop(id, None)
             for own in self._own.values():
                 own.difference_update(ids)
-
-
-def _portions(works: Iterable[tuple[Deposit, Work]]) -> Iterator[list[tuple[Deposit, Work]]]:
-    """Works in such portions as a server takes at a time."""
-    portion: list[tuple[Deposit, Work]] = []
-    size = 0
-    for deposit, work in works:
-        more = sum(map(len, (work.parameters or {}).values()))
-        if portion and size + more > _PORTION:
-            yield portion
-            portion, size = [], 0
-        portion.append((deposit, work))
-        size += more
-    if portion:
-        yield portion

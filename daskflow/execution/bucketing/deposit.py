@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from daskflow.model.work import Work
 from daskflow.sites.site import Listener, Node
 
 _UNFIT = re.compile(r"[^a-z0-9-]+")
@@ -60,8 +62,9 @@ class Deposit:
         return self.step in (Step.told, Step.left)
 
     def go(self, step: Step) -> None:
-        """Come to another step."""
-        self.step, self.since = step, time.monotonic()
+        """Come to another step; nothing happens where it is at this one."""
+        if step is not self.step:
+            self.step, self.since = step, time.monotonic()
 
     def event(self, kind: str, **data: Any) -> None:
         """Have something recorded that happened to its work."""
@@ -79,6 +82,22 @@ def bucket_of(kind: str) -> str:
     return _UNFIT.sub("-", kind.lower()).strip("-")[:_LONGEST] or "jobs"
 
 
-def used_up(row: dict[str, Any]) -> bool:
-    """Whether a work that failed is not performed again."""
-    return bool(row["final"]) or row["attempt"] - row["given_back"] >= row["retries"]
+def portions(works: Iterable[tuple[Deposit, Work]], most: int) -> Iterator[list[tuple[Deposit, Work]]]:
+    """Works in such portions as a server takes at a time.
+
+    Parameters
+    ----------
+    most
+        Parameters of one portion take so much at most, but for a single work that has more [bytes].
+    """
+    portion: list[tuple[Deposit, Work]] = []
+    size = 0
+    for deposit, work in works:
+        more = sum(map(len, (work.parameters or {}).values()))
+        if portion and size + more > most:
+            yield portion
+            portion, size = [], 0
+        portion.append((deposit, work))
+        size += more
+    if portion:
+        yield portion

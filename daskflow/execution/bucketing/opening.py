@@ -10,6 +10,7 @@ from typing import Any
 from daskflow.artifacts.values import Values
 from daskflow.errors import SignatureWrong, WorkInvalid
 from daskflow.execution.bucketing.parcel import Answer, open_answer
+from daskflow.execution.bucketing.states import keep
 from daskflow.model.outcome import LogSlice, Outcome
 
 
@@ -42,6 +43,14 @@ def succeeded(answer: Answer) -> bool:
     return bool(outcomes) and outcomes[-1].value is not None
 
 
+def brought(results: Any, values: Values, run: str, job: str) -> bool:
+    """Whether the results of a work are an answer with a result of the job."""
+    try:
+        return succeeded(answer_of(results, values, run, job))
+    except (SignatureWrong, WorkInvalid):
+        return False
+
+
 def accept(answer: Answer, values: Values, logs: Path, mark: str) -> list[bytes]:
     """Keep what an answer brings; gives the records for the listener.
 
@@ -64,6 +73,7 @@ def accept(answer: Answer, values: Values, logs: Path, mark: str) -> list[bytes]
     for data in answer.objects.values():
         assert values.store is not None
         values.store.put(data)
+    keep(answer.states, values)
     names = {name: f"{mark}-{number}.log" for number, name in enumerate(answer.logs)}
     for name, text in answer.logs.items():
         logs.mkdir(parents=True, exist_ok=True)

@@ -6,20 +6,24 @@ import base64
 import os
 import pickle
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from daskflow.artifacts.forms.formats import registered
 from daskflow.artifacts.holdings import holding
 from daskflow.artifacts.owners import owners
+from daskflow.artifacts.store import ObjectStore
 from daskflow.artifacts.values import Values
 from daskflow.errors import WorkInvalid
 from daskflow.execution.bucketing.bench import BenchThere
 from daskflow.execution.bucketing.objects import take
 from daskflow.execution.bucketing.parcel import ROOM, Parcel, seal
 from daskflow.execution.bucketing.sources import sources_of
+from daskflow.execution.bucketing.states import notes_in, objects_of
 from daskflow.execution.credentials import Credentials
 from daskflow.execution.worker.package import Package, pack
+from daskflow.execution.worker.saving import STATES, note_of
 from daskflow.graph.task import importable
 from daskflow.model.outcome import Stored
 from daskflow.model.quantities import as_bytes
@@ -27,6 +31,8 @@ from daskflow.sites import Node
 
 _HEAD = 1 << 14
 """What a parcel takes besides its package and its objects [bytes]."""
+_FRESH = 30.0
+"""States that others save beside us are listed so often [s]."""
 
 
 class Packing:
@@ -46,6 +52,12 @@ class Packing:
     def __init__(self, values: Values) -> None:
         self._values = values
         self._owners: tuple[str, ...] | None = None
+        self.saved: set[str] = set()
+        """Keys of jobs of which answers brought a state."""
+        self._notes: set[str] = set()
+        """Notes of all states, as they were listed last."""
+        self._listed = 0.0
+        self._runs: set[str] = set()
         self._tasks: dict[bytes, tuple[bytes, dict[str, bytes]]] = {}
 
     def parameters(self, node: Node, foreign: Mapping[str, Any]) -> dict[str, str]:
@@ -81,7 +93,13 @@ class Packing:
         needed = cloudpickle.dumps(_needed(node, foreign), protocol=5)
         room = ROOM - _HEAD - len(packed) - len(needed) - sum(map(len, sources.values()))
         store = self._values.store
-        digests = [*sorted(held), *_digests(package)]
+        states = {} if store is None else self._states(store, node.run, [each.key for each in package.assignments])
+        room -= sum(map(len, states.values()))
+        digests = [
+            *sorted(held),
+            *_digests(package),
+            *[digest for each in states.values() for digest in objects_of(each)],
+        ]
         taken = take(store, digests, max(0, room)) if store is not None and digests else None
         return Parcel(
             node.run,
@@ -98,7 +116,17 @@ class Packing:
             tuple(os.path.abspath(path) for path in sys.path),
             tuple(cloudpickle.dumps(form, protocol=5) for form in registered()),
             sources,
+            states,
         )
+
+    def _states(self, store: ObjectStore, run: str, keys: list[str]) -> dict[str, bytes]:
+        """Notes of the states that jobs have saved before; most have none, and of these nobody asks one by one."""
+        now = time.monotonic()
+        if run not in self._runs or now - self._listed > _FRESH:
+            self._runs.add(run)
+            self._listed = now
+            self._notes = {path for path, _ in store.notes(STATES)}
+        return notes_in(store, [key for key in keys if key in self.saved or note_of(key) in self._notes])
 
     def _marks(self) -> tuple[str, ...]:
         """Whose notes are in the store; by these an agent sees that it is the same that it reaches."""

@@ -48,6 +48,8 @@ class Parcel(NamedTuple):
     """Formats of the user, pickled."""
     sources: Mapping[str, bytes]
     """Files of the modules that the job is made of, and that are installed nowhere, by their paths."""
+    states: Mapping[str, bytes] = {}
+    """Notes of the states that its jobs have saved before, by their keys."""
 
 
 class Answer(NamedTuple):
@@ -65,6 +67,8 @@ class Answer(NamedTuple):
     """How much was cut off from the beginning of a log [bytes]."""
     objects: Mapping[str, bytes]
     """What it stored, by digest."""
+    states: Mapping[str, bytes | None] = {}
+    """Notes of the states that its jobs have saved: see `daskflow.execution.bucketing.states.Notes`."""
 
 
 def seal(record: Parcel | Answer, signer: Signer) -> bytes:

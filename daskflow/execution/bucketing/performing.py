@@ -8,7 +8,7 @@ import os
 import pickle
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from daskflow.execution.bucketing.bench import laid
 from daskflow.execution.bucketing.instead import Instead
 from daskflow.execution.bucketing.objects import Taken, take
 from daskflow.execution.bucketing.parcel import ROOM, Answer, Parcel, open_parcel, seal
+from daskflow.execution.bucketing.states import collect, lay, notes_in, objects_of
 from daskflow.execution.worker.failures import describe
 from daskflow.execution.worker.package import Bench
 from daskflow.execution.worker.perform import benches
@@ -123,16 +124,23 @@ class _Performance:
         if self._own is not None:
             for digest, data in parcel.objects.items():
                 self._own.put(data, digest)
+            lay(self._own, parcel.states)
         with self._bench():
             values = _computed(parcel)
             with gripping(parcel.node, self._told.append):
                 _, records, _ = perform_package(parcel.package, *values)
         logs, cuts = self._written()
         objects: dict[str, bytes] = {}
+        states: dict[str, bytes | None] = {}
         if self._own is not None:
             taken_up = sum(map(len, logs.values())) + sum(map(len, self._told)) + len(records) + _HEAD
             records, objects = self._carried(records, self._own, ROOM - taken_up)
-        return Answer(parcel.run, parcel.job, tuple(self._told), records, logs, cuts, objects)
+            # Results go first.
+            left = ROOM - taken_up - sum(map(len, objects.values()))
+            keys = dict.fromkeys(outcome.key for outcome in pickle.loads(records))
+            states, more = collect(self._own, keys, parcel.states, left)
+            records, objects = self._handed(records, states), objects | more
+        return Answer(parcel.run, parcel.job, tuple(self._told), records, logs, cuts, objects, states)
 
     def _lay_sources(self) -> None:
         """Let modules be imported that came along; before those of the same names that are here."""
@@ -173,7 +181,11 @@ class _Performance:
     def _carried(self, records: bytes, store: ObjectStore, room: int) -> tuple[bytes, dict[str, bytes]]:
         """What was stored goes along; where there is no room for a result, the job fails for that."""
         outcomes: list[Outcome] = pickle.loads(records)
-        fresh = {digest: size for digest, size, _ in store.objects() if digest not in self._parcel.objects}
+        saved = {
+            digest for note in notes_in(store, [each.key for each in outcomes]).values() for digest in objects_of(note)
+        }
+        there = {*self._parcel.objects, *saved}
+        fresh = {digest: size for digest, size, _ in store.objects() if digest not in there}
         if sum(fresh.values()) <= room:
             return records, {digest: bytes(store.get(digest)) for digest in fresh}
         last = outcomes[-1]
@@ -183,6 +195,15 @@ class _Performance:
             return records, taken.objects
         outcomes[-1] = last._replace(state="failed", value=None, failure=describe(_too_large(self._parcel, taken)))
         return pickle.dumps(outcomes, protocol=5), {}
+
+    def _handed(self, records: bytes, states: Mapping[str, bytes | None]) -> bytes:
+        """A job that hands over a state which cannot travel fails: it would begin anew again and again."""
+        outcomes: list[Outcome] = pickle.loads(records)
+        last = outcomes[-1]
+        if last.state != "waiting" or last.value is not None or states.get(last.key, b"") is not None:
+            return records
+        outcomes[-1] = last._replace(state="failed", final=True, failure=describe(_stranded(self._parcel)))
+        return pickle.dumps(outcomes, protocol=5)
 
 
 def _digests(outcome: Outcome) -> list[str]:
@@ -198,6 +219,14 @@ def _too_large(parcel: Parcel, taken: Taken) -> WorkFailed:
         f"What {parcel.job} gives takes {as_bytes(taken.size)}, and a work carries {as_bytes(ROOM)} of it; the store "
         f"of artifacts {parcel.url or 'of the driver'} cannot be reached from where it was performed. Let `artifacts` "
         "name an object storage that the agents reach too, or give less."
+    )
+
+
+def _stranded(parcel: Parcel) -> WorkFailed:
+    return WorkFailed(
+        f"{parcel.job} hands over a state that is too large for a work, which carries {as_bytes(ROOM)}; the store "
+        f"of artifacts {parcel.url or 'of the driver'} cannot be reached from where it was performed. Let `artifacts` "
+        "name an object storage that the agents reach too, or save less."
     )
 
 

@@ -57,15 +57,18 @@ class _Reader:
     def lines(self) -> list[str]:
         """The whole lines that were written since this was asked last."""
         attempt = self._job.attempts + 1
-        if attempt != self._attempt:
-            self._attempt, self._place, self._begun = attempt, 0, b""
+        same = attempt == self._attempt
         path = live_paths(str(self._logs), self._job.key, attempt)[self._stream == "stderr"]
         try:
             with open(path, "rb") as file:
-                file.seek(self._place)
+                file.seek(self._place if same else 0)
                 new = file.read()
         except FileNotFoundError:
+            # An attempt that ends is counted before it is known that it was the last: what was given of it is not
+            # forgotten until there is a next one.
             return []
+        if not same:
+            self._attempt, self._place, self._begun = attempt, 0, b""
         self._place += len(new)
         *whole, self._begun = (self._begun + new).split(b"\n")
         return [f"{line.decode(errors='replace')}\n" for line in whole]

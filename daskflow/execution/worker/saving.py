@@ -49,7 +49,7 @@ class State:
         """Whether there is one, as far as this process has seen."""
         self._values = values
         self._key = key
-        self._note = f"{STATES}/{digest_bytes(key.encode())}.json"
+        self._note = note_of(key)
 
     def save(self, state: Any) -> None:
         """Keep a state in place of the one before.
@@ -114,7 +114,12 @@ class State:
 
     def _look(self, store: ObjectStore) -> Stored | None:
         data = store.read_note(self._note)
-        return None if data is None else _read(data)
+        return None if data is None else stored_in(data)
+
+
+def note_of(key: str) -> str:
+    """Where the note of the state of a job lies in a store."""
+    return f"{STATES}/{digest_bytes(key.encode())}.json"
 
 
 def forget_old(store: ObjectStore, before: float) -> int:
@@ -123,7 +128,7 @@ def forget_old(store: ObjectStore, before: float) -> int:
     for path in old:
         data = store.read_note(path)
         store.remove_note(path)
-        _discard(store, _read(data) if data is not None else None)
+        _discard(store, stored_in(data) if data is not None else None)
     return len(old)
 
 
@@ -146,7 +151,7 @@ def _written(stored: Stored, key: str) -> bytes:
     return json.dumps({**fields, "key": key, "time": time.time(), "holds": stored.holds}).encode()
 
 
-def _read(data: bytes) -> Stored | None:
+def stored_in(data: bytes) -> Stored | None:
     """Where a state lies; None where the note makes no sense."""
     try:
         fields = json.loads(data)

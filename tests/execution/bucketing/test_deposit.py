@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from daskflow.execution.bucketing.deposit import Deposit, Step, bucket_of, used_up
+from daskflow.execution.bucketing.deposit import Deposit, Step, bucket_of
 from daskflow.model.work import Work
 from daskflow.sites.site import Node
 from tests.execution.bucketing.camp import Ear
@@ -23,10 +23,3 @@ def test_a_deposit_tells_of_its_job() -> None:
     assert (deposit.key, deposit.job, deposit.step) == ("fit-1", "fit", Step.queued)
     assert deposit.since >= before
     assert ear.of("work.deposited") == [{"job": "fit", "id": "1"}]
-
-
-@pytest.mark.parametrize(
-    ("final", "attempt", "given_back", "used"), [(0, 2, 0, False), (0, 3, 0, True), (0, 3, 1, False), (1, 1, 0, True)]
-)
-def test_what_was_given_back_uses_up_nothing(final: int, attempt: int, given_back: int, used: bool) -> None:
-    assert used_up({"final": final, "attempt": attempt, "given_back": given_back, "retries": 3}) is used

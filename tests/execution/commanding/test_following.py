@@ -1,11 +1,13 @@
 """Output of command jobs, as it is written."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from daskflow.errors import ArgumentsInvalid
+from daskflow.execution.commanding import following
 from daskflow.execution.commanding.following import live_directory, live_paths
 from tests.conftest import Lab
 
@@ -42,6 +44,39 @@ def test_what_a_failed_attempt_wrote_is_not_taken_for_that_of_the_next(lab: Lab,
         return list(job.follow())
 
     assert study()[-1] == "attempt 2\n"
+
+
+def test_an_attempt_that_was_counted_before_its_job_ended_is_not_given_twice(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = tmp_path / "go"
+    job = lab.command([f"echo one; while [ ! -e {go} ]; do sleep 0.01; done; echo two"], site="threads")
+    lines = job.follow()
+    assert next(lines) == "one\n"
+    looked: list[list[str]] = []
+    look = following._Reader.lines
+
+    def between(reader: Any) -> list[str]:
+        if looked:
+            return look(reader)
+        # As another thread may see it: the attempt has ended, and the job not yet.
+        own = job.as_job()
+        own.attempts += 1
+        looked.append(look(reader))
+        own.attempts -= 1
+        go.touch()
+        return looked[0]
+
+    monkeypatch.setattr(following._Reader, "lines", between)
+    assert list(lines) == ["two\n"]
+    assert looked == [[]]
+
+
+def test_two_threads_may_follow_a_job_that_nobody_has_begun(lab: Lab) -> None:
+    job = lab.command(["echo out; echo err >&2"], site="threads")
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(lambda stream: list(job.follow(stream)), ["stdout", "stderr"]))
+    assert found == [["out\n"], ["err\n"]]
 
 
 def test_lines_end_where_a_line_feed_is_whatever_the_bytes(lab: Lab, tmp_path: Path) -> None:

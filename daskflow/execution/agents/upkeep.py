@@ -1,0 +1,263 @@
+"""Keeps agents at work that are batch jobs: those that ended while works wait are replaced, up to a point."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from daskflow.errors import AgentsLost, BatchError, DaskflowError
+from daskflow.execution.agents.outage import Outage
+from daskflow.model.work import WorkStatus
+from daskflow.sites.batch.service import ServiceStanding, ServiceState
+from daskflow.sites.batch.services import Services
+from daskflow.stores.buckets import Buckets
+from daskflow.stores.buckets.shelf import Wanted
+
+_EVERY = 2.0
+"""It is looked how agents stand so often [s]."""
+_SETTLED = 60.0
+"""An agent that was there for so long can do what it is for: what failed before has mended [s]."""
+_FEWEST = 3
+"""So many ends in a row are too many, and ..."""
+_EACH = 2
+"""... so many for each agent that is wanted."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
+"""After the first end in a row an agent is started again after the first time, then after twice as long ... [s]."""
+_BLAMELESS = frozenset({"Cancelled", "NodeFailure", "Preempted", "WalltimeExceeded"})
+"""Ends that say nothing of whether an agent can do what it is for."""
+_LINES = 20
+
+
+class Tally(NamedTuple):
+    """What became of agents."""
+
+    ended: int = 0
+    """So many ended as they were told to."""
+    lost: int = 0
+    """So many ended otherwise."""
+    replaced: int = 0
+    """So many were started in place of those."""
+    killed: int = 0
+    """So many somebody killed by their names; they are not replaced."""
+
+
+class Upkeep:
+    """Looks after agents that were started as services of a site.
+
+    Parameters
+    ----------
+    services
+        Those of the site.
+    spawn
+        Starts another agent of this name.
+    buckets, wanted
+        Where works come from, and which of them the agents take.
+    tell
+        Gets what happens, for people.
+
+    Notes
+    -----
+    An agent that ends as `--idle` and `--lives` say, or that somebody kills by its name, is not replaced. One that ends
+    otherwise is, as soon as works wait. What ends one after another without having been there for a minute is replaced
+    after longer and longer pauses, and not any more after twice as many ends as there are agents, at least three. Those
+    that a batch system ended, as its walltime was over or its node failed, do not count.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        spawn: Callable[[str], object],
+        buckets: Buckets,
+        wanted: Wanted,
+        tell: Callable[[str], object] = lambda text: None,
+    ) -> None:
+        self.tally = Tally()
+        """What became of the agents so far."""
+        self._services = services
+        self._spawn = spawn
+        self._buckets = buckets
+        self._wanted = wanted
+        self._tell = tell
+        self._outage = Outage(tell)
+        self._prefix = ""
+        self._stop = threading.Event()
+        self._living: set[str] = set()
+        self._settled: set[str] = set()
+        self._count = self._made = self._vacant = 0
+        self._row: list[tuple[str, str]] = []
+        """The latest ends one after another: why, and the end of the log."""
+        self._rounds = 0
+        """So often it was seen that the row is longer."""
+        self._due = 0.0
+
+    def keep(self, prefix: str, count: int, stop: threading.Event) -> Tally:
+        """Look after the agents `prefix-0`, `prefix-1` ..., until they have ended and no works wait, or it is stopped.
+
+        Raises
+        ------
+        AgentsLost
+            They end as often as they are started.
+        DaskflowError
+            The store does not let us in.
+        """
+        self._prefix, self._count, self._made, self._stop = prefix, count, count, stop
+        self._living = {f"{prefix}-{place}" for place in range(count)}
+        while not stop.is_set():
+            before = len(self._row)
+            self._look()
+            if len(self._row) > before:
+                self._pause()
+            if not self._living and not self._vacant:
+                break
+            if self._vacant and not self._replace():
+                break
+            stop.wait(_EVERY)
+        return self.tally
+
+    def _look(self) -> None:
+        """See which agents have ended."""
+        found = {one.name: one for one in self._services.ls(f"^{re.escape(self._prefix)}-")}
+        for name in sorted(self._living):
+            one = found.get(name)
+            if one is None or one.state is ServiceState.killed:
+                self._leave(name, killed=1)
+                self._tell(f"The agent {name} was killed. It is not replaced.")
+            elif one.state is ServiceState.completed:
+                self._leave(name, ended=1)
+                self._tell(f"The agent {name} has ended as it was told to.")
+            else:
+                if name not in self._settled and _settled(one):
+                    self._settled.add(name)
+                    self._row, self._rounds = [], 0
+                if one.state is ServiceState.failed or one.hopeless:
+                    self._lost(one)
+
+    def _leave(self, name: str, **counted: int) -> None:
+        self._living.discard(name)
+        self._add(**counted)
+
+    def _add(self, **counted: int) -> None:
+        self.tally = self.tally._replace(**{kind: getattr(self.tally, kind) + more for kind, more in counted.items()})
+
+    def _lost(self, one: ServiceStanding) -> None:
+        """An agent ended, and not as it was told to."""
+        log = self._services.logs(one.name, _LINES)
+        if one.hopeless:
+            with suppress(BatchError):
+                self._services.kill(one.name)
+        self._leave(one.name, lost=1)
+        self._vacant += 1
+        node = f" on {one.node}" if one.node else ""
+        self._tell(f"The agent {one.name} was lost{node}: {one.reason}.")
+        if one.error not in _BLAMELESS:
+            self._row.append((one.reason, log))
+
+    def _pause(self) -> None:
+        """Start no agents for a while, the longer the more often that was in vain."""
+        self._due = time.monotonic() + min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._rounds, 16))
+        self._rounds += 1
+
+    def _replace(self) -> bool:
+        """Start agents in the place of others where works wait; False where there is nothing to wait for any more.
+
+        Raises
+        ------
+        AgentsLost
+        """
+        waiting = self.waiting()
+        if not self._living and self._row and (waiting == 0 or len(self._row) >= max(_FEWEST, _EACH * self._count)):
+            raise self._given_up(waiting)
+        if waiting == 0:
+            return bool(self._living)
+        if waiting is not None and time.monotonic() >= self._due:
+            for _ in range(min(self._vacant, waiting)):
+                if not self._start(waiting):
+                    break
+        return True
+
+    def _start(self, waiting: int) -> bool:
+        """Start one agent; whether that was possible."""
+        name = f"{self._prefix}-{self._made}"
+        self._made += 1
+        try:
+            self._spawn(name)
+        except BatchError as error:
+            self._row.append((str(error).rstrip("."), ""))
+            self._pause()
+            self._tell(f"No agent can be started: {error}")
+            return False
+        self._vacant -= 1
+        self._living.add(name)
+        self._add(replaced=1)
+        self._tell(f"The agent {name} is started in place of one that was lost: {works_wait(waiting)}.")
+        return True
+
+    def waiting(self) -> int | None:
+        """How many works there are for the agents, those that were in their hands too; None: the store does not say."""
+        try:
+            if not self._living:
+                # Nobody else may look whose leases are over.
+                with suppress(DaskflowError):
+                    if self._buckets.audit(None)["expired"]:
+                        self._buckets.audit(None)
+            count = self._buckets.count(waiting_for(self._wanted))
+        except DaskflowError as error:
+            if not error.transient:
+                raise
+            self._outage.wait(error, self._stop)
+            return None
+        self._outage.end()
+        return count
+
+    def _given_up(self, waiting: int | None) -> AgentsLost:
+        reason, log = next((one for one in reversed(self._row) if one[1].strip()), self._row[-1])
+        site = self._services.site
+        works = "it is not known how many works wait" if waiting is None else works_wait(waiting)
+        return AgentsLost(
+            f"{len(self._row)} agents of the site {site!r} ended one after another; {works}. The last one: {reason}. "
+            + (f"Its log ended with:\n{log.rstrip()}\n" if log.strip() else "Nothing was written to its log. ")
+            + f"`daskflow batch ls --site {site}` lists them. Start agents again once that is mended."
+        )
+
+
+def _settled(one: ServiceStanding) -> bool:
+    """Whether an agent was there for so long that it can do what it is for."""
+    return one.started is not None and (one.ended or time.time()) - one.started > _SETTLED
+
+
+def works_wait(count: int) -> str:
+    """How many works wait, in words.
+
+    Examples
+    --------
+    >>> works_wait(1), works_wait(2)
+    ('1 work waits', '2 works wait')
+    """
+    return "1 work waits" if count == 1 else f"{count} works wait"
+
+
+def waiting_for(wanted: Wanted) -> dict[str, Any]:
+    """The query for the works that agents could take, or have in hand.
+
+    Examples
+    --------
+    >>> waiting_for(Wanted(("fit",), "cedar", tags=("night",)))["tags"]
+    {'$in': ['night']}
+    """
+    several = {
+        "pipeline": wanted.pipelines,
+        "event": wanted.events,
+        "tags": wanted.tags,
+        "config.parent": wanted.parents,
+    }
+    single = {"site": wanted.site, "user": wanted.user, "priority": wanted.priority}
+    states = [str(state) for state in (WorkStatus.queued, WorkStatus.running)]
+    return {
+        "status": {"$in": states},
+        **{name: {"$in": list(values)} for name, values in several.items() if values},
+        **{name: value for name, value in single.items() if value},
+    }
