@@ -33,6 +33,10 @@ def check_order(order: Order) -> None:
         check(command, order.parameters)
         if command.sidecar and (command.retries or command.timeout):
             raise ArgumentsInvalid(f"{command.text!r:.200} is a sidecar, which has neither timeout nor retries.")
+        for target, path in command.mounts.items():
+            checked_name(path)
+            if not target.startswith("/") or ".." in target.split("/") or not target.strip("/"):
+                raise ArgumentsInvalid(f"{target!r:.200} is no place for a mount: give an absolute path, without `..`.")
     names = Counter(checked_name(file.name) for file in order.inputs)
     for name, count in names.items():
         if count > 1:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -39,6 +39,10 @@ class Launch(NamedTuple):
     """Those of `env` that are not simply the worker's: what a container has to be told."""
     stop: Callable[[], object] | None = None
     """Called when it was killed: stops what does not descend from its process, such as a container's."""
+    image: str | None = None
+    """Image of its container, where the command itself names one; empty: none."""
+    mounts: Mapping[str, str] = {}
+    """What of the scratch directory its container shows elsewhere too: paths there, by paths in the container."""
 
 
 class Watch:

@@ -62,6 +62,11 @@ class Command(BaseModel):
     """How often it is started again in the same scratch directory after it failed."""
     sidecar: bool = False
     """Whether it runs beside the others: started first, and killed when the last of them has ended."""
+    image: str | None = None
+    """Container image in which it runs, in place of that of the job; empty: on the node itself."""
+    mounts: dict[str, str] = Field(default_factory=dict)
+    """Files and directories of the scratch directory that its container shows elsewhere too: absolute paths there, and
+    of each the path in the scratch directory."""
 
     def __init__(self, command: str | Sequence[str | os.PathLike[str]], /, **options: Any) -> None:
         given = (

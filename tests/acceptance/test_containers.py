@@ -10,7 +10,7 @@ import pytest
 
 from daskflow.errors import ContainerError, JobFailed
 from daskflow.execution.commanding.job import CommandJob
-from daskflow.model.command import InputFile
+from daskflow.model.command import Command, InputFile
 from tests.conftest import Lab, settings_in
 from tests.services.images import make_rootfs
 
@@ -50,6 +50,16 @@ def test_files_go_in_and_out(contained: Lab, image: Path, tmp_path: Path) -> Non
     assert job.stdout() == "a small image\nin big local 5\n"
     assert job.get_output_file("out") == b"done\n"
     assert contained.command(["test -e /etc/image"], check=False).exit_codes == (1,), "outside there is none"
+
+
+def test_commands_of_one_job_have_images_of_their_own(contained: Lab, image: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(image, other, symlinks=True)
+    (other / "etc" / "image").write_text("another image\n")
+    line = "cat /etc/image 2>/dev/null || echo none; echo >> lines"
+    commands = [line, Command(line, image=str(other)), Command(line, image=""), Command("cat lines", image=str(other))]
+    job = contained.command(commands, image=image)
+    assert job.stdout() == "a small image\nanother image\nnone\n\n\n\n"
 
 
 def test_the_image_counts_by_its_content(contained: Lab, image: Path, tmp_path: Path) -> None:

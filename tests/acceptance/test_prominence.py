@@ -16,6 +16,7 @@ import pytest
 from daskflow.compat.prominence import (
     Artifact,
     Dependency,
+    ExecError,
     InputFile,
     Job,
     ParameterSet,
@@ -285,16 +286,52 @@ def test_a_workflow_is_deleted_with_its_jobs(here: Path) -> None:
 
 
 @needs("ch-run")
-def test_in_a_container(here: Path) -> None:
-    image = make_rootfs(here / "image")
-    job = made("cat /etc/image", "/bin/sh -c 'pwd > place; echo $HOME >> place; cat in'", output_files=["place"])
-    for task in job.tasks:
-        task.image = "./image"
+def test_each_task_in_its_container(here: Path) -> None:
+    for name in ("one", "two"):
+        (make_rootfs(here / name) / "etc/image").write_text(f"{name}\n")
+    (here / "data").mkdir()
+    (here / "data" / "x").write_text("mounted\n")
+    artifact = Artifact("sets/data", "data", "/mnt/data")
+    artifact.upload(here / "data")
+    line = "/bin/sh -c 'cat /etc/image in || echo none; cat /mnt/data/x; echo $HOME >> place'"
+    job = made(line, line, "/bin/sh -c 'test ! -e /mnt/data/x; sort -u place | wc -l'", output_files=["place"])
+    job.tasks[0].image, job.tasks[1].image = "./one", str(here / "two")
     job.input_files.append(InputFile("in", b"\x01\n"))
+    job.artifacts.append(artifact)
     job.create()
     assert job.wait(_LONG)
-    assert (job.status, job.stdout()) == ("completed", "a small image\n\x01\n"), job.error
-    assert image.is_dir()
+    assert job.status == "completed", job.error
+    assert job.stdout() == "one\n\x01\nmounted\ntwo\n\x01\nmounted\n1\n"
+
+
+@needs("ch-run")
+def test_what_runs_is_looked_at_from_elsewhere(here: Path) -> None:
+    make_rootfs(here / "image")
+    first = made("/bin/sh -c 'echo one > x; until [ -e go ]; do sleep 0.05; done; cat go'", name="first")
+    first.tasks[0].image = "./image"
+    second = made("sleep 1000", name="second")
+    both = Workflow()
+    both.jobs = [first, second]
+    both.create()
+    until(lambda: (first.status, second.status) == ("running", "running"), _LONG)
+    told = elsewhere(
+        f"""
+job = Job(id='{first.id}')
+print(job.execute("cat /etc/image x"), job.get_snapshot("x"))
+try: job.execute("cat none")
+except ExecError as error: print(error)
+try: job.get_snapshot("none")
+except SnapshotCreateError as error: print(error)
+Job(id='{second.id}').delete()
+job.execute("/bin/sh -c 'echo gone > go'")
+"""
+    )
+    assert told.startswith("a small image\none\n b'one\\n'\n'cat none' ended with exit code 1. cat: none: No such file")
+    assert "there is no 'none' in the scratch directory" in told
+    assert both.wait(_LONG)
+    assert (first.status, first.stdout(), second.status) == ("completed", "gone\n", "deleted")
+    with pytest.raises(ExecError, match="is completed, and has to run"):
+        first.execute("date")
 
 
 def test_no_runtime_for_an_image_is_told(here: Path) -> None:

@@ -27,6 +27,10 @@ def test_what_can_be_carried_out() -> None:
         ({"commands": ()}, "no sidecar"),
         ({"commands": (Command("top", sidecar=True),)}, "no sidecar"),
         ({"commands": (ECHO, Command("top", sidecar=True, retries=1))}, "'top' is a sidecar"),
+        *[
+            ({"commands": (Command("echo", image="a", mounts={target: "d"}),)}, "no place for a mount")
+            for target in ("data", "/", "", "/data/../etc")
+        ],
         ({"commands": (Command("echo {m}"),), "parameters": {"n": 1}}, r"\{m\}"),
         ({"env": {"A": "{m}"}, "parameters": {"n": 1}}, r"\{m\}"),
         ({"env": {"A=B": ""}}, "'A=B' is no name"),

@@ -82,7 +82,7 @@ def _with_places(rootfs: Path, call: Call) -> list[Bind]:
     found: list[Bind] = []
     for bind in call.mounts():
         if (outer := above(bind.target, found)) is None:
-            place = _missing(rootfs, PurePosixPath(bind.target))
+            place = _missing(rootfs, PurePosixPath(bind.target), folder=os.path.isdir(bind.source))
             if place is not None:
                 outer = Bind(str(call.aside / place.name), str(place), writable=True)
                 found.append(outer)
@@ -92,13 +92,18 @@ def _with_places(rootfs: Path, call: Call) -> list[Bind]:
     return found
 
 
-def _missing(rootfs: Path, target: PurePosixPath) -> PurePosixPath | None:
+def _missing(rootfs: Path, target: PurePosixPath, *, folder: bool) -> PurePosixPath | None:
     """The directory of an image on which one with the place is mounted; None: the place is there."""
     for place in [*reversed(target.parents), target][1:]:
         path = rootfs / place.relative_to("/")
         if path.is_symlink():
             raise ContainerError(
                 f"{target} cannot be shown in the image {rootfs}: {place} is a link there. Choose another place for it."
+            )
+        if not path.exists() and place == target and not folder and os.listdir(path.parent):
+            raise ContainerError(
+                f"charliecloud cannot show the file {target} in the image {rootfs}, which has none of that name: there "
+                "are places for directories only. Choose a directory of its own for it."
             )
         if not path.exists():
             return _emptied(rootfs, place)

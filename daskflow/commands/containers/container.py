@@ -12,8 +12,10 @@ from daskflow.commands.containers.call import Bind, Call
 from daskflow.commands.containers.images import Image
 from daskflow.commands.containers.runtimes import RUNTIMES, Runtime, choose, runtime
 from daskflow.commands.containers.shelf import Shelf
+from daskflow.commands.outputs import nearby
 from daskflow.commands.processes import Launch
 from daskflow.commands.scratch import Scratch
+from daskflow.errors import MountMissing
 
 _ASIDE = "places"
 _runtime = cache(runtime)
@@ -85,6 +87,7 @@ class Container:
     def wrap(self, launch: Launch, scratch: Scratch) -> Launch:
         """Have a command started in a container; for `Tools.wrap`."""
         name = f"daskflow-{uuid.uuid4().hex}"
+        mounts = [Bind(str(_place(scratch, path)), target, writable=True) for target, path in launch.mounts.items()]
         call = Call(
             command=launch.argv,
             work=scratch.work,
@@ -93,8 +96,15 @@ class Container:
             cwd=launch.workdir,
             env=launch.own,
             network=self._network,
-            binds=self._binds,
+            binds=[*self._binds, *mounts],
             name=name,
         )
         argv, env = self.runtime.launch(self.place, call)
         return launch._replace(argv=argv, env=env, stop=partial(self.runtime.stop, name))
+
+
+def _place(scratch: Scratch, path: str) -> Path:
+    found = scratch.inside(path)
+    if not found.exists():
+        raise MountMissing(f"{path!r} cannot be mounted: it is not in the scratch directory. {nearby(scratch)}")
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,23 +61,33 @@ def build(job: JobDocument, terms: Terms, when: Any = None) -> CommandJob:
         artifacts=[_staged(artifact) for artifact in job.artifacts],
         output_files=job.output_files,
         output_directories=job.output_dirs,
-        image=_image(job.tasks[0].image),
         network=True,
         check=not policies.ignore_task_failures,
         when=when,
-        site=policies.placement.site or terms.placement.site,
+        site=site_of(job, terms),
         name="job",
         # Each job is performed, however often it was created; what was begun is gone on with.
         cache="run",
         retries=max(policies.maximum_retries, terms.retries),
         timeout=_MINUTE * (needs.walltime or _WALLTIME),
-        resources=Resources(
-            cores=needs.cores,
-            memory=int(needs.gigabytes * _GIB),
-            nodes=needs.nodes,
-            walltime=_MINUTE * needs.walltime if needs.walltime else None,
-            tasks=_ranks(job) if needs.nodes > 1 else None,
-        ),
+        resources=resources_of(job),
+    )
+
+
+def site_of(job: JobDocument, terms: Terms) -> str | None:
+    """The site where a job is performed; None: that of the configuration."""
+    return job.policies.placement.site or terms.placement.site
+
+
+def resources_of(job: JobDocument) -> Resources:
+    """What a job needs, in our words."""
+    needs = job.resources
+    return Resources(
+        cores=needs.cores,
+        memory=int(needs.gigabytes * _GIB),
+        nodes=needs.nodes,
+        walltime=_MINUTE * needs.walltime if needs.walltime else None,
+        tasks=_ranks(job) if needs.nodes > 1 else None,
     )
 
 
@@ -84,14 +95,21 @@ def _command(task: TaskDocument, place: int, job: JobDocument, terms: Terms) -> 
     told = {"PROMINENCE_JOB_ID": terms.id, "PROMINENCE_WORKFLOW_ID": terms.workflow}
     argv = shlex.split(substituted(task.cmd, told))
     if task.type in MPI:
-        argv = ["mpirun", "-n", str(_each(task, job) * job.resources.nodes), *argv]
+        argv = [*_mpirun(task, job), *argv]
     return Command(
-        ["/bin/sh", "-c", _HOMED, "sh", *argv],
-        env={**variables(job, terms), "PROMINENCE_TASK_NUM": str(place), **_mpi(task), **task.env},
+        homed(argv),
+        env={**variables(job, terms), **_own(task, place), **task.env},
         workdir=substituted(task.workdir or "", told),
         retries=job.policies.maximum_task_retries,
         sidecar=task.type == "sidecar",
+        image=_image(task.image),
+        mounts=dict([artifact.mount for artifact in job.artifacts if artifact.mount is not None]) if task.image else {},
     )
+
+
+def homed(argv: Sequence[str]) -> list[str]:
+    """A command whose home is the directory in which its job runs."""
+    return ["/bin/sh", "-c", _HOMED, "sh", *argv]
 
 
 def variables(job: JobDocument, terms: Terms) -> dict[str, str]:
@@ -109,13 +127,22 @@ def variables(job: JobDocument, terms: Terms) -> dict[str, str]:
         found["PROMINENCE_WORKFLOW_ID"] = terms.workflow
     if terms.round:
         found["PROMINENCE_RERUN"] = str(terms.round)
-    if runtime := job.tasks[0].runtime:
-        found["PROMINENCE_CONTAINER_RUNTIME"] = runtime
     return found
 
 
-def _mpi(task: TaskDocument) -> dict[str, str]:
-    return _OPEN_MPI if task.type == "openmpi" else {}
+def _own(task: TaskDocument, place: int) -> dict[str, str]:
+    """The variables that only one task finds."""
+    runtime = {"PROMINENCE_CONTAINER_RUNTIME": task.runtime} if task.runtime else {}
+    return {"PROMINENCE_TASK_NUM": str(place), **runtime, **(_OPEN_MPI if task.type == "openmpi" else {})}
+
+
+def _mpirun(task: TaskDocument, job: JobDocument) -> list[str]:
+    """What starts the ranks, on each of several nodes equally many."""
+    each, nodes = _each(task, job), job.resources.nodes
+    if nodes == 1:
+        return ["mpirun", "-n", str(each)]
+    spread = ["--map-by", f"ppr:{each}:node"] if task.type == "openmpi" else ["-ppn", str(each)]
+    return ["mpirun", "-n", str(each * nodes), *spread]
 
 
 def _each(task: TaskDocument, job: JobDocument) -> int:

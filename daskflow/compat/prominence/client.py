@@ -10,20 +10,19 @@ from typing import Any
 import daskflow
 from daskflow.artifacts.names import Names
 from daskflow.compat.prominence import starting
+from daskflow.compat.prominence.attending import snapshot
 from daskflow.compat.prominence.errors import (
-    ExecError,
     JobGetError,
     KeyValueError,
     NoSuchKey,
     ProminenceError,
-    SnapshotCreateError,
     SnapshotGetError,
     StdStreamsError,
     UsageError,
 )
 from daskflow.compat.prominence.files import Artifact
 from daskflow.compat.prominence.job import Job
-from daskflow.compat.prominence.ledger import FINAL, Entry, Kind
+from daskflow.compat.prominence.ledger import FINAL, Entry, Kind, Output
 from daskflow.compat.prominence.workflow import Workflow
 from daskflow.errors import DaskflowError, NameRefused
 
@@ -168,6 +167,30 @@ class ProminenceClient:
         """What a job of a workflow wrote to standard error; see `stdout_workflow`."""
         return _one_of(id, node, job, instance).stderr(node)
 
+    def execute_command(self, id: str, command: str) -> str:
+        """What a command writes to standard output, beside the tasks of a job that runs; see `Job.execute`."""
+        return Job(id).execute(command)
+
+    def create_snapshot(self, id: str, path: str) -> None:
+        """Keep a file or directory of a job that runs, as it is now; see `Job.get_snapshot`."""
+        snapshot(Entry("job", str(Job(id).id)), path)
+
+    def get_snapshot_url(self, id: str) -> str:
+        """Where the latest snapshot of a job can be downloaded, for some time and without any key.
+
+        Raises
+        ------
+        SnapshotGetError
+            There is none; or it is a directory, or the store is no object store: `Job.get_snapshot` gives it then.
+        """
+        kept = Entry("job", str(Job(id).id)).read("snapshot")
+        if kept is None:
+            raise SnapshotGetError(f"There is no snapshot of the job {id}. Make one: create_snapshot(id, path).")
+        try:
+            return str(Output(*kept["output"]).artifact("snapshot").url())
+        except DaskflowError as error:
+            raise SnapshotGetError(f"The snapshot of the job {id} has no URL: {error}") from error
+
     # Objects.
 
     def upload(self, file: str, filename: str | os.PathLike[str], checksum: str | None = None) -> None:
@@ -241,18 +264,6 @@ class ProminenceClient:
         return [name.removeprefix(_VALUES) for name in _names().list(_VALUES + prefix)]
 
     # What there is not.
-
-    def execute_command(self, id: str, command: str) -> None:
-        """Not to be had: raises ExecError."""
-        raise ExecError
-
-    def create_snapshot(self, id: str, path: str) -> None:
-        """Not to be had: raises SnapshotCreateError."""
-        raise SnapshotCreateError
-
-    def get_snapshot_url(self, id: str) -> None:
-        """Not to be had: raises SnapshotGetError."""
-        raise SnapshotGetError
 
     def resources(self) -> None:
         """Not to be had: raises ProminenceError."""

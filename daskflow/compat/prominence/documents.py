@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
@@ -27,6 +28,15 @@ NAME = r"^[a-zA-Z0-9\-_\s/.]*$"
 _LABEL = re.compile(r"[a-zA-Z0-9]+")
 _LABELLED = re.compile(r"[\w\-./]{1,512}")
 _STARTERS = re.compile(r"^\s*(\S*/)?(mpirun|mpiexec|mpiexec\.hydra)(\s|$)")
+_FILE = "file://"
+_CURES = {
+    "storage": ": let `binds` of the site show directories to containers, and keep other data as artifacts",
+    "imagePullCredential": ": log in to the registry by what runs containers, as `apptainer registry login`",
+    "imageSha256": ": write it into the name of the image, as name@sha256:...",
+    "app": ": give the command that it stands for",
+    "stdout": ": redirect it by a shell, as /bin/sh -c 'program > file', and name that among outputFiles",
+}
+"""What to do in place of what PROMINENCE has, and we have not."""
 MPI = ("openmpi", "mpich", "intelmpi")
 """The types of tasks that are started once for each rank."""
 
@@ -76,6 +86,16 @@ class TaskDocument(Document):
     def _has_a_command(cls, given: Any) -> Any:
         if isinstance(given, dict) and not str(given.get("cmd") or "").strip():
             raise ValueError("the task needs a command: what an image would start by itself is not known here")
+        return given
+
+    @field_validator("image")
+    @classmethod
+    def _lies_near(cls, given: str | None) -> str | None:
+        if given is not None and given.startswith(("http://", "https://")):
+            raise ValueError(
+                f"the image {given:.200} lies on the web. Download it to where the nodes see it and give its path, or "
+                "give the name that it has in a registry"
+            )
         return given
 
     @model_validator(mode="after")
@@ -144,9 +164,20 @@ class InputDocument(Document):
     filename: str = Field(min_length=1)
     """Its path in the scratch directory."""
     content: str
-    """In base64."""
+    """In base64; or `file://` and a path, whose file is read when the description is."""
     executable: bool = False
     """Whether commands may execute it."""
+
+    @field_validator("content", mode="before")
+    @classmethod
+    def _reads(cls, given: Any) -> Any:
+        if not isinstance(given, str) or not given.startswith(_FILE):
+            return given
+        path = Path(given.removeprefix(_FILE)).expanduser()
+        try:
+            return base64.b64encode(path.read_bytes()).decode()
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {error.strerror}") from None
 
     @field_validator("content")
     @classmethod
@@ -168,19 +199,28 @@ class ArtifactDocument(Document):
 
     url: str = Field(min_length=1)
     """Name of the object, or where it is on the web."""
-    mountpoint: None = None
-    """Where PROMINENCE would show it in the container; refused here."""
+    mountpoint: str | None = None
+    """`directory:/path`: where containers show a directory, or file, that comes of it."""
     executable: bool = False
     """Whether commands may execute it."""
 
-    @field_validator("mountpoint", mode="before")
+    @field_validator("mountpoint")
     @classmethod
-    def _stays(cls, given: Any) -> None:
-        if given is not None:
+    def _leads(cls, given: str | None) -> str | None:
+        name, _, target = (given or "").partition(":")
+        leads_out = ":" in target or ".." in (*name.split("/"), *target.split("/")) or name.startswith("/")
+        if given is not None and (leads_out or not name or not target.startswith("/") or not target.strip("/")):
             raise ValueError(
-                "directories cannot be mounted elsewhere here: commands find what was staged in the directory where "
-                "they start. Leave directory_name and mount_point out"
+                f"{given!r:.200} is no mount point: it needs the name of a directory of the artifact and an absolute "
+                "path in the container, without '..' and ':', as in data:/mnt"
             )
+        return given
+
+    @property
+    def mount(self) -> tuple[str, str] | None:
+        """The path in the container, and the directory."""
+        name, _, target = (self.mountpoint or "").partition(":")
+        return (target, name) if target else None
 
     @property
     def remote(self) -> bool:
@@ -288,17 +328,30 @@ class JobDocument(Document):
             raise ValueError("a job needs at least one task")
         if all(task.type == "sidecar" for task in given):
             raise ValueError("all tasks are sidecars: there is nothing that they run beside")
-        if len({task.image or "" for task in given}) > 1:
-            raise ValueError(
-                "the tasks have several images. Here all tasks of a job run in one, or in none: make a workflow of "
-                "several jobs, whose files go from one to the next as artifacts"
-            )
         return given
+
+    @model_validator(mode="after")
+    def _mounts_are_seen(self) -> Self:
+        mounts = [artifact.mount for artifact in self.artifacts if artifact.mount is not None]
+        if mounts and not any(task.image for task in self.tasks):
+            raise ValueError(
+                f"{mounts[0][0]} is a mount point, and no task has an image: on the node itself nothing is mounted. "
+                "Leave directory_name and mount_point out: what was staged is in the directory where tasks start"
+            )
+        if len({target for target, _ in mounts}) < len(mounts):
+            raise ValueError("several artifacts have one mount point")
+        return self
 
     @model_validator(mode="after")
     def _ranks_fit(self) -> Self:
         cores = self.resources.cores
         for task in self.tasks:
+            if task.type in MPI and task.image and self.resources.nodes > 1:
+                raise ValueError(
+                    f"a task of the type {task.type} on {self.resources.nodes} nodes has an image: ranks on several "
+                    "nodes are started outside of containers. Let each start its own, without `image`, as by the "
+                    f"command: apptainer exec {task.image:.200} {task.cmd:.200}"
+                )
             if task.procs_per_node is not None and task.procs_per_node > cores:
                 raise ValueError(f"a task has {task.procs_per_node} processes per node, and the node {cores} CPUs")
         return self
@@ -331,6 +384,7 @@ def _told(wrong: ValidationError) -> str:
     for mistake in wrong.errors(include_url=False, include_context=False, include_input=False):
         place = ".".join(map(str, mistake["loc"]))
         known = mistake["type"] != "extra_forbidden"
-        text = mistake["msg"].removeprefix("Value error, ") if known else "is not known here"
+        cure = _CURES.get(place.rpartition(".")[2], "")
+        text = mistake["msg"].removeprefix("Value error, ") if known else f"is not known here{cure}"
         parts.append(f"{place}: {text}" if place else text)
     return f"This does not fit: {'; '.join(parts)}."

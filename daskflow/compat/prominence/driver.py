@@ -13,16 +13,17 @@ from types import FrameType
 from typing import Any, TextIO
 
 from daskflow import CommandJob, flow
-from daskflow.compat.prominence.building import Terms, build
+from daskflow.compat.prominence.attending import attend
+from daskflow.compat.prominence.building import Terms, build, resources_of, site_of
 from daskflow.compat.prominence.documents import JobDocument
 from daskflow.compat.prominence.expanding import Child, expand
+from daskflow.compat.prominence.fitting import check_fit
 from daskflow.compat.prominence.ledger import FINAL, Entry, Kind, Output
 from daskflow.compat.prominence.reasons import DELETED, SKIPPED, WAITED, Ending, ending_of
+from daskflow.compat.prominence.starting import ERR, OUT
 from daskflow.compat.prominence.workflowdocuments import WorkflowDocument
 from daskflow.errors import DaskflowError, RunFailed
 
-OUT, ERR = "1|", "2|"
-"""What stands before the lines of a job that runs, in the log of its process."""
 _LOOK = 0.2
 """Between two looks at jobs [s]."""
 _TELL = 1.0
@@ -69,7 +70,7 @@ class Performance:
         self._entry = entry
         self._round = round
         self._begun = (entry.read("process") or {}).get("begun", 0)
-        request = entry.read("request")
+        request = entry.request()
         if entry.kind == "job":
             self._workflow: WorkflowDocument | None = None
             job = JobDocument.model_validate(request["document"])
@@ -81,6 +82,7 @@ class Performance:
         self._told: dict[str, Any] = {}
         self._next = 0.0
         self._orders: Any = entry.read("orders")
+        self._asked: set[str] = set()
 
     def run(self) -> dict[str, str]:
         """Perform; the status of each job, by its id."""
@@ -119,7 +121,9 @@ class Performance:
                 if parent.handle is not None and not parent.done
             ]
             when = functools.reduce(operator.and_, waiting) if waiting else None
-            job.handle = build(job.child.job, self._terms(job), when)
+            terms = self._terms(job)
+            check_fit(resources_of(job.child.job), site_of(job.child.job, terms))
+            job.handle = build(job.child.job, terms, when)
             job.handle.as_job()
         except DaskflowError as error:
             job.handle = None
@@ -164,14 +168,16 @@ class Performance:
             job.handle.cancel()
 
     def _obey(self) -> None:
-        """Delete the jobs of the workflow that are to be deleted alone."""
-        orders = self._entry.read("orders") if self._workflow is not None else None
+        """Delete the jobs of the workflow that are to be deleted alone; do what is asked of those that run."""
+        orders = self._entry.read("orders")
         if orders == self._orders:
             return
         self._orders = orders
-        for job in self._jobs:
-            if not job.done and job.entry.has("deleted"):
+        for job in [job for job in self._jobs if not job.done]:
+            if self._workflow is not None and job.entry.has("deleted"):
                 self._cancel(job, Ending("deleted", DELETED))
+            elif job.handle is not None and job.status == "running":
+                attend(job.entry, job.handle, self._asked)
 
     def _finish(self, job: _Job) -> None:
         assert job.handle is not None
@@ -297,7 +303,7 @@ def reruns(entry: Entry) -> int:
     """How often a workflow is begun again by itself."""
     if entry.kind == "job":
         return 0
-    return WorkflowDocument.model_validate(entry.read("request")["document"]).policies.maximum_reruns
+    return WorkflowDocument.model_validate(entry.request()["document"]).policies.maximum_reruns
 
 
 def main(kind: Kind, id: str) -> None:

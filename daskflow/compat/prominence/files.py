@@ -80,7 +80,7 @@ class Artifact:
     name
         That of the object in the store, or a URL.
     directory_name, mount_point
-        Where PROMINENCE would show a directory of it in the container. A job that has them is refused.
+        A directory, or file, that it brings, and the absolute path where the containers of all tasks show it too.
     executable
         Whether commands may execute it.
     """

@@ -6,23 +6,22 @@ import os
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from daskflow import Artifact as Stored
-from daskflow.compat.prominence import driver, starting
+from daskflow.compat.prominence import attending, driver, starting
 from daskflow.compat.prominence.documents import JobDocument, parse
 from daskflow.compat.prominence.errors import (
     DeletionError,
-    ExecError,
     JobCreationError,
     JobGetError,
-    SnapshotCreateError,
     StdStreamsError,
 )
 from daskflow.compat.prominence.files import Artifact, InputFile
 from daskflow.compat.prominence.ledger import FINAL, Entry, Output, new_id
 from daskflow.compat.prominence.lifecycle import check_surroundings, document_of, end, forget, launch, wait_for
 from daskflow.compat.prominence.policies import JobPolicies, Notification
-from daskflow.compat.prominence.reading import as_wanted, packed
+from daskflow.compat.prominence.reading import as_wanted, given
 from daskflow.compat.prominence.resources import Resources
 from daskflow.compat.prominence.tasks import Task
 from daskflow.errors import DaskflowError
@@ -277,18 +276,31 @@ class Job:
         entry = self._entry()
         found = entry.read_bytes(part)
         if found is None:
-            mark = driver.OUT if part == "stdout" else driver.ERR
+            mark = starting.OUT if part == "stdout" else starting.ERR
             owner = entry.workflow
             found = (driver.lines_of(starting.said(entry), mark) if owner is None else "").encode()
         return found[offset:].decode(errors="replace")
 
     def execute(self, command: str) -> str:
-        """Not to be had: raises ExecError. A task of the type `sidecar` runs beside the others."""
-        raise ExecError(f"{command!r} cannot be run beside the job: add a task of the type `sidecar` that does it.")
+        """What a command writes to standard output, beside the tasks that run, in a container like theirs.
 
-    def get_snapshot(self, path: str, save_as: str | None = None) -> None:
-        """Not to be had: raises SnapshotCreateError. What `output_files` names is there when the job has ended."""
-        raise SnapshotCreateError(f"No snapshot of {path!r} can be made: name it in `output_files`.")
+        Raises
+        ------
+        ExecError
+            The job does not run; or the command failed, with its exit code and what it wrote to standard error.
+        """
+        return attending.execute(self._entry(), command)
+
+    def get_snapshot(self, path: str, save_as: str | os.PathLike[str] | None = None) -> bytes | Path:
+        """A file or directory of the scratch directory while the job runs; given as `get_output_directory` does.
+
+        Raises
+        ------
+        SnapshotCreateError
+            The job does not run, or has no such file.
+        """
+        found = attending.snapshot(self._entry(), path).artifact(quote(Path(path).name, safe=" ") or "scratch")
+        return given(found, save_as, f"The snapshot of {path!r} of the job {self.id}")
 
     def get_input_file(self, name: str, *, text: bool | None = None) -> str | bytes:
         """An input file: text where it is such, else bytes; `text` says which of both is wanted.
@@ -299,9 +311,9 @@ class Job:
             It has none of that name.
         """
         for file in self.input_files:
-            given = InputFile.from_dict(file) if isinstance(file, dict) else file
-            if given.filename == name:
-                return as_wanted(given.data, text)
+            one = InputFile.from_dict(file) if isinstance(file, dict) else file
+            if one.filename == name:
+                return as_wanted(one.data, text)
         raise JobGetError(f"The job has no input file {name!r}.")
 
     def get_output_file(
@@ -350,17 +362,7 @@ class Job:
         bytes or Path
             The archive, gzipped tar; where it was saved the path.
         """
-        found = self._output(name)
-        try:
-            if save_as is not None and not os.fspath(save_as).endswith((".tgz", ".tar.gz")):
-                return found.download(save_as)
-            archive = packed(found.path(), Path(name).name)
-        except DaskflowError as error:
-            raise JobGetError(f"The directory {name!r} of the job {self.id} cannot be had: {error}") from error
-        if save_as is None:
-            return archive
-        Path(save_as).write_bytes(archive)
-        return Path(save_as)
+        return given(self._output(name), save_as, f"The directory {name!r} of the job {self.id}")
 
     @property
     def outputs(self) -> list[str]:

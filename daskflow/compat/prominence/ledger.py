@@ -6,22 +6,29 @@ import json
 import re
 import secrets
 import time
+from hmac import compare_digest
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from daskflow import Artifact
+from daskflow import Artifact, CommandJob
+from daskflow.artifacts.names import Names
 from daskflow.compat.prominence.errors import ConnectionError
-from daskflow.errors import ArtifactMissing, DaskflowError
+from daskflow.errors import ArtifactMissing, DaskflowError, SignatureWrong
 
 Kind: TypeAlias = Literal["job", "workflow"]
-Part: TypeAlias = Literal["request", "process", "state", "stdout", "stderr", "deleted", "orders"]
+Part: TypeAlias = Literal["request", "process", "state", "stdout", "stderr", "deleted", "orders", "snapshot"]
 """`request`: what was asked for; `process`: where it is performed; `state`: how it stands, by the word of the process
-that performs it; what it said; a mark that it was deleted; a mark that jobs of a workflow were deleted alone."""
+that performs it; what it said; a mark that it was deleted; a mark that its process is asked for something: to delete
+jobs alone, or to do something beside them; what was kept of a job that ran."""
+Note: TypeAlias = Literal["asked", "answered"]
+"""What is asked of the process of a job, and its answer; both by the same token."""
 FINAL = frozenset({"completed", "failed", "deleted", "killed"})
 """The states that are ends."""
-_PARTS: tuple[Part, ...] = ("process", "state", "stdout", "stderr", "deleted", "orders", "request")
+_PARTS: tuple[Part, ...] = ("process", "state", "stdout", "stderr", "deleted", "orders", "snapshot", "request")
 """In the order in which they are removed: as long as there is a request it can be done again."""
 
 
+_OWN = "prominence"
+_SIGNATURE = "signature"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}(\.[0-9]{1,9})?")
 
 
@@ -73,17 +80,21 @@ class Entry:
         return int(self.id.partition(".")[2])
 
     def write(self, part: Part, value: Any) -> None:
-        """Keep something that JSON can hold, in place of what was there.
+        """Keep something that JSON can hold, in place of what was there; a request is signed.
 
         Raises
         ------
         ConnectionError
             The store does not take it.
         """
-        self.write_bytes(part, json.dumps(value).encode())
+        given = self._signed(part, value) if part == "request" else value
+        self.write_bytes(part, json.dumps(given).encode())
 
     def write_bytes(self, part: Part, value: bytes) -> None:
         """Keep bytes."""
+        self._write(part, value)
+
+    def _write(self, part: str, value: bytes) -> None:
         try:
             Artifact(self._name(part)).upload(value)
         except DaskflowError as error:
@@ -100,8 +111,21 @@ class Entry:
         found = self.read_bytes(part)
         return None if found is None else json.loads(found)
 
+    def request(self) -> Any:
+        """The request, for who performs it.
+
+        Raises
+        ------
+        SignatureWrong
+            Somebody else wrote it, who could have others' commands run by it.
+        """
+        return self._verified("request", self.read("request"))
+
     def read_bytes(self, part: Part) -> bytes | None:
         """The bytes that are kept."""
+        return self._read(part)
+
+    def _read(self, part: str) -> bytes | None:
         try:
             kept = Artifact(self._name(part))
             # What is not there would be looked for among all names.
@@ -118,15 +142,41 @@ class Entry:
         """Whether it is kept."""
         return self.read_bytes(part) is not None
 
+    # What is asked of the process.
+
+    def note(self, kind: Note, token: str, value: Any) -> None:
+        """Keep a note, signed."""
+        part = f"{kind}/{token}"
+        self._write(part, json.dumps(self._signed(part, value)).encode())
+
+    def noted(self, kind: Note, token: str) -> Any:
+        """A note; None where there is none. Raises SignatureWrong where somebody else wrote it."""
+        part = f"{kind}/{token}"
+        found = self._read(part)
+        return None if found is None else self._verified(part, json.loads(found))
+
+    def notes(self, kind: Note) -> list[str]:
+        """The tokens of all notes."""
+        prefix = self._name(f"{kind}/")
+        try:
+            return [name.removeprefix(prefix) for name in Names(Artifact(self._name("asked")).store).list(prefix)]
+        except DaskflowError as error:
+            raise ConnectionError(f"What is asked of the {self.kind} {self.id} cannot be read: {error}") from error
+
+    def drop(self, kind: Note, token: str) -> None:
+        """Remove a note."""
+        self._remove((f"{kind}/{token}",))
+
     def undelete(self) -> None:
         """Take the marks away that say that it was deleted."""
         self._remove(("deleted", "orders"))
 
     def remove(self) -> None:
         """Forget all of it."""
-        self._remove(_PARTS)
+        left = [f"{kind}/{token}" for kind in ("asked", "answered") for token in self.notes(kind)]
+        self._remove((*left, *_PARTS))
 
-    def _remove(self, parts: tuple[Part, ...]) -> None:
+    def _remove(self, parts: tuple[str, ...]) -> None:
         for part in parts:
             kept = Artifact(self._name(part))
             try:
@@ -137,8 +187,25 @@ class Entry:
             except DaskflowError as error:
                 raise ConnectionError(f"The {self.kind} {self.id} cannot be removed: {error}") from error
 
-    def _name(self, part: Part) -> str:
-        return f"prominence/{self.kind}s/{self.id}/{part}"
+    def _signed(self, part: str, value: dict[str, Any]) -> dict[str, Any]:
+        return {**value, _SIGNATURE: self._sign(part, value)}
+
+    def _verified(self, part: str, found: dict[str, Any]) -> dict[str, Any]:
+        value = {name: item for name, item in found.items() if name != _SIGNATURE}
+        if not compare_digest(self._sign(part, value), str(found.get(_SIGNATURE, ""))):
+            raise SignatureWrong(
+                f"What is asked of the {self.kind} {self.id} was not written with your signing key, and could be "
+                "anybody's commands: nothing of it is done. Let `signing_key` in the configuration name the key of "
+                "who wrote it, if you trust them."
+            )
+        return value
+
+    def _sign(self, part: str, value: dict[str, Any]) -> str:
+        text = json.dumps([self.kind, self.id, part, value], sort_keys=True)
+        return CommandJob.launcher.project().values.signer.sign(_OWN, [text.encode()]).hex()
+
+    def _name(self, part: str) -> str:
+        return f"{_OWN}/{self.kind}s/{self.id}/{part}"
 
 
 class Output(NamedTuple):

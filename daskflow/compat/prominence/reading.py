@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
+from daskflow import Artifact
 from daskflow.compat.prominence.errors import JobGetError
+from daskflow.errors import DaskflowError
 
 
 def as_wanted(data: bytes, text: bool | None) -> str | bytes:
@@ -33,3 +36,28 @@ def packed(path: Path, name: str) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w:gz", dereference=True) as tar:
         tar.add(path, name)
     return buffer.getvalue()
+
+
+def given(found: Artifact, save_as: str | os.PathLike[str] | None, what: str) -> bytes | Path:
+    """What a job left in the object store: saved, or its bytes.
+
+    Parameters
+    ----------
+    save_as
+        Where to save it: a directory as an archive if that ends with `.tgz` or `.tar.gz`; None: a file gives its bytes,
+        a directory such an archive.
+    what
+        It, for the error.
+    """
+    archive = save_as is None or os.fspath(save_as).endswith((".tgz", ".tar.gz"))
+    try:
+        if save_as is not None and (not archive or found.kind == "file"):
+            return found.download(save_as)
+        content = found.path()
+        data = content.read_bytes() if content.is_file() else packed(content, Path(found.name).name)
+    except DaskflowError as error:
+        raise JobGetError(f"{what} cannot be had: {error}") from error
+    if save_as is None:
+        return data
+    Path(save_as).write_bytes(data)
+    return Path(save_as)

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from daskflow import Site
+from daskflow.compat.prominence.errors import ConnectionError
 from daskflow.compat.prominence.ledger import FINAL, Entry
 from daskflow.compat.prominence.reasons import (
     DELETED,
@@ -25,6 +26,10 @@ SITE = "PROMINENCE_SITE"
 _DRIVER = "import sys; from daskflow.compat.prominence.driver import main; main(*sys.argv[1:])"
 _PATIENCE = 120.0
 """Who was killed while it started one has not done so after this time [s]."""
+OUT, ERR = "1|", "2|"
+"""What stands before the lines of a job that runs, in the log of its process."""
+_LINES = 20
+"""So many of the last lines tell why a process ended."""
 _OWN = "DASKFLOW_"
 _FACTS = ("SERVICE", "INDEX", "NODES", "CORES", "TASKS", "MEMORY", "BATCH_ID", "BATCH_FOLDER", "RUN", "JOB", "ATTEMPT")
 """What variables of daskflow tell of the process itself, and not of the configuration."""
@@ -116,7 +121,7 @@ def look(entry: Entry) -> dict[str, Any]:
     if living:
         # What stands there may be of the former process.
         return {"status": "idle"} if state.get("status") in FINAL or not state else state
-    return {**state, "status": ending.status, "statusReason": ending.reason}
+    return {**state, "status": ending.status, "statusReason": ending.reason, "error": _last_words(entry)}
 
 
 def _look_below(entry: Entry, owner: Entry) -> dict[str, Any]:
@@ -131,8 +136,17 @@ def _look_below(entry: Entry, owner: Entry) -> dict[str, Any]:
         return state
     if above["status"] == "deleted":
         return {**state, "status": "deleted", "statusReason": DELETED_WITH}
-    reason = SKIPPED if state["status"] == "idle" else above.get("statusReason", "")
-    return {**state, "status": "deleted" if state["status"] == "idle" else "failed", "statusReason": reason}
+    told = {name: above[name] for name in ("statusReason", "error") if above.get(name)}
+    if state["status"] == "idle" and not told:
+        return {**state, "status": "deleted", "statusReason": SKIPPED}
+    # Its process went away before it told how this one ends.
+    return {**state, "status": "failed", **told}
+
+
+def _last_words(entry: Entry) -> str:
+    """The end of what a process said, without what its job wrote."""
+    lines = [line for line in said(entry).splitlines() if not line.startswith((OUT, ERR))]
+    return "\n".join(lines[-_LINES:])
 
 
 def _newer(entry: Entry, state: dict[str, Any]) -> bool:
@@ -143,6 +157,10 @@ def _newer(entry: Entry, state: dict[str, Any]) -> bool:
 def _living(entry: Entry) -> tuple[bool, Any]:
     """Whether the process that performs something waits or runs, and if not, how that ended for what it performed."""
     process = entry.read("process")
+    if process is None and not entry.has("request"):
+        raise ConnectionError(
+            f"What is known of the {entry.kind} {entry.id} cannot be read: its store is away, or it was removed."
+        )
     if process is None:
         return False, ending_of_process("StartupFailed")._replace(reason=UNDEPLOYED)
     try:

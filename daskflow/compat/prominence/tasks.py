@@ -27,7 +27,7 @@ class Task:
     """
 
     image: str | None = None
-    """As `centos:7`, `docker://...`, a `.sif` file or a tarball that the nodes see; empty: none."""
+    """As `centos:7`, `docker://...`, a `.sif` file or a tarball that the nodes see; each task has its own, or none."""
     runtime: str | None = None
     """`singularity` or `udocker`; kept, since the configuration of the site says which runtimes there are."""
     command: str | None = None

@@ -98,7 +98,7 @@ class Sealed:
 
     def __init__(self, plan: Blueprint, project: Project, launcher: Launcher) -> None:
         self._project, self._launcher, self._policy = project, launcher, plan.policy
-        commands = [_with_env(command, plan.env) for command in plan.commands]
+        commands = [_placed(_with_env(command, plan.env), plan.extras) for command in plan.commands]
         self._commands = commands
         self.artifacts = all_staged(plan.artifacts)
         given, outputs = _input_files(plan.input_files), _outputs(plan)
@@ -107,7 +107,7 @@ class Sealed:
             checked_name(item.path or "its-own")
         files = [_kept(file, project, self.artifacts) for file in given]
         self._fixed = (
-            Fixed((tuple(commands), plan.secrets), _capped(_commands_text(commands, plan))),
+            Fixed((tuple(commands), plan.secrets), _capped(_commands_text(commands, plan, project))),
             Fixed(tuple([file for file in files if file is not None]), _capped(_files_text(files))),
             outputs,
             _image(plan.extras, project),
@@ -187,20 +187,29 @@ def _variable(name: str, value: Any) -> str:
     raise ArgumentsInvalid(f"env={{{name!r}: {value!r:.100}}} of a command job: give a text, or credentials(NAME).")
 
 
-def _commands_text(commands: Iterable[Command], plan: Blueprint) -> str:
+def _placed(command: Command, extras: Extras) -> Command:
+    """A command whose image, if it names one, is named in a way that holds on each node."""
+    if command.mounts and not (extras.image if command.image is None else command.image):
+        raise ArgumentsInvalid(f"{command.text!r:.200} has mounts and no image: only containers show them.")
+    return command.model_copy(update={"image": Image.named(command.image).text}) if command.image else command
+
+
+def _commands_text(commands: Iterable[Command], plan: Blueprint, project: Project) -> str:
     secrets = [f"{name}={value!r}" for name, value in sorted(plan.secrets.items())]
-    return ", ".join([*[_text(command, plan.extras.check) for command in commands], *secrets])
+    return ", ".join([*[_text(command, plan.extras.check, project) for command in commands], *secrets])
 
 
-def _text(command: Command, check: bool) -> str:
+def _text(command: Command, check: bool, project: Project) -> str:
     """What of a command counts in keys."""
     # Where a job may succeed with a command that was killed, its limits decide what it gives.
     limits = () if check else ("timeout", "retries")
     rest = {
         name: getattr(command, name)
-        for name in ("env", "workdir", "stdin", "sidecar", *limits)
+        for name in ("env", "workdir", "stdin", "sidecar", "mounts", *limits)
         if getattr(command, name) != Command.model_fields[name].get_default(call_default_factory=True)
     }
+    if command.image is not None:
+        rest["image"] = image_digest(command.image, project.file_digest) if command.image else ""
     plain = repr(command.line) if command.line is not None else repr(list(command.argv))
     return f"{plain} {rest}" if rest else plain
 

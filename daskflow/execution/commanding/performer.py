@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 from daskflow.artifacts.artifact import Artifact
 from daskflow.artifacts.store import ObjectStore
 from daskflow.artifacts.values import Values
+from daskflow.commands.containers.container import Container
 from daskflow.commands.order import Done, Order, Tools
 from daskflow.commands.perform import perform
 from daskflow.commands.processes import Launch, Watch, kill_group
 from daskflow.commands.scratch import Scratch
+from daskflow.execution.commanding.attending import Attendant, asked_folder
 from daskflow.execution.commanding.fixed import Fixed
 from daskflow.execution.commanding.following import live_directory, live_paths
 from daskflow.execution.commanding.keeping import keep
@@ -38,6 +40,8 @@ _NOT_STARTED = 127
 """Exit code of a command that could not be started, as shells have it."""
 _LOOK = 0.1
 """How often the memory of commands is looked at [s]."""
+_SELDOM = 1.0
+"""How often it is looked whether something is asked [s]."""
 _GRACE = 1.0
 """Between SIGTERM and SIGKILL [s]."""
 
@@ -130,33 +134,42 @@ class Performer:
         live = live_paths(logs, attempt.key, attempt.number) if logs and live_directory(logs) else (None, None)
         # An attempt that was killed with its driver has left its own, and had perhaps this number.
         _remove(live)
+        asked = asked_folder(logs, attempt.key, attempt.number) if live[0] is not None else None
+        attendant = Attendant(asked, self._wrap(image, network, placing), self._keep)
         try:
-            with watching(share.memory, share.basis) as watch:
+            with watching(share.memory, share.basis, attendant.look) as watch:
                 yield Tools(
                     root=self._station.scratch_root(),
                     run=attempt.run,
                     job=attempt.key,
                     attempt=attempt.number,
                     time_left=attempt.time_left,
-                    stage=placing.stage,
+                    stage=lambda scratch: attendant.until_the_end(placing.stage(scratch)),
                     store=self._keep,
                     take=self._take,
-                    wrap=self._wrap(image, network, placing),
+                    wrap=attendant.wrap,
                     watch=watch,
                     kill=kill_tree,
                     stdout=live[0],
                     stderr=live[1],
                 )
         finally:
+            attendant.close()
             _remove(live)
 
     def _wrap(self, image: str, network: bool, placing: Placing) -> Wrap:
-        """What has commands started in a container of an image; as they are where none is named."""
-        if not image:
-            return lambda launch, _: launch
+        """What has commands started in containers of their images, or of that of the job; as they are without one."""
+
         # When the first command starts: only then it is known where the links in the scratch directory lead.
-        container = functools.cache(lambda: self._station.container(image, network=network, show=placing.outside))
-        return lambda launch, scratch: container().wrap(launch, scratch)
+        @functools.cache
+        def container(name: str) -> Container:
+            return self._station.container(name, network=network, show=placing.outside)
+
+        def wrap(launch: Launch, scratch: Scratch) -> Launch:
+            own = image if launch.image is None else launch.image
+            return container(own).wrap(launch, scratch) if own else launch
+
+        return wrap
 
     def _keep(self, path: Path, name: str) -> Artifact:
         return keep(self._store, path, name)
@@ -199,20 +212,31 @@ def _remove(paths: Iterable[Path | None]) -> None:
 
 
 @contextmanager
-def watching(memory: int | None, basis: str = "") -> Iterator[Watch]:
-    """What waits for the commands of an attempt, and raises when they are to end."""
+def watching(memory: int | None, basis: str = "", beside: Callable[[], object] | None = None) -> Iterator[Watch]:
+    """What waits for the commands of an attempt, and raises when they are to end.
+
+    Parameters
+    ----------
+    memory, basis
+        Over which they are to end [bytes], and of which that is a share.
+    beside
+        Called about once in a second at least.
+    """
     grip = CURRENT_GRIP.get() or Grip("")
     limit = MemoryLimit(memory, basis=basis)
     trees: dict[int, ProcessTree] = {}
 
     def look(pids: Sequence[int]) -> None:
         grip.check()
+        if beside is not None:
+            beside()
         if memory is not None:
             limit.look(*[trees.setdefault(pid, ProcessTree(pid)) for pid in pids])
 
     grip.check()
+    every = _LOOK if memory is not None else _SELDOM if beside is not None else None
     with bell(grip) as ringing:
-        yield Watch(look, every=None if memory is None else _LOOK, bell=ringing)
+        yield Watch(look, every=every, bell=ringing)
 
 
 def kill_tree(pid: int) -> None:

@@ -61,6 +61,15 @@ def test_what_the_image_has_no_place_for_gets_one(target: str, said: Said, tmp_p
     assert said(Charliecloud(), rootfs, read, binds=[Bind(str(source), target)]) == "bound\n"
 
 
+def test_no_place_is_made_for_a_file(calling: Calling, tmp_path: Path, stub: Callable[..., Stub]) -> None:
+    stub("ch-run")
+    image = make_rootfs(tmp_path / "rootfs", [])
+    (tmp_path / "source").write_text("bound\n")
+    with pytest.raises(ContainerError, match=r"cannot show the file /etc/none .* a directory of its own"):
+        Charliecloud().launch(str(image), calling("true", binds=[Bind(str(tmp_path / "source"), "/etc/none")]))
+    assert not (image / "etc/none").exists()
+
+
 def test_a_place_behind_a_link_is_refused(
     calling: Calling, rootfs: Path, tmp_path: Path, stub: Callable[..., Stub]
 ) -> None:

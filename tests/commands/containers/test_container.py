@@ -17,7 +17,7 @@ from daskflow.commands.order import Done, Order, Tools
 from daskflow.commands.perform import perform
 from daskflow.commands.processes import Launch
 from daskflow.commands.scratch import Scratch
-from daskflow.errors import CommandFailed, ContainerError, PathRefused, SettingsInvalid
+from daskflow.errors import CommandFailed, ContainerError, MountMissing, PathRefused, SettingsInvalid
 from daskflow.model.command import Command, InputFile
 from tests.commands.containers.conftest import Stub
 from tests.execution.patience import until
@@ -97,6 +97,26 @@ def test_the_environment_of_the_job_is_there_and_nothing_else(
     # What stands in for podman is no container.
     expected = "here" if STAND_IN in request.node.name else ""
     assert found.stdout.decode() == f"é' 3\n{expected}\n"
+
+
+def test_what_is_in_the_scratch_directory_is_shown_elsewhere_too(
+    done: Callable[..., Done], request: pytest.FixtureRequest
+) -> None:
+    command = Command("cat /data/deep/x; echo more > /data/deep/y; cat d/y", mounts={"/data/deep": "d"})
+    found = done(command, inputs=(InputFile("d/x", "in\n"),), files=("d/y",))
+    if STAND_IN in request.node.name:
+        # It is no container.
+        assert isinstance(found.failure, CommandFailed)
+    else:
+        assert (found.failure, found.stdout, list(found.outputs)) == (None, b"in\nmore\n", ["d/y"])
+
+
+def test_what_is_not_in_the_scratch_directory_is_not_shown(done: Callable[..., Done]) -> None:
+    found = done(Command("true", mounts={"/data": "d"}), inputs=(InputFile("e", "in"),))
+    assert isinstance(found.failure, MountMissing)
+    assert str(found.failure) == "'d' cannot be mounted: it is not in the scratch directory. It holds 'e'."
+    led = done(["ln", "-s", "/", "root"], Command("true", mounts={"/data": "root/etc"}))
+    assert isinstance(led.failure, PathRefused)
 
 
 def test_exit_codes_and_standard_error_are_those_of_the_command(done: Callable[..., Done]) -> None:

@@ -9,8 +9,10 @@ import pytest
 import daskflow
 from daskflow.compat.prominence.building import Terms, build, variables
 from daskflow.compat.prominence.documents import JobDocument, PlacementDocument
-from daskflow.errors import CommandFailed, JobFailed
+from daskflow.errors import CommandFailed, JobFailed, MountMissing
 from daskflow.settings.front import launcher
+from tests.services.images import make_rootfs
+from tests.services.programs import needs
 
 
 def document(*commands: str, **changes: Any) -> JobDocument:
@@ -75,6 +77,16 @@ def test_ranks_are_started_on_each_node(here: Path) -> None:
     assert stdout(document(tasks=[one], resources={"cpus": 3})) == "rank\n" * 2
 
 
+@pytest.mark.parametrize(
+    ("kind", "spread"), [("openmpi", "--map-by ppr:2:node"), ("mpich", "-ppn 2"), ("intelmpi", "-ppn 2")]
+)
+def test_several_nodes_have_equally_many_ranks(here: Path, kind: str, spread: str) -> None:
+    tasks = [{"cmd": "code in", "type": kind, "procsPerNode": 2}]
+    made = build(document(tasks=tasks, resources={"cpus": 3, "nodes": 4}), ALONE)
+    (command,) = made.commands
+    assert " ".join(command.argv).endswith(f" mpirun -n 8 {spread} code in")
+
+
 def test_a_sidecar_runs_beside_the_others(here: Path) -> None:
     tasks = [
         {"cmd": "/bin/sh -c 'echo up > up; sleep 1000'", "type": "sidecar"},
@@ -131,3 +143,50 @@ def test_what_a_job_needs(here: Path) -> None:
     assert (policy.resources.cores, policy.resources.memory, policy.resources.walltime) == (2, 4 << 30, 180)
     assert (policy.timeout, made.site, policy.cache) == (180, "cedar", "run")
     assert build(document("true"), Terms("a")).as_job().task.policy.timeout == 12 * 3600
+
+
+@needs("ch-run")
+def test_each_task_has_its_own_image_or_none(here: Path) -> None:
+    images = [make_rootfs(here / name) for name in ("one", "two")]
+    for image in images:
+        (image / "etc/image").write_text(f"{image.name}\n")
+    line = "/bin/sh -c 'cat /etc/image || echo none; echo $PROMINENCE_CONTAINER_RUNTIME >> runtimes'"
+    tasks = [
+        {"cmd": line, "image": "./one", "runtime": "singularity"},
+        {"cmd": line},
+        {"cmd": line, "image": str(images[1]), "runtime": "udocker"},
+        {"cmd": "cat runtimes", "image": str(images[0])},
+    ]
+    assert stdout(JobDocument.model_validate({"tasks": tasks})) == "one\nnone\ntwo\nsingularity\n\nudocker\n"
+
+
+@needs("ch-run")
+def test_what_an_artifact_brings_is_shown_where_it_is_to_be(here: Path) -> None:
+    archive = daskflow.CommandJob("mkdir -p d; echo packed > d/x; tar czf a.tgz d", output_files=["a.tgz"])
+    daskflow.Artifact("a.tgz").upload(archive.files()["a.tgz"].path())
+    daskflow.Artifact("sub/one.conf").upload(b"one file\n")
+    make_rootfs(here / "image")
+    tasks = [
+        {"cmd": "/bin/sh -c 'cat /data/deep/x /conf/one.conf; echo more > /data/deep/y'", "image": "./image"},
+        {"cmd": "/bin/sh -c 'cat d/y /data/deep/y'", "image": "./image"},
+    ]
+    artifacts = [
+        {"url": "a.tgz", "mountpoint": "d:/data/deep"},
+        {"url": "sub/one.conf", "mountpoint": "one.conf:/conf/one.conf"},
+    ]
+    given = {"tasks": tasks, "artifacts": artifacts, "outputFiles": ["d/y"]}
+    job = build(JobDocument.model_validate(given), ALONE)
+    assert job.stdout() == "packed\none file\nmore\nmore\n"
+    assert job.get_output_file("d/y") == b"more\n"
+    assert daskflow.Artifact("sub/one.conf").path().read_bytes() == b"one file\n"
+
+
+@needs("ch-run")
+def test_what_an_artifact_does_not_bring_cannot_be_shown(here: Path) -> None:
+    daskflow.Artifact("large.h5").upload(b"large")
+    make_rootfs(here / "image")
+    tasks = [{"cmd": "true", "image": "./image"}]
+    given = {"tasks": tasks, "artifacts": [{"url": "large.h5", "mountpoint": "d:/data"}]}
+    with pytest.raises(JobFailed, match=r"'d' cannot be mounted.*It holds 'large.h5'") as failed:
+        build(JobDocument.model_validate(given), ALONE).result()
+    assert isinstance(failed.value.__cause__, MountMissing)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import daskflow
 from daskflow.compat.prominence import ProminenceClient, starting
 from daskflow.compat.prominence.errors import (
     ExecError,
@@ -13,13 +14,14 @@ from daskflow.compat.prominence.errors import (
     KeyValueError,
     NoSuchKey,
     ProminenceError,
+    SnapshotCreateError,
     SnapshotGetError,
     StdStreamsError,
     UsageError,
 )
 from daskflow.compat.prominence.factories import Repeat
 from daskflow.compat.prominence.job import Job
-from daskflow.compat.prominence.ledger import Entry
+from daskflow.compat.prominence.ledger import Entry, Output
 from daskflow.compat.prominence.workflow import Workflow
 from daskflow.errors import ArtifactMissing
 
@@ -119,11 +121,23 @@ def test_values(client: ProminenceClient) -> None:
 
 
 def test_what_there_is_not(client: ProminenceClient) -> None:
-    with pytest.raises(ExecError):
-        client.execute_command("a", "date")
     with pytest.raises(UsageError):
         client.get_usage("2026-01-01")
-    with pytest.raises(SnapshotGetError):
-        client.get_snapshot_url("a")
     with pytest.raises(ProminenceError, match="daskflow site ls"):
         client.resources()
+
+
+def test_what_only_jobs_that_run_give(client: ProminenceClient, perform: Callable[[Job], None], job: Make) -> None:
+    made = job("true")
+    perform(made)
+    id = str(made.id)
+    with pytest.raises(ExecError, match="has to run"):
+        client.execute_command(id, "date")
+    with pytest.raises(SnapshotCreateError, match="has to run"):
+        client.create_snapshot(id, "x")
+    with pytest.raises(SnapshotGetError, match="Make one"):
+        client.get_snapshot_url(id)
+    kept = daskflow.Artifact("any").upload(b"data")
+    Entry("job", id).write("snapshot", {"path": "x", "output": Output.of(kept)})
+    with pytest.raises(SnapshotGetError, match="has no URL"):
+        client.get_snapshot_url(id)

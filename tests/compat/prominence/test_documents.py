@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,16 +31,29 @@ def test_defaults() -> None:
         ({"tasks": [{"image": "centos:7"}]}, r"fit: tasks\.0: the task needs a command: [^;]*\.$"),
         ({"tasks": [{"cmd": ["date"]}]}, r"tasks\.0\.cmd"),
         ({"tasks": [{**TASK, "type": "sidecar"}]}, "sidecars"),
-        ({"tasks": [{**TASK, "app": "x"}]}, "app: is not known here"),
+        ({"tasks": [{**TASK, "app": "x"}]}, "app: is not known here: give the command"),
+        ({"tasks": [{**TASK, "imagePullCredential": {}}]}, "imagePullCredential: is not known here: log in"),
+        ({"tasks": [{**TASK, "imageSha256": "0"}]}, "imageSha256: is not known here: .*name@sha256"),
+        ({"tasks": [{**TASK, "other": "0"}]}, r"other: is not known here\."),
+        ({"tasks": [{**TASK, "image": "https://example.org/x.tar"}]}, "x.tar lies on the web. Download it"),
+        ({"inputs": [{"filename": "a", "content": "file:///no-such.in"}]}, "/no-such.in cannot be read"),
         ({"tasks": [{"cmd": "/usr/bin/mpirun -n 4 lmp", "type": "openmpi"}]}, "leave that out"),
         ({"tasks": [{**TASK, "procsPerNode": 2}]}, "2 processes per node"),
-        ({"tasks": [{**TASK, "image": "a"}, {**TASK, "image": "b"}]}, "several images"),
+        (
+            {"tasks": [{**TASK, "type": "mpich", "image": "a.sif"}], "resources": {"nodes": 2}},
+            "on 2 nodes has an image: .* apptainer exec a.sif date",
+        ),
         ({"name": "x!"}, "name"),
         ({"name": "x" * 513}, "name"),
         ({"labels": {"a b": "c"}}, "no label"),
         ({"labels": {"a": "c d"}}, "no label"),
         ({"inputs": [{"filename": "a", "content": "no base64!"}]}, "base64"),
-        ({"artifacts": [{"url": "a", "mountpoint": "x:/y"}]}, "mounted"),
+        ({"artifacts": [{"url": "a", "mountpoint": "x:/y"}]}, "no task has an image"),
+        ({"tasks": [{**TASK, "image": "a"}], "artifacts": [{"url": "a", "mountpoint": "x:/y"}] * 2}, "one mount point"),
+        *[
+            ({"tasks": [{**TASK, "image": "a"}], "artifacts": [{"url": "a", "mountpoint": mount}]}, "no mount point")
+            for mount in ("", "x", "x:", ":/y", "x:y", "x:/", "/x:/y", "../x:/y", "x:/y/../..", "x:/y:/z")
+        ],
         ({"resources": {"cpus": 1, "cpusRange": [1, 2]}}, "cpus and cpusRange say the same"),
         ({"resources": {"cpusRange": [4, 2]}}, "no range"),
         ({"resources": {"memory": 1, "memoryPerCpu": 1}}, "say the same"),
@@ -47,7 +61,7 @@ def test_defaults() -> None:
         ({"policies": {"ignoreTaskTailures": True}}, "ignoreTaskTailures"),
         ({"policies": {"runSerialTasksOnAllNodes": True}}, "runSerialTasksOnAllNodes"),
         ({"policies": {"maximumTimeInQueue": -3}}, "maximumTimeInQueue"),
-        ({"storage": {}}, "storage: is not known here"),
+        ({"storage": {}}, "storage: is not known here: let `binds` of the site"),
         ({"notifications": [{"event": "never"}]}, "event"),
     ],
 )
@@ -94,3 +108,10 @@ def test_content_is_any_bytes_also_none() -> None:
 def test_it_comes_back_from_json() -> None:
     made = job(labels={"app": "a"}, resources={"cpus": 2}, outputFiles=["*.dat"])
     assert JobDocument.model_validate(made.model_dump(mode="json", by_alias=True)) == made
+
+
+def test_descriptions_may_name_local_files(tmp_path: Path) -> None:
+    (tmp_path / "small.in").write_bytes(b"\xff\n")
+    found = job(inputs=[{"filename": "a", "content": f"file://{tmp_path}/small.in"}]).inputs[0]
+    assert found.data == b"\xff\n"
+    assert found.content == base64.b64encode(b"\xff\n").decode(), "what is kept of the job does not need the file"

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from daskflow import CommandJob
-from daskflow.compat.prominence.driver import ERR, OUT, Performance, follow, lines_of, main, performed, reruns
+from daskflow.compat.prominence.driver import Performance, follow, lines_of, main, performed, reruns
 from daskflow.compat.prominence.factories import ParameterSet, ParameterSweep
 from daskflow.compat.prominence.job import Job
 from daskflow.compat.prominence.ledger import Entry
 from daskflow.compat.prominence.policies import JobPolicies, WorkflowPolicies
 from daskflow.compat.prominence.resources import Resources
+from daskflow.compat.prominence.starting import ERR, OUT
 from daskflow.compat.prominence.workflow import Dependency, Workflow
 from daskflow.graph.flow import Flow
 from daskflow.model.states import JobState
@@ -76,6 +77,10 @@ def test_other_endings(perform: Perform, job: Make) -> None:
         job("true", name="left-nothing", output_files=["a"]),
         job("sleep 1000", name="slow", resources=Resources(walltime=0.005)),
         job("true", name="elsewhere", policies=JobPolicies(placement={"requirements": {"sites": ["moon"]}})),
+        job("true", name="wide", resources=Resources(nodes=2)),
+        job("true", name="large", resources=Resources(cpus=100_000, memory=1)),
+        job("true", name="greedy", resources=Resources(memory=1e6)),
+        job("echo fits", name="fits"),
     ]
     jobs[0].tasks[0].image = ""
     several = workflow(*jobs)
@@ -84,9 +89,14 @@ def test_other_endings(perform: Perform, job: Make) -> None:
         "wf/missing": ("failed", "Unable to execute task(s)"),
         "wf/left-nothing": ("failed", "Stageout failed due to no such file or directory"),
         "wf/slow": ("killed", "Walltime limit exceeded"),
-        "wf/elsewhere": ("failed", "No matching resources"),
+        **{f"wf/{name}": ("failed", "No matching resources") for name in ("elsewhere", "wide", "large", "greedy")},
+        "wf/fits": ("completed", ""),
     }
-    assert several.progress == {"total": 4, "done": 0, "failed": 4, "queued": 0, "waiting": 0}
+    errors = {one.name.removeprefix("wf/"): one.error for one in several.get_jobs()}
+    assert "lacks 2 nodes (it has 1)" in errors["wide"]
+    assert "lacks 100000 cores" in errors["large"]
+    assert "of memory" in errors["greedy"]
+    assert several.progress == {"total": 8, "done": 1, "failed": 7, "queued": 0, "waiting": 0}
 
 
 def test_an_image_that_is_not_there(perform: Perform, job: Make) -> None:

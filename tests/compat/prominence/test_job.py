@@ -121,9 +121,9 @@ def test_what_there_is_not_says_what_to_do(perform: Perform, job: Make) -> None:
     perform(made)
     with pytest.raises(StdStreamsError, match="node 1"):
         made.stdout(1)
-    with pytest.raises(ExecError, match="sidecar"):
+    with pytest.raises(ExecError, match="is completed, and has to run"):
         made.execute("date")
-    with pytest.raises(SnapshotCreateError, match="output_files"):
+    with pytest.raises(SnapshotCreateError, match="is completed, and has to run"):
         made.get_snapshot("a")
 
 

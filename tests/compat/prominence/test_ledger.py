@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import daskflow
 from daskflow.compat.prominence.errors import ConnectionError
 from daskflow.compat.prominence.ledger import Entry, Output, is_id, new_id
+from daskflow.errors import SignatureWrong
 from daskflow.settings.front import launcher
 
 
@@ -62,3 +64,38 @@ def test_outputs_are_found_by_what_is_written_down(here: Path) -> None:
     stored = daskflow.Artifact("somewhere").upload(b"data")
     written = Output.of(stored)
     assert Output(*json.loads(json.dumps(written))).artifact("out.dat").path().read_bytes() == b"data"
+
+
+def test_notes_come_and_go(here: Path) -> None:
+    entry, other = Entry("job", "a"), Entry("job", "ab")
+    other.note("asked", "t", {})
+    assert entry.notes("asked") == []
+    for token in ("u", "t"):
+        entry.note("asked", token, {"path": token})
+    entry.note("answered", "t", {"code": 0})
+    assert sorted(entry.notes("asked")) == ["t", "u"]
+    assert (entry.noted("asked", "u"), entry.noted("answered", "u")) == ({"path": "u"}, None)
+    entry.drop("asked", "u")
+    entry.drop("asked", "u")
+    assert (entry.notes("asked"), entry.notes("answered")) == (["t"], ["t"])
+    entry.remove()
+    assert (entry.notes("asked"), entry.notes("answered"), other.notes("asked")) == ([], [], ["t"])
+
+
+def test_what_others_ask_for_is_not_done(here: Path) -> None:
+    entry = Entry("job", "a")
+    asked: dict[str, Any] = {"document": {"name": "x", "resources": {"memory": 1.5}}, "createTime": 1.25}
+    entry.write("request", asked)
+    entry.note("asked", "t", {"argv": ["ls"]})
+    assert entry.request() == asked
+    assert {name: entry.read("request")[name] for name in asked} == asked, "anybody may read it"
+    changed = {**entry.read("request"), "document": {"name": "y"}}
+    entry.write_bytes("request", json.dumps(changed).encode())
+    moved = daskflow.Artifact("prominence/jobs/a/asked/t").path().read_bytes()
+    daskflow.Artifact("prominence/jobs/a/asked/other").upload(moved)
+    for read in (entry.request, lambda: entry.noted("asked", "other")):
+        with pytest.raises(SignatureWrong, match="could be anybody's commands"):
+            read()
+    entry.write_bytes("request", json.dumps(asked).encode())
+    with pytest.raises(SignatureWrong, match="signing_key"):
+        entry.request()

@@ -50,9 +50,12 @@ def test_a_site_that_there_is_not(here: Path, job: Make, monkeypatch: pytest.Mon
 def test_a_process_that_ended_without_a_word(here: Path, job: Make) -> None:
     one = entry(job)
     batch = starting.services("local")
-    batch.spawn("exit 1", name="gone").wait(60)
+    batch.spawn("echo '1|of the job'; echo why; exit 1", name="gone").wait(60)
     process(one, "gone")
-    assert starting.look(one) == {"status": "failed", "statusReason": "Deployment failed"}
+    assert starting.look(one) == {"status": "failed", "statusReason": "Deployment failed", "error": "why"}
+    owner, below = Entry("workflow", "w"), Entry("job", "w.0")
+    process(owner, "gone")
+    assert starting.look(below) == {"status": "failed", "statusReason": "Deployment failed", "error": "why"}
     one.write("deleted", 1.0)
     assert starting.look(one) == {"status": "deleted", "statusReason": "Job deleted by user"}
 
@@ -84,6 +87,7 @@ def test_what_a_later_process_begins_is_idle_until_it_tells(here: Path, job: Mak
         ({"status": "running"}, None, ("idle", "")),
         ({"status": "running"}, "running", ("running", "")),
         ({"status": "failed", "statusReason": "Job was evicted"}, "running", ("failed", "Job was evicted")),
+        ({"status": "failed", "statusReason": "Job was evicted"}, None, ("failed", "Job was evicted")),
         ({"status": "failed"}, None, ("deleted", "A job that it depends on did not complete")),
         ({"status": "deleted"}, "running", ("deleted", "Job part of a workflow which was deleted by user")),
         ({"status": "deleted"}, "completed", ("completed", "")),

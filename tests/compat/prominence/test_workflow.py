@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from daskflow.compat.prominence.errors import DeletionError, JobGetError, WorkflowCreationError, WorkflowGetError
+from daskflow.compat.prominence.errors import (
+    ConnectionError,
+    DeletionError,
+    JobGetError,
+    WorkflowCreationError,
+    WorkflowGetError,
+)
 from daskflow.compat.prominence.factories import ParameterSet, ParameterSweep, Repeat, Zip
 from daskflow.compat.prominence.files import Artifact
 from daskflow.compat.prominence.job import Job
@@ -14,6 +20,7 @@ from daskflow.compat.prominence.ledger import Entry
 from daskflow.compat.prominence.policies import WorkflowPolicies
 from daskflow.compat.prominence.tasks import Task
 from daskflow.compat.prominence.workflow import Dependency, Workflow
+from daskflow.settings.front import launcher
 
 Make = Callable[..., Job]
 Perform = Callable[[Any], None]
@@ -74,6 +81,26 @@ def test_found_again_by_its_id(perform: Perform, workflow: Workflow) -> None:
     assert again.events.end is not None
     with pytest.raises(JobGetError, match="3 jobs"):
         Job(f"{workflow.id}.3")
+
+
+def test_a_store_that_is_away_is_no_end(perform: Perform, workflow: Workflow, here: Path) -> None:
+    perform(workflow)
+    job = workflow.get_jobs("total")[0]
+    (here / "daskflow.yaml").write_text("site: threads\nartifacts: file\n")
+    (here / "file").write_text("no directory")
+    launcher.close()
+    launcher.project()
+    for one in (workflow, job):
+        for ask in (lambda: one.status, one.done, lambda: one.wait(0.01)):  # noqa: B023, they are called here
+            with pytest.raises(ConnectionError, match="cannot be read"):
+                ask()
+
+
+def test_outputs_of_one_name_are_apart(perform: Perform, job: Make) -> None:
+    made = Workflow()
+    made.jobs = [job(f"/bin/sh -c 'echo {name} > out'", name=name, output_files=["out"]) for name in "ab"]
+    perform(made)
+    assert [one.get_output_file("out") for one in made.get_jobs()] == ["a\n", "b\n"]
 
 
 def test_ids_of_nothing(here: Path) -> None:

@@ -1,5 +1,7 @@
 """What command jobs are made of."""
 
+from pathlib import Path
+
 import pytest
 
 from daskflow.errors import ArgumentsInvalid
@@ -43,3 +45,26 @@ def test_jobs_of_a_sweep_share_their_task_at_a_site(lab: Lab) -> None:
 def test_options_are_named_with_those_that_there_are() -> None:
     with pytest.raises(ArgumentsInvalid, match=r"CommandJob\(retires=...\): is no option; there are .*retries"):
         Blueprint(["true"], None, Extras(), {"retires": 3})
+
+
+def test_images_of_commands_count_by_their_content(lab: Lab, tmp_path: Path) -> None:
+    def text(*commands: Command) -> str:
+        sealed = Blueprint(list(commands), None, Extras(image="docker://all:1"), {})
+        return str(sealed.seal(lab.project, lab.launcher, "").arguments({})[0].text)
+
+    (tmp_path / "image").mkdir()
+    (tmp_path / "image" / "file").write_text("one")
+    own, other = Command("true", image=str(tmp_path / "image")), Command("true", image="docker://own:1")
+    first = text(own)
+    assert text(other) == "'true' {'image': 'own:1'}"
+    assert text(Command("true", image="")) == "'true' {'image': ''}"
+    assert text(Command("true", mounts={"/data": "d"})) == "'true' {'mounts': {'/data': 'd'}}"
+    (tmp_path / "image" / "file").write_text("another")
+    assert text(own) != first
+
+
+def test_mounts_without_a_container_are_refused(lab: Lab) -> None:
+    for image, own in ((None, None), ("docker://all:1", "")):
+        plan = Blueprint([Command("true", image=own, mounts={"/data": "d"})], None, Extras(image=image), {})
+        with pytest.raises(ArgumentsInvalid, match="'true' has mounts and no image"):
+            plan.seal(lab.project, lab.launcher, "")
