@@ -56,11 +56,13 @@
     │   ├── PathRefused             a path leads out of the scratch directory
     │   ├── ArchiveRefused          an archive cannot be unpacked, or would write elsewhere
     │   ├── ContainerError          an image cannot be had or started
+    │   ├── MountMissing            what a container is to show is not in the scratch directory
     │   └── ScratchFull             no room is left in the scratch directory (transient)
     ├── WorkError                   a work cannot be kept or performed
     │   ├── WorkLost                another agent has the work now, or it was deleted
     │   ├── WorkLocked              the work is locked
-    │   └── FunctionRefused         the agent may not import the function of a work
+    │   ├── FunctionRefused         the agent may not import the function of a work
+    │   └── AgentsLost              agents end as often as they are started
     ├── ServerError                 a server of daskflow does not do what is asked
     │   ├── ServerSilent            it does not answer (transient)
     │   ├── TokenRefused            it does not know the token, or the token does not allow this
@@ -327,6 +329,10 @@ class ContainerError(CommandError):
     """An image cannot be had or started. Look at its name, and at the container runtimes of the site."""
 
 
+class MountMissing(CommandError):
+    """What a container is to show is not in the scratch directory. Look what the artifacts of the job bring there."""
+
+
 class ScratchFull(CommandError):
     """No room is left in the scratch directory. Free some space, or name another directory by `scratch`."""
 
@@ -347,6 +353,10 @@ class WorkLocked(WorkError):
 
 class FunctionRefused(WorkError):
     """The agent may not import the function of a work. Allow it under `works: functions:` in daskflow.yaml."""
+
+
+class AgentsLost(WorkError):
+    """Agents end as often as they are started, and works wait. The end of their log says why."""
 
 
 class ServerError(DaskflowError):

@@ -10,15 +10,13 @@ import time
 import warnings
 from collections.abc import Callable
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Self
 
 import pydantic
 from pydantic import (
-    AliasChoices,
     BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -28,12 +26,24 @@ from pydantic import (
 )
 
 from daskflow.errors import WorkInvalid
-from daskflow.model.jsons import Json, as_text, json_ready
+from daskflow.model.jsons import Json, json_ready, size_of
 from daskflow.model.quantities import as_bytes
-from daskflow.model.workconfig import Notify, Numbers, Texts, Whole, WorkConfig, checked, known, printable, told
+from daskflow.model.workconfig import (
+    Notify,
+    Numbers,
+    Shown,
+    Texts,
+    Whole,
+    WorkConfig,
+    check_assigned,
+    checked,
+    known,
+    told,
+)
 
 TOKENS = (
     "DASKFLOW_TOKEN",
+    "WORKFLOW_HTTP_TOKEN",
     "GITHUB_TOKEN",
     "WORKFLOW_TOKEN",
     "GITHUB_PAT",
@@ -98,7 +108,7 @@ class Work(BaseModel):
     (['sample'], <WorkStatus.created: 'created'>)
     """
 
-    model_config = ConfigDict(
+    model_config = pydantic.ConfigDict(
         validate_assignment=True,
         extra="forbid",
         populate_by_name=True,
@@ -109,11 +119,11 @@ class Work(BaseModel):
 
     pipeline: str = Field(min_length=1, max_length=128)
     """Name of its bucket: small letters, digits and dashes; other letters, blanks and underscores are made so."""
-    site: str = Field(min_length=1, max_length=128)
+    site: Shown = Field(min_length=1, max_length=128)
     """Where it is to be performed."""
-    user: str = Field(min_length=1, max_length=256)
+    user: Shown = Field(min_length=1, max_length=256)
     """Whose it is."""
-    function: str | None = Field(default=None, min_length=1, max_length=1024)
+    function: Shown | None = Field(default=None, min_length=1, max_length=1024)
     """The function that performs it: `package.module.name`, called with the parameters."""
     command: Texts | None = None
     """The command that performs it, as a list; a single text is a line for the shell."""
@@ -125,7 +135,7 @@ class Work(BaseModel):
     """Files for programs to read that the latest attempt made."""
     plots: Texts | None = None
     """Files for people to look at that the latest attempt made."""
-    tags: Texts | None = Field(default=None, validation_alias=AliasChoices("tags", "tag"))
+    tags: Texts | None = Field(default=None, validation_alias=pydantic.AliasChoices("tags", "tag"))
     """Words by which it is found; those of the variable `WORKFLOW_TAGS` are added when it is made."""
     group: Texts | None = None
     """Working groups that it belongs to."""
@@ -143,7 +153,7 @@ class Work(BaseModel):
     """Who is told of its end."""
 
     # Set by the buckets and by agents.
-    id: str | None = Field(default=None, max_length=128)
+    id: Shown | None = Field(default=None, max_length=128)
     """Given when it is deposited."""
     creation: float | None = Field(default=None, allow_inf_nan=False)
     """When it was made; seconds since the epoch [s]."""
@@ -161,7 +171,7 @@ class Work(BaseModel):
     """Why the latest attempt failed, with the traceback."""
     log: str | None = None
     """What the latest attempt printed and logged: the end of it."""
-    host: str | None = Field(default=None, max_length=1024)
+    host: Shown | None = Field(default=None, max_length=1024)
     """The machine of the latest attempt."""
     final: bool = False
     """Whether it is not queued again though it failed: another attempt would fail alike."""
@@ -175,12 +185,13 @@ class Work(BaseModel):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            raise WorkInvalid(told(error)) from None
+            raise WorkInvalid(told(error, Work)) from None
         if self.token is None and "token" not in fields:
             found = next((value for name in TOKENS if (value := os.environ.get(name))), None)
             self.__dict__["token"] = None if found is None else SecretStr(found)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        check_assigned(Work, name)
         # What looks at the whole work does so when the field is assigned already.
         before, known = dict(self.__dict__), set(self.__pydantic_fields_set__)
         try:
@@ -188,7 +199,7 @@ class Work(BaseModel):
         except ValidationError as error:
             object.__setattr__(self, "__dict__", before)
             object.__setattr__(self, "__pydantic_fields_set__", known)
-            raise WorkInvalid(told(error)) from None
+            raise WorkInvalid(told(error, Work)) from None
 
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()
@@ -250,7 +261,9 @@ class Work(BaseModel):
         ------
         WorkInvalid
         """
-        return cls.from_dict(known(cls, payload))
+        fields = {name: value for name, value in known(cls, payload).items() if value is not None}
+        # Who deposited it keeps the token, and whoever reads it has no use for one.
+        return cls(**fields, token=None)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -279,11 +292,6 @@ class Work(BaseModel):
         if name != given:
             warnings.warn(SyntaxWarning(f"pipeline reformatted to {name}"), stacklevel=_level())
         return name
-
-    @field_validator("site", "user", "function", "id", "host", mode="after")
-    @classmethod
-    def _printable(cls, given: str | None) -> str | None:
-        return printable(given)
 
     @field_validator("tags", "group", "event", "products", "plots", "command")
     @classmethod
@@ -317,6 +325,7 @@ class Work(BaseModel):
         return self
 
 
+@lru_cache
 def bucket_name(given: str) -> str:
     """The name of the bucket of a pipeline: small letters, digits and dashes.
 
@@ -349,10 +358,13 @@ def _listed(given: list[Any] | None, where: str) -> list[Any] | None:
 
 def _small(given: Any, where: str) -> Any:
     """What JSON can hold, if it is not too much of it."""
-    ready = json_ready(given, where=where)
+    try:
+        ready = json_ready(given, where=where)
+    except ValueError as error:
+        raise ValueError(f"{error}. Make it of numbers, texts, lists and dictionaries, or write it to a file") from None
     if ready is None or isinstance(ready, bool | int | float):
         return ready
-    size = len(as_text(ready).encode())
+    size = size_of(ready)
     if size > LIMIT:
         raise ValueError(
             f"it takes {as_bytes(size)} as JSON, and a work holds {as_bytes(LIMIT)} of it. Write it to a file, and "
@@ -376,12 +388,8 @@ def _usual(kind: type[BaseModel]) -> dict[str, Any]:
 def _payload_checks() -> dict[str, Callable[[Any, str], Any] | None]:
     """How each field enters a payload; lists and dictionaries may have been changed since they were assigned."""
     lists = dict.fromkeys(("command", "products", "plots", "tags", "group", "event"), _listed)
-    own = {"parameters": _small, "results": _small, "config": _part, "notify": _part, "status": _told_status}
+    own = {"parameters": _small, "results": _small, "config": _part, "notify": _part, "status": lambda it, _: it.value}
     return {name: {**lists, **own}.get(name) for name in Work.model_fields if name != "token"}
-
-
-def _told_status(given: WorkStatus, where: str) -> str:
-    return given.value
 
 
 def _level() -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from daskflow.errors import WorkInvalid
 
@@ -29,6 +30,20 @@ def _whole(value: Any) -> Any:
     return value
 
 
+def _as_blocks(value: Any) -> Any:
+    """A list of blocks, as Slack itself has them."""
+    return {"blocks": value} if isinstance(value, list) else value
+
+
+def printable(given: str) -> str:
+    """A text that can be shown in one line."""
+    if not given.isprintable():
+        raise ValueError(f"{given!r:.200} has characters that cannot be printed")
+    return given
+
+
+Shown = Annotated[str, AfterValidator(printable)]
+"""A text that can be shown in one line."""
 Texts = Annotated[list[str], BeforeValidator(_several)]
 """Several texts; one is a list of one."""
 Numbers = Annotated[list[int], BeforeValidator(_whole), BeforeValidator(_several)]
@@ -39,26 +54,45 @@ Strategy = Annotated[Literal["bypass", "copy", "move", "delete", "upload"], Befo
 """What becomes of a file."""
 
 
-def printable(given: str | None) -> str | None:
-    """A text that can be shown in one line."""
-    if given is not None and not given.isprintable():
-        raise ValueError(f"{given!r:.200} has characters that cannot be printed")
-    return given
+def told(error: ValidationError, kind: type[BaseModel]) -> str:
+    """What does not fit in a work, or in a part of one, for people."""
+    return f"The work does not fit: {mistakes(error, kind)}."
 
 
-def told(error: ValidationError) -> str:
-    """What does not fit in a work, for people."""
-    return f"The work does not fit: {mistakes(error)}."
-
-
-def mistakes(error: ValidationError) -> str:
+def mistakes(error: ValidationError, kind: type[BaseModel]) -> str:
     """What does not fit, field by field; the values are not shown."""
     parts = []
     for mistake in error.errors(include_url=False, include_context=False, include_input=False):
         place = ".".join(map(str, mistake["loc"]))
         text = mistake["msg"].removeprefix("Value error, ")
+        if mistake["type"] == "extra_forbidden":
+            text = _strange(kind, mistake["loc"])
+        elif mistake["type"] == "missing":
+            text = "it is needed, and is not given"
         parts.append(f"{place}: {text}" if place else text)
     return "; ".join(parts)
+
+
+def _strange(kind: type[BaseModel], place: tuple[int | str, ...]) -> str:
+    """That there is no such field, and which one may be meant; all where none is alike."""
+    inner: type[BaseModel] | None = kind
+    for name in place[:-1]:
+        inner = inner and _parts(inner).get(str(name))
+    fields = list(inner.model_fields) if inner else []
+    near = difflib.get_close_matches(str(place[-1]), fields, 1)
+    meant = f"do you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(fields))}"
+    return f"there is no such field; {meant}"
+
+
+def check_assigned(kind: type[BaseModel], name: str) -> None:
+    """See that what is assigned to is there.
+
+    Raises
+    ------
+    WorkInvalid
+    """
+    if name not in kind.model_fields and not name.startswith("_") and not hasattr(kind, name):
+        raise WorkInvalid(f"The work does not fit: {name}: {_strange(kind, (name,))}.")
 
 
 def checked(kind: type[BaseModel], dumped: dict[str, Any]) -> dict[str, Any]:
@@ -72,7 +106,7 @@ def checked(kind: type[BaseModel], dumped: dict[str, Any]) -> dict[str, Any]:
     try:
         kind.model_validate(dumped)
     except ValidationError as error:
-        raise ValueError(mistakes(error)) from None
+        raise ValueError(mistakes(error, kind)) from None
     return dumped
 
 
@@ -107,10 +141,11 @@ class _Part(BaseModel):
     )
 
     def __setattr__(self, name: str, value: Any) -> None:
+        check_assigned(type(self), name)
         try:
             super().__setattr__(name, value)
         except ValidationError as error:
-            raise WorkInvalid(told(error)) from None
+            raise WorkInvalid(told(error, type(self))) from None
 
 
 class Archive(_Part):
@@ -134,7 +169,7 @@ class WorkConfig(_Part):
     """What becomes of results, products and plots."""
     metrics: bool = False
     """Whether metrics are wanted; carried along."""
-    parent: str | None = Field(default=None, max_length=256)
+    parent: Shown | None = Field(default=None, max_length=256)
     """Id of the pipeline run that deposited it."""
     orgs: Texts = Field(default_factory=lambda: ["chimefrb"])
     """Organisations whose members may see it; carried along."""
@@ -142,11 +177,6 @@ class WorkConfig(_Part):
     """Teams whose members may see it; carried along."""
     strategy: Literal["strict", "relaxed"] = "strict"
     """`relaxed`: any name of a site is good."""
-
-    @field_validator("parent")
-    @classmethod
-    def _printable(cls, given: str | None) -> str | None:
-        return printable(given)
 
 
 class Slack(_Part):
@@ -164,10 +194,10 @@ class Slack(_Part):
     """Whether it shows the products."""
     plots: bool | None = None
     """Whether it shows the plots."""
-    blocks: dict[str, Any] = Field(default_factory=dict)
-    """Blocks of Slack, as they are."""
+    blocks: Annotated[dict[str, Any], BeforeValidator(_as_blocks)] = Field(default_factory=dict)
+    """Blocks of Slack that are shown as they are: one of them, or several as `{"blocks": [...]}`."""
     reply: dict[str, Any] = Field(default_factory=dict)
-    """What Slack answered."""
+    """What Slack answered when it was told of the end; of several members, by each."""
 
 
 class Notify(_Part):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,16 @@ from daskflow.execution.agents.functions import find
 from daskflow.execution.agents.notices import Notices
 from daskflow.execution.agents.terms import Allowed, Terms
 from daskflow.execution.bucketing.parcel import PERFORM
-from daskflow.settings.buckets import buckets_of
+from daskflow.execution.served import ServedStore
+from daskflow.settings.buckets import buckets_of, check_site
 from daskflow.settings.options import Settings, load
 from daskflow.settings.signing import prepare_agent
 from daskflow.stores.buckets import Buckets
+from daskflow.stores.buckets.freight import Freight
 from daskflow.stores.buckets.shelf import Wanted
 
+_LOG = logging.getLogger("daskflow")
+_CLOUDS = ("s3://", "gs://", "az://")
 _ARTIFACTS = "artifacts"
 """Stands for the artifact store where the archive is named."""
 
@@ -41,16 +46,28 @@ def agent_of(
         buckets,
         terms._replace(lease=settings.works.lease, allowed=allowed),
         function=find(terms.function) if terms.function else None,
-        archivist=archivist_of(settings),
-        notices=Notices(settings.notifications),
+        archivist=archivist_of(settings, buckets),
+        notices=Notices(settings.notifications, links=settings.works.links, buckets=buckets),
         tell=tell,
     )
 
 
-def archivist_of(settings: Settings) -> Archivist:
-    """What keeps what works have made, as configured."""
+def archivist_of(settings: Settings, buckets: Buckets | None = None) -> Archivist:
+    """What keeps what works have made, as configured.
+
+    Parameters
+    ----------
+    buckets
+        Where the works are. Artifacts go to the store of the server that keeps them, unless `artifacts` names an object
+        storage: a directory of this machine would be of no use to others.
+    """
 
     def store() -> ObjectStore:
+        from daskflow.stores.buckets.remote import RemoteShelf  # noqa: PLC0415, most works are in a store
+
+        shelf = None if buckets is None else buckets.shelf
+        if isinstance(shelf, RemoteShelf) and not settings.artifacts.startswith(_CLOUDS):
+            return ServedStore(Freight(shelf.line))
         options = {name: value.get_secret_value() for name, value in settings.storage.items()}
         return ObjectStore(settings.artifacts, options, NodeCache(settings.cache, settings.cache_limit))
 
@@ -93,6 +110,11 @@ def serve(
     dict
         How many works ended how: `success`, `failure`, `lost`, `given back`.
 
+    Raises
+    ------
+    SiteUnknown
+        Works of that site can never be deposited.
+
     Examples
     --------
     >>> from dask.distributed import Client  # doctest: +SKIP
@@ -102,6 +124,8 @@ def serve(
     settings = load()
     if url is not None:
         settings = settings.model_copy(update={"works": settings.works.model_copy(update={"store": url})})
+    if doubt := check_site(settings, site):
+        _LOG.warning("%s", doubt)
     names = (pipelines,) if isinstance(pipelines, str) else tuple(pipelines)
     filters = {name: terms.pop(name) for name in Wanted._fields if name in terms}
     wanted = Wanted(names, site, **filters)

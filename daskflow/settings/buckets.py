@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from daskflow.errors import SettingsInvalid
+from daskflow.errors import SettingsInvalid, SiteUnknown
 from daskflow.settings.options import Settings, load
 from daskflow.stores import buckets as stored
 from daskflow.stores.buckets.shelf import Shelf
@@ -72,6 +72,28 @@ def buckets_of(settings: Settings) -> stored.Buckets:
 def sites_of(settings: Settings) -> set[str] | None:
     """Names of the sites that works may ask for; None: any."""
     return None if ANY in settings.works.sites else {*settings.known_sites(), *settings.works.sites}
+
+
+def check_site(settings: Settings, site: str) -> str:
+    """See that works can be for a site: an agent of a misspelt one would wait for ever.
+
+    Returns
+    -------
+    str
+        What is to be said of it; empty: nothing. A server may know more sites than we do.
+
+    Raises
+    ------
+    SiteUnknown
+        Works of that site can never be deposited.
+    """
+    known = sites_of(settings)
+    if not site or known is None or site in known:
+        return ""
+    there = f"There is no site {site!r} in this configuration; there are {', '.join(sorted(known))}."
+    if not is_server(settings.works.store or settings.store):
+        raise SiteUnknown(f"{there} Add it under `works: sites:` in daskflow.yaml, where only agents serve it.")
+    return f"{there} That is fine if the server takes works for it."
 
 
 def is_server(url: str) -> bool:

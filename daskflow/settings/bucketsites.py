@@ -10,7 +10,7 @@ from daskflow.execution.bucketing.courier import Means
 from daskflow.execution.bucketing.site import BucketSite
 from daskflow.execution.project import BUCKET
 from daskflow.settings.buckets import buckets_of
-from daskflow.settings.options import Settings
+from daskflow.settings.options import Settings, without_password
 
 
 def bucket_site(name: str, settings: Settings, values: Values) -> BucketSite:
@@ -22,6 +22,8 @@ def bucket_site(name: str, settings: Settings, values: Values) -> BucketSite:
         functools.partial(buckets_of, settings),
         values,
         settings.logs.expanduser().absolute(),
+        # Those that are here know where works are; others have to be told.
+        ("--url", without_password(settings.works.store)) if settings.works.store else (),
     )
     return BucketSite(f"{name}{BUCKET}", means)
 

@@ -33,6 +33,9 @@ class WorkSettings(BaseModel):
     archive: str = ""
     """Where products and plots go when a work has succeeded: a directory; `artifacts` for the artifact store; empty:
     they are left where they are."""
+    links: str = Field(default="", pattern="^(https?://[^|<>]*)?$")
+    """Under this address files of the archive are seen in a browser: messages on Slack lead to products and plots
+    there, by their whole paths; empty: nowhere."""
     lease: Seconds = Field(default=60.0, ge=1, le=86400)
     """An agent that is not heard of for so long has lost its work [s]."""
 
@@ -56,3 +59,5 @@ class ServerSettings(BaseModel):
     """Largest request that is read [bytes]."""
     rate: float = Field(default=200.0, gt=0)
     """How many requests a second one token may make in the mean."""
+    schedules: bool = True
+    """Whether it starts what the schedules of pipelines in `store` say is due."""

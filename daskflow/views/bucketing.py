@@ -32,6 +32,7 @@ _STATES = ("queued", "running", "success", "failure")
 IdsArgument = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of works.")]
 EventOption = Annotated[list[int] | None, typer.Option("--event", "-e", help="With one of these events.")]
 TagOption = Annotated[list[str] | None, typer.Option("--tag", "-t", help="With one of these tags.")]
+ParentOption = Annotated[list[str] | None, typer.Option("--parent", "-p", help="Deposited by one of these runs.")]
 StatusOption = Annotated[list[WorkStatus] | None, typer.Option("--status", help="With one of these.")]
 QueryOption = Annotated[str | None, typer.Option("--query", help='As JSON: \'{"results.dm": {"$gt": 300}}\'.')]
 
@@ -125,7 +126,12 @@ def _read(source: str) -> list[Work]:
 
 
 def _chosen(
-    bucket: str | None, query: str | None, status: Sequence[str] | None, event: Sequence[int] | None, tag: Any
+    bucket: str | None,
+    query: str | None,
+    status: Sequence[str] | None,
+    event: Sequence[int] | None,
+    tag: Sequence[str] | None,
+    parent: Sequence[str] | None,
 ) -> dict[str, Any]:
     """The query that options ask for."""
     try:
@@ -136,7 +142,7 @@ def _chosen(
         raise WorkInvalid("--query is a JSON dictionary: '{\"event\": 42}'.")
     if bucket is not None:
         found["pipeline"] = bucket
-    for name, given in (("status", status), ("event", event), ("tags", tag)):
+    for name, given in (("status", status), ("event", event), ("tags", tag), ("config.parent", parent)):
         if given:
             values = [str(value) if name == "status" else value for value in given]
             found[name] = values[0] if len(values) == 1 else {"$in": values}
@@ -150,6 +156,7 @@ def view_command(  # noqa: PLR0913, each is an option
     status: StatusOption = None,
     event: EventOption = None,
     tag: TagOption = None,
+    parent: ParentOption = None,
     sort: Annotated[str | None, typer.Option("--sort", help="A field; `-results.dm`: the largest first.")] = None,
     skip: Annotated[int, typer.Option("--skip", min=0, help="Not the first of them.")] = 0,
     limit: Annotated[int, typer.Option("--limit", min=-1, help="At most so many; -1: all.")] = 20,
@@ -160,7 +167,7 @@ def view_command(  # noqa: PLR0913, each is an option
     """List works; those that were deposited last come first."""
     order = [(sort.lstrip("-"), -1 if sort.startswith("-") else 1)] if sort else []
     with buckets_of(configured_works(config, url)) as buckets:
-        chosen = _chosen(bucket, query, status, event, tag)
+        chosen = _chosen(bucket, query, status, event, tag, parent)
         works = buckets.view(chosen, sort=order, skip=skip, limit=limit)
         count = buckets.count(chosen) if not as_json else 0
     if as_json:
@@ -294,7 +301,9 @@ def rm_command(  # noqa: PLR0913, each is an option
     status: StatusOption = None,
     event: EventOption = None,
     tag: TagOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Do not ask.")] = False,
+    parent: ParentOption = None,
+    limit: Annotated[int, typer.Option("--limit", "-l", min=-1, help="Of each at most so many; -1: all.")] = -1,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask.")] = False,
     url: UrlOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -302,12 +311,14 @@ def rm_command(  # noqa: PLR0913, each is an option
     """Delete works: by their ids, or those of buckets."""
     ids = [name for name in names if _ID.fullmatch(name)]
     pipelines = [name for name in names if not _ID.fullmatch(name)]
-    if ids and (status or event or tag):
-        raise ArgumentsInvalid("Ids say which works are meant; --status, --event and --tag go with buckets.")
+    if ids and (status or event or tag or parent or limit >= 0):
+        raise ArgumentsInvalid(
+            "Ids say which works are meant; --status, --event, --tag, --parent and --limit go with buckets."
+        )
     with buckets_of(configured_works(config, url)) as buckets:
         for name in pipelines:
-            query = _chosen(name, None, status, event, tag)
-            found = buckets.view(query, projection={"id": 1}, limit=-1)
+            query = _chosen(name, None, status, event, tag, parent)
+            found = buckets.view(query, projection={"id": 1}, limit=limit)
             ids += [each["id"] for each in found]
         if len(ids) > 1 and not force and not _agreed(len(ids)):
             raise typer.Exit(FAILED)

@@ -10,13 +10,13 @@ from typing import Annotated, Any
 import typer
 from pydantic_core import to_json
 
-from daskflow.errors import ArgumentsInvalid, ServerError, SiteUnknown, StoreError, TargetInvalid
+from daskflow.errors import ArgumentsInvalid, ServerError, StoreError, TargetInvalid
 from daskflow.execution.agents.agent import Agent, Told
 from daskflow.execution.agents.stopping import stoppable
 from daskflow.execution.agents.terms import Terms
 from daskflow.model.work import Work
 from daskflow.settings.agents import agent_of
-from daskflow.settings.buckets import buckets_of, is_server, sites_of
+from daskflow.settings.buckets import buckets_of, check_site
 from daskflow.settings.options import Settings
 from daskflow.stores.buckets.shelf import Wanted
 from daskflow.views.options import ConfigOption, JsonOption, configured
@@ -60,6 +60,7 @@ def run_command(  # noqa: PLR0913, each is an option
     ] = None,
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="So many works at a time.")] = 1,
     pilots: Annotated[int | None, typer.Option("--pilots", min=1, help="So many agents, as batch jobs there.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="With --pilots: stay, and replace agents that die.")] = False,
     pool: Annotated[str | None, typer.Option("--pool", help="With --pilots: the pool of the site.")] = None,
     walltime: Annotated[str | None, typer.Option("--walltime", help="With --pilots: '2 h'.")] = None,
     cores: Annotated[int | None, typer.Option("--cores", min=1, help="With --pilots: of each agent.")] = None,
@@ -92,26 +93,18 @@ def run_command(  # noqa: PLR0913, each is an option
         grace=grace,
     )
     settings = configured_works(config, url)
-    _check_site(settings, site)
+    if doubt := check_site(settings, site):
+        say(doubt, error=True)
     _warn_of_nothing(settings, terms)
+    if keep and pilots is None:
+        raise ArgumentsInvalid("--keep looks after agents that are batch jobs. Say how many: --pilots N.")
     if pilots is not None:
         from daskflow.views.fleet import spawn_agents  # noqa: PLC0415, most agents are no batch jobs
 
         options = {"pool": pool, "walltime": walltime, "cores": cores, "memory": memory}
-        spawn_agents(settings, terms, pilots, options, config=config, as_json=as_json)
+        spawn_agents(settings, terms, pilots, options, config=config, as_json=as_json, keep=keep)
         return
     _serve(settings, terms, as_json=as_json)
-
-
-def _check_site(settings: Settings, site: str) -> None:
-    """See that works can be for a site: an agent of a misspelt one would wait for ever."""
-    known = sites_of(settings)
-    if not site or known is None or site in known:
-        return
-    there = f"There is no site {site!r} in this configuration; there are {', '.join(sorted(known))}."
-    if not is_server(settings.works.store or settings.store):
-        raise SiteUnknown(f"{there} Add it under `works: sites:` in daskflow.yaml, where only agents serve it.")
-    say(f"{there} That is fine if the server takes works for it.", error=True)
 
 
 def _warn_of_nothing(settings: Settings, terms: Terms) -> None:

@@ -248,10 +248,11 @@ def test_jobs_of_a_cluster(slurm: Slurm, here: Path, monkeypatch: pytest.MonkeyP
     (here / "daskflow.yaml").write_text(json.dumps({"sites": {"cluster": site}}))
     swarm = chime.Swarm("cluster")
     small: Any = {"job_mem_limit": 256 << 20}
+    fails_once = f"test -e {here}/seen || {{ touch {here}/seen; exit 1; }}"
     try:
-        for code in range(2):
+        for number, line in enumerate(["true", fails_once]):
             answer = swarm.spawn_job(
-                "", ["bash"], ["-c", f"echo $OWN; exit {code}"], f"x-{code}", environment={"OWN": "o"}, **small
+                "", ["bash"], ["-c", f"echo $OWN; {line}"], f"x-{number}", environment={"OWN": "o"}, **small
             )
             assert answer["ID"].isdigit()
         swarm.spawn_job("", ["sleep", "600"], [], "y", **small)
@@ -259,7 +260,7 @@ def test_jobs_of_a_cluster(slurm: Slurm, here: Path, monkeypatch: pytest.MonkeyP
         until(lambda: not swarm.jobs_running("x-"), 120)
         assert swarm.get_job_status("x-") == {"x-0": "complete", "x-1": "failed"}
         assert swarm.get_logs("x-0") == {"x-0": "o\n"}
-        assert swarm.monitor_jobs("^x-") is False
+        assert swarm.monitor_jobs("^x-", respawn=1) is True
         until(lambda: swarm.get_job_status() == {"y": "running"}, 120)
     finally:
         swarm.kill_job("y")

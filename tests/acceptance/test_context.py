@@ -15,7 +15,7 @@ from daskflow.settings.parts import open_project
 from tests.acceptance.shell import environment
 from tests.conftest import settings_in
 
-STAGES, VALUES = 10, 1000
+STAGES = 10
 FLOW = """
 import sys
 
@@ -48,14 +48,18 @@ if __name__ == "__main__":
 """
 
 
-def test_two_runs_with_ten_stages_each_lose_no_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("kind", "values"), [("sqlite", 1000), ("postgresql", 120)])
+def test_two_runs_with_ten_stages_each_lose_no_value(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, values: int
+) -> None:
+    store = request.getfixturevalue("postgres") if kind == "postgresql" else ".daskflow/journal.db"
     (tmp_path / "flow.py").write_text(FLOW)
-    (tmp_path / "daskflow.yaml").write_text("site: synchronous\n")
+    (tmp_path / "daskflow.yaml").write_text(f"site: synchronous\nstore: {store}\n")
     with ExitStack() as stack:
         drivers = [
             stack.enter_context(
                 subprocess.Popen(
-                    [sys.executable, "flow.py", str(STAGES), str(VALUES)],
+                    [sys.executable, "flow.py", str(STAGES), str(values)],
                     cwd=tmp_path,
                     env=environment(),
                     stdin=subprocess.PIPE,
@@ -76,27 +80,27 @@ def test_two_runs_with_ten_stages_each_lose_no_value(tmp_path: Path, monkeypatch
         assert [driver.returncode for driver in drivers] == [0, 0]
     assert len(set(runs)) == 2
     monkeypatch.chdir(tmp_path)
-    project = open_project(settings_in(tmp_path, store=".daskflow/journal.db"))
+    project = open_project(settings_in(tmp_path, store=store))
     monkeypatch.setattr(Context, "open_project", staticmethod(lambda: project))
     try:
         for run in runs:
-            _check(Context.load(run))
+            _check(Context.load(run), values)
     finally:
         project.close()
 
 
-def _check(ctx: Context) -> None:
-    each = VALUES // STAGES
+def _check(ctx: Context, values: int) -> None:
+    each = values // STAGES
     assert ctx["scores"] == {f"{i}-{turn}": turn for i in range(STAGES) for turn in range(1, each, 2)}
     shared = ctx.history("scores")
-    assert [record.version for record in shared] == list(range(1, VALUES // 2 + 1))
-    assert [len(record.value) for record in shared] == list(range(1, VALUES // 2 + 1)), "each change adds to the last"
+    assert [record.version for record in shared] == list(range(1, values // 2 + 1))
+    assert [len(record.value) for record in shared] == list(range(1, values // 2 + 1)), "each change adds to the last"
     own = {f"stage-{i}": ctx.history("turn", stage=f"stage-{i}") for i in range(STAGES)}
     assert {stage: [record.value for record in found] for stage, found in own.items()} == {
         stage: list(range(0, each, 2)) for stage in own
     }
     every = sorted([*shared, *ctx.history("turn")], key=lambda record: record.turn)
-    assert [record.turn for record in every] == list(range(1, VALUES + 1)), "one order of all changes"
+    assert [record.turn for record in every] == list(range(1, values + 1)), "one order of all changes"
     assert all(one.time <= other.time for one, other in pairwise(own["stage-0"]))
     spans = sorted((found[0].turn, found[-1].turn) for found in own.values())
     assert any(later[0] < earlier[1] for earlier, later in pairwise(spans)), "stages worked at once"

@@ -169,6 +169,31 @@ def test_a_question_is_answered_from_another_process(group: Group, journal: Jour
     assert json.loads(printed)["value"] == 5
 
 
+def test_a_question_outlives_the_driver_that_asked_it(group: Group, journal: Journal) -> None:
+    driver = group.start("run", "flow.py:asking", "--json")
+    while not (questions := journal.questions()):
+        assert driver.poll() is None, (group.directory / "said").read_text()
+    driver.kill()
+    driver.communicate()
+    assert "daskflow resume" in group("answer", questions[0].id, "5")
+    assert json.loads(group("resume", questions[0].run, "--json"))["value"] == 5
+    assert journal.questions() == []
+
+
+def test_contexts_conditions_and_subflows_work_there(group: Group, postgres: str, journal: Journal) -> None:
+    """The page about them, line by line, as it runs with a file of SQLite too."""
+    blocks = re.findall(
+        r"^```python\n(.*?)^```", (PAGE.parent / "control.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    (group.directory / "page.py").write_text("\n\n".join(blocks))
+    command = [sys.executable, "-W", "error", "page.py"]
+    variables = environment(DASKFLOW_SITE="local")
+    done = subprocess.run(command, cwd=group.directory, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert journal.runs()
+    assert not (group.directory / ".daskflow" / "journal.db").exists()
+
+
 def test_the_examples_of_the_page_run_there(group: Group, journal: Journal) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     (group.directory / "page.py").write_text("\n\n".join(blocks))

@@ -91,6 +91,28 @@ def test_one_of_several_processes_claims_a_run(place: Place, journal: Journal) -
     assert sorted(ended(place.processes(code, 3))) == ["RunBusy\n"] * 2 + ["mine\n"]
 
 
+def test_of_processes_that_go_on_with_an_ended_run_one_does(place: Place, journal: Journal) -> None:
+    """The second one may come when the first has claimed it, performed it and ended it."""
+    journal.add_run(run_record(state="succeeded"))
+    code = """
+    seen = journal.run(RUN)
+    print("seen", flush=True)
+    sys.stdin.readline()
+    try:
+        journal.claim_run(RUN, time=1e10, host="node", pid=1 + int(sys.argv[3]), seen=seen)
+        journal.update_run(RUN, state="succeeded", stopped=2e10)
+        print("mine")
+    except DaskflowError as error:
+        print(type(error).__name__)
+    """
+    processes = place.processes(code, 2)
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "seen\n"
+    printed = [process.communicate("go\n", timeout=100)[0] for process in processes]
+    assert sorted(printed) == ["RunBusy\n", "mine\n"]
+
+
 def test_changes_of_several_processes_are_all_kept(place: Place, journal: Journal) -> None:
     journal.add_run(run_record())
     code = """

@@ -31,6 +31,9 @@ class Heard:
     def resume(self) -> None:
         self.told.append("resume")
 
+    def leave(self, other: RunRecord) -> None:
+        self.told.append(f"leave {other.pid}")
+
 
 def test_a_run_hears_what_other_processes_say(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "BEAT", 0.01)
@@ -53,3 +56,57 @@ def test_a_run_hears_what_other_processes_say(lab: Lab, monkeypatch: pytest.Monk
     lab.project.writer.flush()
     assert (journal.run(run.id).heartbeat or 0) >= now
     beating[0].stop()
+
+
+def test_the_time_of_a_beat_is_that_of_its_writing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store may have been away for so long that others take a driver for gone that beat before."""
+    monkeypatch.setattr(heartbeat, "BEAT", 0.01)
+    project, run, free, beaten = lab.project, Heard(), threading.Event(), threading.Event()
+    project.journal.add_run(
+        RunRecord(id=run.id, flow="study", target="", state=RunState.running, site="synchronous", created=1.0)
+    )
+    project.writer.call(lambda journal: free.wait(60))
+    beating: list[Heartbeat] = []
+    made = threading.Event()
+
+    def end() -> None:
+        made.wait()
+        beating[0].stop()
+        beaten.set()
+
+    beating.append(Heartbeat(project, run, end))
+    made.set()
+    assert beaten.wait(60)
+    freed = time.time()
+    free.set()
+    project.writer.flush()
+    assert (project.journal.run(run.id).heartbeat or 0) >= freed
+
+
+def test_a_run_that_another_driver_has_begun_again_is_left_to_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "BEAT", 0.01)
+    gate = threading.Event()
+
+    @lab.task
+    def step(i: int) -> int:
+        return i
+
+    @lab.flow
+    def study() -> int:
+        first: int = step(1).result()
+        assert gate.wait(60)
+        return first + int(step(2).result())
+
+    run = study.submit()
+    journal = lab.project.journal
+    until(lambda: (journal.run(run.id).heartbeat or 0) > (journal.run(run.id).started or 0))
+    # As one does who believes that nobody performs it.
+    taken = journal.update_run(run.id, started=time.time(), host="elsewhere", pid=7)
+    until(lambda: run._engine.failure is not None)
+    gate.set()
+    assert run.wait(60)
+    assert run.state is RunState.interrupted
+    assert "process 7 on elsewhere goes on with" in str(run.error)
+    found = journal.run(run.id)
+    assert (found.started, found.host, found.pid, found.stopped) == (taken.started, "elsewhere", 7, None)
+    assert found.state is RunState.running

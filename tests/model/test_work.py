@@ -45,7 +45,7 @@ class TestFields:
 
     @pytest.mark.parametrize("missing", list(NEEDED))
     def test_what_is_needed(self, missing: str) -> None:
-        with pytest.raises(WorkInvalid, match=f"{missing}: Field required"):
+        with pytest.raises(WorkInvalid, match=f"{missing}: it is needed"):
             Work(**{name: value for name, value in NEEDED.items() if name != missing})
 
     @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ class TestAssigning:
     def test_what_is_refused_changes_nothing(self, name: str, value: Any) -> None:
         work = make(function="math.sqrt", results=1)
         before, known = work.payload, set(work.model_fields_set)
-        with pytest.raises((WorkInvalid, ValueError)):
+        with pytest.raises(WorkInvalid, match=name):
             setattr(work, name, value)
         assert work.payload == before
         assert work.model_fields_set == known
@@ -214,7 +214,7 @@ class TestPayload:
         work.tags.append("b")
         assert (work.payload["parameters"], work.payload["tags"]) == ({"a": 1, "b": [1, 2]}, ["a", "b"])
         work.parameters["c"] = object()
-        with pytest.raises(WorkInvalid, match=r"parameters: parameters\.c is a object"):
+        with pytest.raises(WorkInvalid, match=r"parameters: parameters\.c is of the type object"):
             work.payload  # noqa: B018
         del work.parameters["c"]
         work.tags.append(3)  # type: ignore[arg-type]

@@ -85,16 +85,33 @@ def test_what_cannot_be_shown_in_one_line(text: str) -> None:
 
 def test_printable_text_is_itself() -> None:
     assert printable("näive x") == "näive x"
-    assert printable(None) is None
 
 
 def test_mistakes_are_told_without_what_was_given() -> None:
     with pytest.raises(ValidationError) as caught:
         WorkConfig.model_validate({"archive": {"products": "sesame"}, "unknown": "sesame"})
-    text = told(caught.value)
+    text = told(caught.value, WorkConfig)
     assert "archive.products" in text
-    assert "unknown: Extra inputs are not permitted" in text
+    assert "unknown: there is no such field; there are archive, metrics, orgs, parent, strategy, teams" in text
     assert "sesame" not in text
+
+
+@pytest.mark.parametrize(
+    ("given", "place", "meant"),
+    [
+        ({"parents": "a"}, "parents", "'parent'"),
+        ({"archive": {"plot": "copy"}}, "archive.plot", "'plots'"),
+    ],
+)
+def test_a_field_that_is_misspelt_is_told_with_what_may_be_meant(given: Any, place: str, meant: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        WorkConfig.model_validate(given)
+    assert f"{place}: there is no such field; do you mean {meant}?" in told(caught.value, WorkConfig)
+
+
+def test_an_attribute_that_is_misspelt_is_told() -> None:
+    with pytest.raises(WorkInvalid, match="chanel_id: there is no such field; do you mean 'channel_id'"):
+        Slack().chanel_id = "C01"
 
 
 def test_what_only_newer_versions_know_is_left_out_at_any_depth() -> None:

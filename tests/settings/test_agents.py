@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from daskflow.artifacts.names import Names
+from daskflow.artifacts.store import ObjectStore
 from daskflow.errors import SiteUnknown
 from daskflow.execution.agents.terms import Terms
 from daskflow.execution.bucketing.parcel import PERFORM
@@ -14,6 +16,7 @@ from daskflow.settings.buckets import buckets_of
 from daskflow.settings.options import Settings
 from daskflow.settings.works import WorkSettings
 from daskflow.stores.buckets.shelf import Wanted
+from tests.services.servers import serving
 
 
 def configured(**works: object) -> Settings:
@@ -100,3 +103,31 @@ def test_serving_in_a_task_ends_when_nothing_is_left(tmp_path: Path, monkeypatch
     assert performed.results == 4
     assert performed.host == os.uname().nodename
     assert left.status is WorkStatus.queued
+
+
+def test_serving_for_a_site_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SiteUnknown, match="There is no site 'mars'"):
+        serve("sample", site="mars", url=str(tmp_path / "works.db"), function="math.sqrt", idle=0.1)
+
+
+@pytest.mark.parametrize("artifacts", ["", "s3://bucket/team"])
+def test_who_reaches_only_a_server_archives_there(tmp_path: Path, artifacts: str) -> None:
+    inside = tmp_path / "server"
+    inside.mkdir()
+    (tmp_path / "spectrum.txt").write_text("1 2 3")
+    with serving(inside) as service:
+        given = {"store": service.url, "archive": "artifacts"}
+        settings = Settings.model_validate({"works": given} | ({"artifacts": artifacts} if artifacts else {}))
+        with buckets_of(settings) as buckets:
+            archivist = archivist_of(settings, buckets)
+            if artifacts:
+                assert archivist._store is not None
+                assert archivist._store().url == artifacts
+                return
+            work = Work(pipeline="sample", site="local", user="ada", creation=0.0, id="w-1")
+            kept = archivist.bring(work, tmp_path / "spectrum.txt", "copy", "spectrum.txt")
+            assert kept == "artifact:works/19700101/sample/w-1/spectrum.txt"
+        store = ObjectStore(inside / "artifacts")
+        assert bytes(store.get(Names(store).find(kept.removeprefix("artifact:")).digest)) == b"1 2 3"
+    # Nothing of it is left on the machine of the agent.
+    assert not (tmp_path / ".daskflow" / "artifacts").exists()

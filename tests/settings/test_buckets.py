@@ -9,7 +9,7 @@ import pytest
 
 from daskflow.errors import SettingsInvalid, SiteUnknown
 from daskflow.model.work import Work
-from daskflow.settings.buckets import Buckets, buckets_of, open_shelf, sites_of
+from daskflow.settings.buckets import Buckets, buckets_of, check_site, open_shelf, sites_of
 from daskflow.settings.options import Settings, load, variables_to_hand_on
 from daskflow.stores.buckets.remote import RemoteShelf
 from daskflow.stores.buckets.table import WorkTable
@@ -97,3 +97,14 @@ def test_the_sites_are_those_of_the_configuration_and_of_agents() -> None:
     settings = Settings.model_validate({"sites": {"big": {"kind": "threads"}}, "works": {"sites": ["cedar"]}})
     assert {"local", "big", "cedar"} <= (sites_of(settings) or set())
     assert sites_of(Settings.model_validate({"works": {"sites": ["*"]}})) is None
+
+
+def test_who_serves_a_site_has_to_know_it() -> None:
+    plain = Settings()
+    assert check_site(plain, "local") == check_site(plain, "") == ""
+    assert check_site(Settings.model_validate({"works": {"sites": ["*"]}}), "mars") == ""
+    with pytest.raises(SiteUnknown, match=r"no site 'mars' .* `works: sites:`"):
+        check_site(plain, "mars")
+    # A server may know it.
+    afar = Settings.model_validate({"works": {"store": "https://works.example.org"}})
+    assert "if the server takes works for it" in check_site(afar, "mars")

@@ -20,7 +20,7 @@ ONE_OF = "the kinds that have it are"
     [
         ("stroe: a.db", "The option 'stroe' is not known; did you mean 'store'? (read"),
         ("queue: main", "The option 'queue' is not known; it belongs to one of those below 'sites'"),
-        ("zzz: 1", "The option 'zzz' is not known among store, artifacts"),
+        ("zzz: 1", "The option 'zzz' is not known among store, store_patience, artifacts"),
         ("sites: {'a:b': {}}", "The configuration does not fit: 'a:b' is no name of a site"),
         ("sites: {s: 3}", "The option 'sites.s' does not fit"),
     ],

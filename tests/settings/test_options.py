@@ -102,7 +102,11 @@ def test_errors_name_the_option_and_the_file(here: Path, text: str, message: str
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("DASKFLOW_STROE", "a.db", "The variable DASKFLOW_STROE names no option. There are store, artifacts, "),
+        (
+            "DASKFLOW_STROE",
+            "a.db",
+            "The variable DASKFLOW_STROE names no option. There are store, store_patience, artifacts, ",
+        ),
         ("DASKFLOW_SITES__A__WRKERS", "2", "The option 'sites.a.wrkers' is not known"),
         ("DASKFLOW_SITES__A__KIND", "slurp", "The option 'sites.a.kind' does not fit"),
         ("DASKFLOW_INLINE_LIMIT", "much", "The option 'inline_limit' does not fit"),

@@ -72,6 +72,13 @@ def test_batch_jobs_of_their_own_have_a_site_beside_each(tmp_path: Path) -> None
     project.close()
 
 
+@pytest.mark.parametrize(("told", "patience"), [({}, 600.0), ({"store_patience": "30 min"}, 1800.0)])
+def test_a_journal_on_a_server_is_waited_for(tmp_path: Path, told: dict[str, Any], patience: float) -> None:
+    project = open_project(settings_in(tmp_path, store="postgresql://ann@db.example.org/group", **told))
+    assert project.journal.patience.longest == patience
+    assert open_project(settings_in(tmp_path, **told)).journal.patience.longest == 0, "a file is never away"
+
+
 def test_only_looking_makes_nothing(here: Path) -> None:
     project = open_project(Settings(), readonly=True)
     with pytest.raises(StoreUnavailable, match="There is no journal"):

@@ -126,6 +126,15 @@ def test_works_are_deleted_by_id_or_by_bucket(place: Desk, buckets: Buckets) -> 
     assert buckets.count() == 0
 
 
+def test_works_of_a_run_are_listed_and_some_of_them_deleted(place: Desk, buckets: Buckets) -> None:
+    ids = buckets.deposit([make(config={"parent": parent}) for parent in ("a", "b", "b", "b", "c")])
+    assert [work["id"] for work in place.json("view", "sample", "--parent", "a", "-p", "c")] == [ids[4], ids[0]]
+    # Those that were deposited last go first.
+    assert place.json("rm", "sample", "-p", "b", "-l", "2", "-f") == {"deleted": 2}
+    assert [work["id"] for work in place.json("view")] == [ids[4], ids[1], ids[0]]
+    assert "Ids say" in place.error("rm", ids[0], "--limit", "1")
+
+
 def test_locked_works_stay(place: Desk, buckets: Buckets) -> None:
     (id,) = buckets.deposit([make()])
     assert place.json("lock", id) == {"locked": 1}

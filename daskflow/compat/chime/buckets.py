@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 from urllib.parse import urlsplit
 
 import daskflow
+from daskflow.compat.chime import variables
 from daskflow.compat.chime.fields import modern
 from daskflow.errors import WorkInvalid
 
@@ -53,7 +54,9 @@ class Buckets:
         least, most = _TIMEOUTS
         if not least <= timeout <= most:
             raise WorkInvalid(f"A timeout is between {least} and {most} s, not {timeout!r}.")
-        url = base_url if isinstance(base_url, str | Path | None) else _answering(base_url, timeout)
+        url: Any = base_url
+        if not isinstance(url, str | os.PathLike) and isinstance(url, Iterable):
+            url = _answering(list(url), timeout)
         self.buckets = daskflow.Buckets(url, token=token or _own_token())
         """The buckets themselves."""
 
@@ -212,8 +215,18 @@ def hyphenated(pipeline: str) -> str:
 
 def listed(works: Works) -> list[Payload]:
     """Works, as payloads or not, as payloads."""
-    given = [works] if isinstance(works, dict | daskflow.Work) else works
-    return [each.payload if isinstance(each, daskflow.Work) else each for each in given]
+    given: Any = [works] if isinstance(works, dict | daskflow.Work) else works
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise WorkInvalid(f"A {type(given).__name__} is no list of works. Give works, or their payloads.")
+    return [_payload(each) for each in given]
+
+
+def _payload(work: Any) -> Payload:
+    if isinstance(work, daskflow.Work):
+        return work.payload
+    if not isinstance(work, dict):
+        raise WorkInvalid(f"A {type(work).__name__} is no work. Give a work, or its payload as a dictionary.")
+    return work
 
 
 def agreed(question: str) -> bool:
@@ -236,7 +249,7 @@ def _own_token() -> str | None:
     """The token of a variable that daskflow does not read for servers; its own ones go first."""
     if os.environ.get("DASKFLOW_WORKS__TOKEN") or os.environ.get("DASKFLOW_TOKEN"):
         return None
-    return os.environ.get("WORKFLOW_TOKEN") or None
+    return variables.token()
 
 
 def _answering(urls: Sequence[str], timeout: float) -> str:

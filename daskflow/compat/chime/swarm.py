@@ -32,6 +32,8 @@ STATES = {
 }
 """The states of jobs, and what they mean on a site."""
 _LIVING = ("new", "pending", "assigned", "accepted", "preparing", "starting", "running")
+_AGAIN = ("failed", "orphaned")
+"""Those that may come out better the next time; what was killed or rejected will not."""
 _TOKENS = {"FRB_MASTER_ACCESS_TOKEN": "access_token", "FRB_MASTER_REFRESH_TOKEN": "refresh_token"}
 """Variables that a baseband job finds its tokens in, and where an API object has them."""
 
@@ -63,6 +65,8 @@ class Swarm:
         """Where the jobs run."""
         self.archivers = tuple(archivers)
         """What jobs with `mount_archiver` see."""
+        self._orders: dict[str, tuple[list[str], dict[str, Any]]] = {}
+        """What was spawned by this object, and how, so that it can be spawned again."""
 
     def get_jobs(self) -> list[str]:
         """The names of all jobs."""
@@ -130,17 +134,18 @@ class Swarm:
         if not swarm_network:
             tell("swarm_network=False is not used: a job has the network of its node")
         program = [command] if isinstance(command, str) else list(command)
-        service = self.site.batch.spawn(
-            [str(word) for word in (*program, *arguments)],
-            name=job_name,
-            image=image_name,
-            binds=self.archivers if image_name and mount_archiver else (),
-            cores=max(1, math.ceil(job_cpu_reservation)),
-            core_limit=max(1, math.ceil(job_cpu_limit)),
-            memory=job_mem_reservation,
-            memory_limit=job_mem_limit,
-            env={name: str(value) for name, value in (environment or {}).items()},
-        )
+        words = [str(word) for word in (*program, *arguments)]
+        options: dict[str, Any] = {
+            "image": image_name,
+            "binds": self.archivers if image_name and mount_archiver else (),
+            "cores": max(1, math.ceil(job_cpu_reservation)),
+            "core_limit": max(1, math.ceil(job_cpu_limit)),
+            "memory": job_mem_reservation,
+            "memory_limit": job_mem_limit,
+            "env": {name: str(value) for name, value in (environment or {}).items()},
+        }
+        service = self.site.batch.spawn(words, name=job_name, **options)
+        self._orders[job_name] = words, options
         return {"ID": service.id}
 
     def get_logs(self, job_name: str) -> dict[str, str]:
@@ -178,18 +183,20 @@ class Swarm:
         names = [job_names] if isinstance(job_names, str) else list(job_names)
         return any(state in _LIVING for name in names for state in self.get_job_status(name).values())
 
-    def monitor_jobs(self, job_name: str, error_logs: bool = False) -> bool:
+    def monitor_jobs(self, job_name: str, error_logs: bool = False, *, respawn: int = 0) -> bool:
         """Wait until all jobs whose names match have ended, then remove them.
 
         Parameters
         ----------
         error_logs
             Log what those printed that did not complete.
+        respawn
+            Jobs that failed, or whose node did, are spawned again so many times, if this object has spawned them.
 
         Returns
         -------
         bool
-            Whether all of them completed.
+            Whether all of them completed in the end.
 
         Raises
         ------
@@ -201,18 +208,42 @@ class Swarm:
         How they come on is logged at the level `INFO`, in percent, whenever it changes.
         """
         log.info("Monitoring the jobs %s", job_name)
-        progress = self.site.batch.monitor(job_name, on_progress=lambda now: log.info("Jobs %s: %s", job_name, now))
+        progress = self._watched(job_name)
+        for left in reversed(range(respawn)):
+            again = self._respawned(job_name, error_logs)
+            if not again:
+                break
+            log.info("Spawned again, and %s times more at most: %s", left, ", ".join(again))
+            progress = self._watched(job_name)
         share = progress.percent
         log.info("Completed: %s %%", share["completed"])
         log.info("Failed: %s %%", share["failed"])
         self.prune_jobs(job_name)
-        left = self.get_job_status(job_name)
-        for name, state in left.items():
-            log.error("The job %s is %s", name, state)
-            if error_logs:
-                log.error("The job %s printed:\n%s", name, self.get_logs(name)[name])
+        left_over = self.get_job_status(job_name)
+        for name, state in left_over.items():
+            self._report(name, state, error_logs)
             log.error("The job %s is removed: %s", name, self.kill_job(name)[name])
-        return not left
+        return not left_over
+
+    def _watched(self, job_name: str) -> Any:
+        """How all of some jobs have ended."""
+        return self.site.batch.monitor(job_name, on_progress=lambda now: log.info("Jobs %s: %s", job_name, now))
+
+    def _respawned(self, job_name: str, error_logs: bool) -> list[str]:
+        """Names of the jobs that did not complete, and now are spawned again."""
+        found = self.get_job_status(job_name).items()
+        failed = {name: state for name, state in found if state in _AGAIN and name in self._orders}
+        for name, state in failed.items():
+            self._report(name, state, error_logs)
+            self._remove([name])
+            words, options = self._orders[name]
+            self.site.batch.spawn(words, name=name, **options)
+        return list(failed)
+
+    def _report(self, name: str, state: str, error_logs: bool) -> None:
+        log.error("The job %s is %s", name, state)
+        if error_logs:
+            log.error("The job %s printed:\n%s", name, self.get_logs(name)[name])
 
     def spawn_baseband_job(  # noqa: PLR0913, PLR0917, the signature that users know
         self,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
-from pydantic import PrivateAttr
+from pydantic import PrivateAttr, SecretStr
 
 import daskflow
 from daskflow.compat.chime.buckets import Buckets
 from daskflow.compat.chime.fields import modern, tell
 from daskflow.compat.chime.patience import patiently
+from daskflow.compat.chime.variables import completed, token
 from daskflow.errors import WorkInvalid
 
 _T = TypeVar("_T")
@@ -24,12 +25,13 @@ class Work(daskflow.Work):
     """A unit of work, which finds its way to the buckets and back by itself.
 
     The fields are those of `daskflow.Work`; `path`, `precursors`, `archive` and `workspace` of older versions are
-    accepted with a warning that says what becomes of them. A new work without a token warns too.
+    accepted with a warning that says what becomes of them. A new work without a token warns too. What is not given may
+    be said by variables, `WORKFLOW_SITE`, or files in `/run/secrets`.
 
     Parameters
     ----------
     http
-        `Buckets` that this work uses, whatever it does; None: new ones each time.
+        `Buckets`, or an `HTTPContext`, that this work uses, whatever it does; None: new ones each time.
 
     Raises
     ------
@@ -61,11 +63,13 @@ class Work(daskflow.Work):
 
     def __init__(self, /, http: Any = None, **fields: Any) -> None:
         try:
-            super().__init__(**modern(fields))
+            super().__init__(**modern(completed(fields)))
         except WorkInvalid as error:
             raise InvalidWork(str(error)) from None
         if http is not None:
             self._options = {"http": http}
+        if self.token is None and "token" not in fields and (secret := token()):
+            self.__dict__["token"] = SecretStr(secret)
         if self.token is None and self.id is None:
             tell(
                 "workflow token required after v4.0.0. A server of daskflow asks for one as well: set DASKFLOW_TOKEN "
@@ -162,9 +166,10 @@ def _ask(options: dict[str, Any], act: Callable[[Buckets], _T]) -> _T:
     """Do something with buckets that are given, or with new ones."""
     rest = dict(options)
     http = rest.pop("http", None)
-    if isinstance(http, Buckets):
-        return act(http)
+    for client in (http, getattr(http, "buckets", None)):
+        if isinstance(client, Buckets):
+            return act(client)
     if http is not None:
-        tell(f"http={type(http).__name__} is not used: pass Buckets of daskflow.compat.chime, or base_url=...")
+        tell(f"http={type(http).__name__} is not used: pass Buckets or an HTTPContext of daskflow.compat.chime")
     with Buckets(**rest) as buckets:
         return act(buckets)

@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         events = range(first, first + count)
         deposit(buckets, events, Path("bursts"))
         perform(count)
-        print("event  DM [pc/cm³]      width [ms]  S/N  simulated")
+        print("event  DM [pc/cm³]      width [ms]    S/N  simulated")
         for event in events:
             work, true = found(buckets, event), random_burst(event)
             if work is None:
@@ -92,5 +92,6 @@ def main(arguments: Sequence[str] = ()) -> None:
                 continue
             values = work.results
             dm = f"{values['dm']:.2f} ± {values['dm_error']:.2f}"
-            simulated = f"DM {true.dm:.2f}, {true.width * 1e3:.1f} ms"
-            print(f"{event:5}  {dm:15}  {values['width'] * 1e3:10.1f}  {values['snr']:3.0f}  {simulated}")
+            width = f"{values['width'] * 1e3:.2f} ± {values['width_error'] * 1e3:.2f}"
+            simulated = f"DM {true.dm:.2f}, {true.width * 1e3:.2f} ms"
+            print(f"{event:5}  {dm:15}  {width:12}  {values['snr']:3.0f}  {simulated}")

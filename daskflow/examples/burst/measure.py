@@ -39,7 +39,8 @@ def measure(path: str, *, dm_max: float = 1000.0) -> tuple[dict[str, Any], list[
         data = normalised(Waterfall(file["intensity"][:], file["frequency"][:], file["time"][:]))
     found = find(data, dm_max)
     values = {name: value for name, value in found._asdict().items() if name != "trials"}
-    print(f"{source.name}: DM {found.dm:.2f} ± {found.dm_error:.2f} pc/cm³, S/N {found.snr:.0f}")
+    width = f"{found.width * 1e3:.2f} ± {found.width_error * 1e3:.2f} ms wide"
+    print(f"{source.name}: DM {found.dm:.2f} ± {found.dm_error:.2f} pc/cm³, {width}, S/N {found.snr:.0f}")
     product, plot = source.with_suffix(".straight.h5"), source.with_suffix(".png")
     with h5py.File(product, "w") as file:
         straight = file.create_dataset("intensity", data=dedispersed(data, found.dm).astype("f4"), compression="gzip")

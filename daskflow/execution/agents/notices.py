@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from pydantic import SecretStr
 
 from daskflow.errors import DaskflowError
+from daskflow.execution.agents.slack import Answer, Slack
 from daskflow.execution.credentials import credentials, revealed
 from daskflow.execution.notices.events import EventHub
-from daskflow.execution.notices.messenger import Messenger
 from daskflow.execution.notices.notify import LIMIT, Notifier
 from daskflow.execution.notices.rules import Rule
 from daskflow.model.records import EventRecord
-from daskflow.model.work import Work, WorkStatus
+from daskflow.model.work import Work
+from daskflow.stores.buckets import Buckets
 
 SLACK = "slack"
 """Under this name the credentials for Slack are kept."""
 _KINDS = "work.*"
 _PATIENCE = 10.0
 """What is under way when an agent ends is waited for so long [s]."""
-_LONGEST = 2000
-"""Results that are longer are cut [characters]."""
 
 _log = logging.getLogger("daskflow")
 
@@ -41,6 +38,10 @@ class Notices:
         Which events are told to whom; the name of a pipeline stands for that of a flow.
     secret
         Gives the credentials for Slack; None: `slack_secret` does.
+    links
+        Under this address products and plots are seen in a browser; empty: nowhere.
+    buckets
+        Where the answer of Slack is written into the work; None: nowhere.
 
     Raises
     ------
@@ -50,16 +51,23 @@ class Notices:
     Notes
     -----
     Returns at once, and raises nothing: a service that does not answer delays no work and fails none. Slack gets a
-    message where a work names a channel or members; what it answers is not written into the work, and blocks are not
-    sent. An end that nobody performed, because an agent was lost, is told by no agent.
+    message where a work names a channel or members, and `notify.slack.reply` what it answered: one answer, or one by
+    each member. An end that nobody performed, because an agent was lost, is told by no agent.
     """
 
-    def __init__(self, rules: Sequence[Rule] = (), secret: Callable[[], SecretStr] | None = None) -> None:
-        self._secret = secret or slack_secret
+    def __init__(
+        self,
+        rules: Sequence[Rule] = (),
+        secret: Callable[[], SecretStr] | None = None,
+        *,
+        links: str = "",
+        buckets: Buckets | None = None,
+    ) -> None:
+        self._slack = Slack(secret or slack_secret, links)
+        self._buckets = buckets
         self._ended: dict[str, Work] = {}
         self._pipelines: OrderedDict[str, str] = OrderedDict()
         self._lock = threading.Lock()
-        self._messengers: dict[str, Messenger] = {}
         self._trouble: set[str] = set()
         self._hub = EventHub()
         self._notifier = Notifier(rules, revealed, flow_of=self._pipeline_of, record=_not_sent)
@@ -85,6 +93,7 @@ class Notices:
     def close(self) -> None:
         """Wait for what is under way, for some time."""
         self._hub.close(_PATIENCE)
+        self._slack.close()
         self._notifier.close(_PATIENCE)
 
     def _pipeline_of(self, id: str) -> str:
@@ -97,31 +106,33 @@ class Notices:
         if work is None:
             return
         slack = work.notify.slack
-        for target in [slack.channel_id] if slack.channel_id else slack.member_ids or []:
-            self._send(target, work)
+        targets = [slack.channel_id] if slack.channel_id else slack.member_ids or []
+        answers = {target: self._slack.post(target, work) for target in targets}
+        for answer in answers.values():
+            self._complain(work, answer)
+        if self._buckets is not None:
+            self._note(self._buckets, work, answers if len(answers) > 1 else answers[targets[0]])
 
-    def _send(self, target: str, work: Work) -> None:
-        try:
-            why = self._messenger(target).send(
-                f"{work.pipeline}: {work.status}", text_of(work), failure=work.status is WorkStatus.failure
-            )
-        except DaskflowError as error:
-            why = str(error)
+    def _complain(self, work: Work, answer: Answer) -> None:
+        why = "" if answer["ok"] else str(answer.get("error") or "it does not say why")
         if why and why not in self._trouble:
             self._trouble.add(why)
             _log.warning("Slack was not told of the work %s: %s", work.id, why)
 
-    def _messenger(self, target: str) -> Messenger:
-        found = self._messengers.get(target)
-        if found is None:
-            secret = self._secret().get_secret_value()
-            url = secret.replace("{channel}", target) if "://" in secret else f"slack://{secret}/+{target}"
-            found = self._messengers[target] = Messenger(f"Slack, {target}", SecretStr(url))
-        return found
+    def _note(self, buckets: Buckets, work: Work, reply: Answer) -> None:
+        """Write what Slack answered into the work, if it is still as it was."""
+        try:
+            stored = buckets.get(str(work.id))
+            if stored is None or (stored.attempt, stored.status, stored.locked) != (work.attempt, work.status, False):
+                return
+            stored.notify.slack.reply = reply
+            buckets.update(stored)
+        except DaskflowError as error:
+            _log.info("The answer of Slack is not in the work %s: %s", work.id, error)
 
 
 def slack_secret() -> SecretStr:
-    """The token of a bot, or an Apprise URL in which `{channel}` stands for the channel.
+    """The token of a bot, or an address, as `Slack` takes them.
 
     Raises
     ------
@@ -129,26 +140,6 @@ def slack_secret() -> SecretStr:
     """
     user, secret = credentials(SLACK).reveal()
     return SecretStr(f"{user}:{secret}" if user else secret)
-
-
-def text_of(work: Work) -> str:
-    """What is told of the end of a work on Slack."""
-    slack = work.notify.slack
-    mentions = " ".join(f"<@{member}>" for member in slack.member_ids or ())
-    parts = [" ".join(part for part in (mentions, slack.message) if part)]
-    parts.append(f"{work.pipeline} {work.id} at {work.site}: {work.status} in attempt {work.attempt}")
-    if work.error:
-        parts.append(work.error.splitlines()[0])
-    shown: list[tuple[str, Any, bool | None]] = [
-        ("results", work.results, slack.results),
-        ("products", work.products, slack.products),
-        ("plots", work.plots, slack.plots),
-    ]
-    for name, value, wanted in shown:
-        if wanted and value:
-            text = "\n".join(value) if name != "results" else json.dumps(value, ensure_ascii=False, indent=1)
-            parts.append(f"{name}:\n{text[:_LONGEST]}")
-    return "\n".join(part for part in parts if part)
 
 
 def _asks(work: Work) -> bool:

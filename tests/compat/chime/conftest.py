@@ -1,10 +1,19 @@
-"""A directory with buckets of its own for each test, and a token as users have one."""
+"""A directory for each test, buckets of its own wherever they may be kept, and a token as users have one."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+
+import daskflow
+from tests.acceptance.shell import daskflow as shell
+from tests.acceptance.shell import environment
 
 TOKENS = (
     "GITHUB_TOKEN",
@@ -25,3 +34,60 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GITHUB_TOKEN", "of-ada")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+class Server(NamedTuple):
+    """`daskflow serve`, as a process."""
+
+    url: str
+    token: str
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One for all tests of this room; each leaves it empty."""
+    home = tmp_path_factory.mktemp("server")
+    (home / "daskflow.yaml").write_text("works: {sites: [chime]}\nserver: {rate: 10000}\n")
+    made = shell(home, "token", "create", "ada", "--scope", "read,deposit,perform,admin", "--json")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "daskflow", "serve", "--port", "0"],
+        cwd=home,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("Serving http"), line + process.stdout.read()
+        yield Server(line.split()[1], json.loads(made)["token"])
+    finally:
+        process.terminate()
+        process.wait(60)
+        process.stdout.close()
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("postgres", marks=pytest.mark.integration),
+        pytest.param("server", marks=pytest.mark.acceptance),
+    ]
+)
+def store(request: pytest.FixtureRequest, here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where the works are, as it is configured for who says nothing: a file, PostgreSQL, or a server."""
+    (here / "daskflow.yaml").write_text("works: {sites: [chime]}\n")
+    if request.param != "server":
+        place = "works.db" if request.param == "sqlite" else request.getfixturevalue("postgres")
+        monkeypatch.setenv("DASKFLOW_WORKS__STORE", place)
+        yield place
+        return
+    found = request.getfixturevalue("server")
+    monkeypatch.setenv("DASKFLOW_WORKS__STORE", found.url)
+    monkeypatch.setenv("DASKFLOW_WORKS__TOKEN", found.token)
+    yield found.url
+    with daskflow.Buckets(found.url, token=found.token) as buckets:
+        left = buckets.view(limit=-1)
+        buckets.unlock(left)
+        buckets.delete(left)

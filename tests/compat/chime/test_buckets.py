@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ def payload(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def buckets() -> Buckets:
-    return Buckets("works.db")
+def buckets(store: str) -> Iterator[Buckets]:
+    with Buckets(store) as found:
+        yield found
 
 
 def test_dictionaries_go_in_and_come_out(buckets: Buckets) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,8 +20,9 @@ def ended(results: Any, *, status: str = "success", **changes: Any) -> dict[str,
 
 
 @pytest.fixture
-def results() -> Results:
-    return Results("works.db")
+def results(store: str) -> Iterator[Results]:
+    with Results(store) as found:
+        yield found
 
 
 def perform(results: Results, value: Any, **changes: Any) -> str:

@@ -106,6 +106,28 @@ def test_monitor_says_when_all_is_well(swarm: Swarm, caplog: pytest.LogCaptureFi
         swarm.monitor_jobs("x")
 
 
+def test_failed_jobs_may_be_spawned_again(swarm: Swarm, here: Path, caplog: pytest.LogCaptureFixture) -> None:
+    line = 'echo "$OWN $NAME" >> "$NAME"; test "$(wc -l < "$NAME")" -ge $ENOUGH'
+    for name, enough in (("fit-a", 1), ("fit-b", 2), ("fit-c", 9)):
+        spawn(swarm, name, line, environment={"NAME": f"{here}/{name}", "OWN": "own", "ENOUGH": enough})
+    # What another one has spawned is left as it ended.
+    spawn(Swarm("local"), "fit-d", f"echo again >> {here}/fit-d; exit 1")
+    with caplog.at_level(logging.INFO, "daskflow.compat.chime"):
+        assert swarm.monitor_jobs("^fit-", respawn=2) is False
+    tries = {name: len((here / name).read_text().splitlines()) for name in ("fit-a", "fit-b", "fit-c", "fit-d")}
+    assert tries == {"fit-a": 1, "fit-b": 2, "fit-c": 3, "fit-d": 1}
+    assert (here / "fit-b").read_text() == f"own {here}/fit-b\n" * 2
+    assert "Completed: 50 %" in caplog.messages
+    assert swarm.get_jobs() == []
+
+
+def test_a_job_that_was_killed_is_not_spawned_again(swarm: Swarm) -> None:
+    nap(swarm, "x")
+    assert swarm.site.batch.kill("x")
+    assert swarm.monitor_jobs("x", respawn=3) is False
+    assert swarm.get_jobs() == []
+
+
 def test_a_killed_job_is_no_success(swarm: Swarm, caplog: pytest.LogCaptureFixture) -> None:
     nap(swarm, "x")
     assert swarm.site.batch.kill("x")

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 import daskflow
 from daskflow.compat.chime import patience
 from daskflow.compat.chime.buckets import Buckets
+from daskflow.compat.chime.context import HTTPContext
 from daskflow.compat.chime.work import InvalidWork, Work
 from daskflow.errors import StoreUnavailable, WorkInvalid, WorkLocked, WorkLost
 from tests.compat.chime.conftest import TOKENS
@@ -20,6 +22,7 @@ def made(**changes: Any) -> Work:
     return Work(**{**given, **changes})
 
 
+@pytest.mark.usefixtures("store")
 def test_it_goes_to_its_bucket_and_back() -> None:
     work = made(parameters={"x": 3})
     assert work.deposit() is True
@@ -40,6 +43,7 @@ def test_it_goes_to_its_bucket_and_back() -> None:
     assert found.delete() is False
 
 
+@pytest.mark.usefixtures("store")
 def test_ids_come_back_where_they_are_asked_for() -> None:
     work = made()
     assert work.deposit(return_ids=True) == [work.id]
@@ -47,6 +51,7 @@ def test_ids_come_back_where_they_are_asked_for() -> None:
         work.deposit()
 
 
+@pytest.mark.usefixtures("store")
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [
@@ -62,8 +67,7 @@ def test_ids_come_back_where_they_are_asked_for() -> None:
         ({"user": "grace", "event": 7}, None),
     ],
 )
-def test_works_are_withdrawn_by_what_they_are(filters: dict[str, Any], expected: str | None, here: Path) -> None:
-    (here / "daskflow.yaml").write_text("works: {sites: [chime]}")
+def test_works_are_withdrawn_by_what_they_are(filters: dict[str, Any], expected: str | None) -> None:
     works = {
         "low": made(priority=1),
         "seven": made(event=[6, 7], priority=2),
@@ -102,6 +106,11 @@ def test_buckets_are_used_again_where_they_are_given() -> None:
         assert found is not None
         assert found.delete()
         assert http.status()["total"] == 0
+    with HTTPContext(base_url="else.db", token=SecretStr("t")) as context:
+        work = made(http=context)
+        assert work.deposit(return_ids=True) == [work.id]
+        assert Work.withdraw("sample-pipeline", http=context) is not None
+        assert context.results.client.buckets.count() == 1
     with pytest.warns(FutureWarning, match="http=object is not used"):
         made(http=object()).deposit()
 
@@ -135,6 +144,7 @@ def test_a_token_goes_to_no_other_place(monkeypatch: pytest.MonkeyPatch) -> None
     ]
 
 
+@pytest.mark.usefixtures("store")
 def test_it_is_tried_again_while_the_store_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     trouble = [StoreUnavailable("busy"), StoreUnavailable("busy")]
     deposit = daskflow.Buckets.deposit
@@ -151,6 +161,7 @@ def test_it_is_tried_again_while_the_store_does_not_answer(monkeypatch: pytest.M
     assert Buckets().status()["queued"] == 1
 
 
+@pytest.mark.usefixtures("store")
 def test_a_late_worker_does_not_overwrite_what_another_one_made() -> None:
     made(retries=3).deposit()
     late: Any = Work.withdraw("sample-pipeline")
@@ -173,6 +184,7 @@ def test_a_late_worker_does_not_overwrite_what_another_one_made() -> None:
     assert kept["products"] is None
 
 
+@pytest.mark.usefixtures("store")
 def test_what_is_gone_or_locked_is_told() -> None:
     work = made()
     with pytest.raises(WorkInvalid, match="never deposited"):
@@ -221,6 +233,7 @@ def test_the_token_is_found_and_never_shown(name: str, monkeypatch: pytest.Monke
     assert "very-secret" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("store")
 def test_a_new_work_without_a_token_warns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GITHUB_TOKEN")
     with pytest.warns(FutureWarning, match="workflow token required after v4.0.0") as told:

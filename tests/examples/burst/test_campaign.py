@@ -37,7 +37,9 @@ def test_agents_measure_bursts_and_events_find_them_again(buckets: Buckets, tmp_
     for event in events:
         work = campaign.found(buckets, event)
         assert work is not None
-        assert work.results["dm"] == pytest.approx(random_burst(event).dm, abs=5 * work.results["dm_error"])
+        for name in ("dm", "width"):
+            error = work.results[f"{name}_error"]
+            assert work.results[name] == pytest.approx(getattr(random_burst(event), name), abs=4 * error)
         assert Path(work.plots[0]).is_file() if work.plots else False
         assert "DM" in (work.log or "")
     dms = [work.results["dm"] for work in campaign.far(buckets, 0)]

@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from daskflow.errors import StoreError, StoreUnavailable, TokenRefused
+from daskflow.execution.agents import holding
 from daskflow.execution.agents.agent import Agent, Told
 from daskflow.execution.agents.archive import Archivist
+from daskflow.execution.agents.attempt import Attempt
+from daskflow.execution.agents.holding import Holder
 from daskflow.model.work import Work, WorkStatus
 from daskflow.stores.buckets import Buckets
 from daskflow.stores.buckets.shelf import Wanted
@@ -47,6 +50,30 @@ def test_works_are_performed_by_priority_until_the_lives_are_used_up(buckets: Bu
     assert Agent(buckets, terms(lives=2)).run() == {"success": 2}
     assert [found(buckets, id).status for id in ids] == ["queued", "success", "success"]
     assert found(buckets, ids[2]).results == 6
+
+
+def test_who_was_stopped_for_longer_than_the_lease_keeps_nothing_of_what_came_out(
+    buckets: Buckets, there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (id,) = buckets.deposit(make("add", parameters={"x": 1}))
+    made: list[str] = []
+
+    def make_late(attempt: Attempt) -> None:
+        make_at_all(attempt)
+        # The process was stopped just now, all of its threads; this one is the first that goes on.
+        monkeypatch.setattr(holding, "now", lambda: holding_now() + 60.0)
+
+    def keep(*_: object) -> None:
+        made.append("archive")
+
+    holding_now, make_at_all = holding.now, Attempt.make
+    monkeypatch.setattr(Holder, "_watch", lambda holder: None)
+    monkeypatch.setattr(Holder, "_renew", lambda holder: None)
+    monkeypatch.setattr(Attempt, "make", make_late)
+    monkeypatch.setattr(Archivist, "keep", keep)
+    assert Agent(buckets, terms(lives=1)).run() == {"given back": 1}
+    assert made == []
+    assert (found(buckets, id).status, found(buckets, id).results) == ("queued", None)
 
 
 def test_only_wanted_works_are_taken(buckets: Buckets) -> None:

@@ -3,8 +3,10 @@ import threading
 import pytest
 
 from daskflow.errors import StoreUnavailable, WorkLost
+from daskflow.execution.agents import holding
 from daskflow.execution.agents.holding import Holder, Why, now
 from daskflow.model.work import Work
+from daskflow.sites.grip import Killed
 from daskflow.stores.buckets import Buckets
 from tests.execution.agents.conftest import make
 from tests.execution.patience import until
@@ -59,6 +61,18 @@ def test_what_cannot_be_held_is_killed_before_the_lease_is_over(
         until(lambda: held.grip.killed)
         assert held.why is Why.silent
         assert now() - began >= 1.5
+    holder.close()
+
+
+def test_who_was_stopped_goes_no_further(buckets: Buckets, work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    holder, began = Holder(buckets, 60.0), now()
+    with holder.holding(work, began) as held:
+        holder.check(held)
+        # The threads that would have noticed were stopped as well.
+        monkeypatch.setattr(holding, "now", lambda: began + 51.0)
+        with pytest.raises(Killed):
+            holder.check(held)
+        assert held.why is Why.silent
     holder.close()
 
 

@@ -1,13 +1,17 @@
+import json
 import logging
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from daskflow.errors import CredentialsMissing
-from daskflow.execution.agents.notices import Notices, slack_secret, text_of
+from daskflow.execution.agents.notices import Notices, slack_secret
 from daskflow.execution.notices.rules import Rule
 from daskflow.model.work import Work, WorkStatus
+from daskflow.stores.buckets import Buckets
 from tests.execution.agents.conftest import make
+from tests.execution.slacks import GOOD, receiving
 from tests.execution.webhooks import webhook
 
 
@@ -80,7 +84,70 @@ def test_the_secret_is_a_token_or_a_whole_address(monkeypatch: pytest.MonkeyPatc
     assert slack_secret().get_secret_value() == "json://127.0.0.1:80/{channel}"
 
 
-def test_a_failure_is_told_with_its_first_line() -> None:
-    work = ended(WorkStatus.failure)
-    work.error = "ValueError: no peak\nTraceback"
-    assert text_of(work).splitlines() == ["sample ab12 at local: failure in attempt 2", "ValueError: no peak"]
+def performed(buckets: Buckets, **slack: object) -> Work:
+    """A work whose end an agent has just written."""
+    buckets.deposit(make("add", notify={"slack": slack}))
+    work = buckets.withdraw("sample", lease=60)
+    assert work is not None
+    work.results, work.status = {"dm": 3}, WorkStatus.success
+    buckets.update(work)
+    return work
+
+
+def told(buckets: Buckets, work: Work, answer: str = json.dumps(GOOD)) -> Any:
+    """What the work says of Slack after it was told."""
+    with receiving((200, {}, answer)) as slack:
+        notices = Notices(secret=slack.secret, buckets=buckets)
+        notices.tell(work)
+        notices.close()
+    stored = buckets.get(str(work.id))
+    assert len(slack.messages) == max(1, len(work.notify.slack.member_ids or ()))
+    return stored and stored.notify.slack.reply
+
+
+def test_what_slack_answered_is_written_into_the_work(buckets: Buckets) -> None:
+    work = performed(buckets, channel_id="C01", blocks={"type": "divider"})
+    assert told(buckets, work) == GOOD
+    stored = buckets.get(str(work.id))
+    assert stored is not None
+    assert (stored.results, stored.status, stored.stop) == ({"dm": 3}, "success", work.stop or stored.stop)
+    assert stored.notify.slack.blocks == {"type": "divider"}
+
+
+def test_each_member_has_an_answer(buckets: Buckets) -> None:
+    work = performed(buckets, member_ids=["U07", "U08"])
+    assert told(buckets, work) == {"U07": GOOD, "U08": GOOD}
+
+
+def test_a_refusal_is_written_and_logged(buckets: Buckets, caplog: pytest.LogCaptureFixture) -> None:
+    work = performed(buckets, channel_id="C01")
+    with caplog.at_level(logging.WARNING, "daskflow"):
+        reply = told(buckets, work, '{"ok": false, "error": "channel_not_found"}')
+    assert reply == {"ok": False, "error": "channel_not_found"}
+    assert caplog.messages == [f"Slack was not told of the work {work.id}: channel_not_found"]
+
+
+def test_what_became_of_the_work_meanwhile_stays(buckets: Buckets) -> None:
+    work = performed(buckets, channel_id="C01")
+    again = work.model_copy(deep=True)
+    again.status = WorkStatus.queued
+    buckets.update(again)
+    assert told(buckets, work) == {}
+    assert buckets.status()["queued"] == 1
+    locked = performed(buckets, channel_id="C01")
+    buckets.lock(locked)
+    assert told(buckets, locked) == {}
+    gone = performed(buckets, channel_id="C01")
+    buckets.delete(gone)
+    assert told(buckets, gone) is None
+
+
+def test_what_people_changed_meanwhile_stays(buckets: Buckets) -> None:
+    work = performed(buckets, channel_id="C01")
+    changed = work.model_copy(deep=True)
+    changed.tags = ["seen"]
+    buckets.update(changed)
+    assert told(buckets, work) == GOOD
+    stored = buckets.get(str(work.id))
+    assert stored is not None
+    assert stored.tags == ["seen"]

@@ -1,0 +1,44 @@
+"""Clients that works share, so that each of them need not open connections of its own."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from daskflow.compat.chime.buckets import Buckets
+from daskflow.compat.chime.results import Results
+
+
+class HTTPContext:
+    """Clients of buckets and results: pass it as `http=` to works and what they do.
+
+    Parameters
+    ----------
+    timeout, token
+        Those of `Buckets`.
+    base_url
+        Where the works are, as `Buckets` take it; None: as daskflow is configured.
+
+    Examples
+    --------
+    >>> with HTTPContext(base_url="works.db") as http:  # doctest: +SKIP
+    ...     Work(pipeline="sample", site="local", user="ada", function="math.sqrt").deposit(http=http)
+    True
+    """
+
+    def __init__(self, timeout: float = 15.0, token: Any = None, base_url: Any = None) -> None:
+        secret = token.get_secret_value() if hasattr(token, "get_secret_value") else token
+        self.buckets = Buckets(base_url, token=secret, timeout=timeout)
+        """The client of buckets."""
+        self.results = Results(base_url, token=secret, timeout=timeout)
+        """The client of results."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give connections back; what is asked next opens them again."""
+        self.buckets.close()
+        self.results.close()
