@@ -10,6 +10,9 @@ PYTHON := $(shell python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 
 	&& echo python3 || echo python3.11)
 endif
 
+# Most tests wait for something. Each of the two starts services of its own, so that more would rather want memory.
+TWO := --numprocesses=2 --dist=loadfile
+
 .PHONY: help demo slurm-demo test check format bench clean
 
 help:
@@ -28,14 +31,14 @@ slurm-demo: $(VENV)/.examples.installed
 	@$(BIN)/python -m tests.services.demo
 
 test: $(VENV)/.dev.installed
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(TWO) $(PYTEST_ARGS)
 
 check: $(VENV)/.dev.installed
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(TWO) $(PYTEST_ARGS)
 
 format: $(VENV)/.dev.installed
 	@$(BIN)/ruff format

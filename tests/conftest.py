@@ -8,12 +8,16 @@ import os
 # otherwise would. It is read when dask is imported, here and in all processes that are started.
 os.environ.setdefault("DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED", "False")
 os.environ.setdefault("DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL", "500ms")
+# How wide the window is in which tests were started is nothing to them.
+os.environ.pop("COLUMNS", None)
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 
 from daskflow.artifacts.artifact import Artifact
 from daskflow.artifacts.uploading import Upload
@@ -37,6 +41,10 @@ from tests.services.fixtures import (
     slurm_accounting,
     slurm_calls,
 )
+
+# How long an example takes says something of the machine: no test is about that.
+examples.register_profile("patient", examples.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+examples.load_profile("patient")
 
 __all__ = [
     "counting",

@@ -53,7 +53,9 @@ class Arriving:
         ArtifactError
             That is no digest, or the store does not do what it should.
         """
-        if self._store.exists(digest, size) and self._place.keep(digest, size):
+        # It is told on the word of the store: who hears it brings nothing, and it must not be swept before it is used.
+        kept = self._place.renew if isinstance(self._place, Cloud) else self._place.keep
+        if self._store.exists(digest, size) and kept(digest, size):
             return Opening(True, "", ())
         if self._cloud is None or size > LARGEST:
             return Opening(False, "", ())

@@ -131,7 +131,7 @@ class Canceller:
         if state is JobState.cancelled:
             self._referee.forget()
 
-    def join(self) -> None:
-        """Wait for what is being killed."""
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for what is being killed; for each no longer than some time [s]."""
         for killer in self._killers:
-            killer.join()
+            killer.join(timeout)

@@ -58,13 +58,13 @@ class Clerk:
             self._inbox.append(action)
             self._lock.notify_all()
 
-    def stop(self) -> None:
-        """End when all is done that was handed in; returns then."""
+    def stop(self, timeout: float | None = None) -> None:
+        """End when all is done that was handed in; returns then, or after some time [s]."""
         with self._lock:
             self._stopping = True
             self._lock.notify_all()
         if not self.here:
-            self._thread.join()
+            self._thread.join(timeout)
 
     def _serve(self) -> None:
         while True:

@@ -65,9 +65,10 @@ class Durations:
     def _of(self, task: str) -> _Task:
         found = self._tasks.get(task)
         if found is None:
-            found = self._tasks[task] = _Task()
+            found = _Task()
             for fingerprint, seconds, size in self._journal.past(task, PAST):
                 found.add(fingerprint, seconds, size)
+            self._tasks[task] = found
         return found
 
 

@@ -34,6 +34,8 @@ from daskflow.model.states import JobState
 
 FLUSH_AT = 5000
 """So many new jobs are planned and submitted together at the latest."""
+BRIEF = 1.0
+"""So long who is to end now waits for threads that may hang with the server of the store [s]."""
 
 
 class Engine:
@@ -118,7 +120,8 @@ class Engine:
         SiteUnknown
             No site is configured by the name that the call gave.
         """
-        known = self._admission.admit(job)
+        with self._patient():
+            known = self._admission.admit(job)
         if self._admission.count >= FLUSH_AT:
             self.flush()
         return known
@@ -141,7 +144,8 @@ class Engine:
 
     def start(self, flow: Any, arguments: Mapping[str, Any], launcher: Any) -> Any:
         """Start a run of another flow beside this one; returns it."""
-        return self._family.start(flow, arguments, launcher)
+        with self._patient():
+            return self._family.start(flow, arguments, launcher)
 
     def former(self, flow: str, payload: bytes | None) -> RunRecord | None:
         """The run of this flow, with these arguments, that was started here before the run was resumed."""
@@ -231,9 +235,8 @@ class Engine:
                 new = self._admission.taken()
                 again = [self.jobs[key] for key in asked if self.jobs[key].state is JobState.created]
                 self._planner.ask(asked)
-            if again:
-                fresh = {job.key for job in new}
-                again = [job for job in again if job.key not in fresh]
+            fresh = {job.key for job in new} if again else set()
+            again = [job for job in again if job.key not in fresh]
             if new or again:
                 self._plan(Batch([*again, *new], asked))
             if self._dispatcher.due:
@@ -374,11 +377,7 @@ class Engine:
 
     def stop(self, state: JobState | None = None) -> None:
         """Kill everything that is not final; jobs get the given state, or stay as they are to be resumed."""
-        with self._changed:
-            self.failure = self.failure or RunInterrupted(
-                f"The run {self.id} was stopped; `daskflow resume {self.id}` goes on where it was."
-            )
-            self._changed.notify_all()
+        self.fail(RunInterrupted(f"The run {self.id} was stopped; `daskflow resume {self.id}` goes on where it was."))
         if state is None:
             self._dispatcher.detach()
         self._canceller.stop(state)
@@ -391,10 +390,9 @@ class Engine:
         StoreError
             Not everything could be written.
         """
-        with self._changed:
-            self.failure = self.failure or RunInterrupted(f"The run {self.id} has ended: it takes no jobs any more.")
-            self._changed.notify_all()
-        self._clerk.stop()
-        self._canceller.join()
+        self.fail(RunInterrupted(f"The run {self.id} has ended: it takes no jobs any more."))
+        longest = BRIEF if self.hurried.is_set() and self._writer.hangs() else None
+        self._clerk.stop(longest)
+        self._canceller.join(longest)
         self._dispatcher.leave()
         self._writer.flush(patient=not self.hurried.is_set())

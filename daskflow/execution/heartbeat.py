@@ -10,7 +10,7 @@ from typing import Protocol
 
 from daskflow.errors import DaskflowError
 from daskflow.execution.project import Project
-from daskflow.model.records import RunRecord
+from daskflow.model.records import Driver, RunRecord
 from daskflow.model.states import RunState
 from daskflow.stores import Journal
 
@@ -47,16 +47,18 @@ class Heartbeat:
         Is told what other processes said.
     note_running
         Called at each beat: brings the states of jobs up to date.
+    driver
+        This process, as it is recorded as the run's driver.
     """
 
-    def __init__(self, project: Project, run: Driven, note_running: Callable[[], None]) -> None:
+    def __init__(self, project: Project, run: Driven, note_running: Callable[[], None], driver: Driver) -> None:
         self._project = project
         self._run = run
         self._note_running = note_running
         self._in_main = threading.current_thread() is threading.main_thread()
         self._stop = threading.Event()
         self._said = RunState.running
-        self._driver: tuple[float | None, str, int] | None = None
+        self._driver = driver
         threading.Thread(target=self._serve, name=f"daskflow-beat-{run.id}", daemon=True).start()
 
     def stop(self) -> None:
@@ -65,7 +67,7 @@ class Heartbeat:
 
     def _beat(self, journal: Journal) -> None:
         # The time is that of writing: the store may have been away for longer than others believe that we live.
-        journal.heartbeat(self._run.id, time.time())
+        journal.heartbeat(self._run.id, time.time(), self._driver)
 
     def _serve(self) -> None:
         while not self._stop.wait(BEAT):
@@ -90,9 +92,7 @@ class Heartbeat:
 
     def _is_left(self, record: RunRecord) -> bool:
         """Whether another driver took this one for gone: it had long been cut off from the store."""
-        driver = record.started, record.host, record.pid
-        before, self._driver = self._driver or driver, driver
-        return driver != before and not self._stop.is_set()
+        return record.driver != self._driver and not self._stop.is_set()
 
     def _wake(self) -> None:
         """Reach a body that does not wait for jobs: it sleeps or computes, or performs a job on a synchronous site."""

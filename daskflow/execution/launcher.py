@@ -273,10 +273,14 @@ class Launcher:
         if session is None:
             return
         error = session.failure
+        # What is left is written where the store is there; one that is away, or hangs, is waited for no more.
+        session.hurried.set()
         session.stop()
         # What a full disk kept from being written is no reason not to go on, or not to close the rest.
         with contextlib.suppress(StoreError):
             session.close()
+        if project.hangs:
+            return
         with contextlib.suppress(StoreError):
             state = RunState.succeeded if error is None else RunState.interrupted
             project.journal.update_run(session.id, state=state, stopped=time.time(), error=str(error or ""))

@@ -107,6 +107,12 @@ class Project:
                 self._writer = JournalWriter(self.journal, self._on_failure)
             return self._writer
 
+    @property
+    def hangs(self) -> bool:
+        """Whether it was found that the server of the store does nothing any more."""
+        with self._lock:
+            return self._writer is not None and self._writer.stuck
+
     def watch(self, sufferer: Sufferer) -> None:
         """Tell someone, for as long as they live, when the journal can no longer be written."""
         self._sufferers.add(sufferer)

@@ -190,9 +190,13 @@ class Run:
             self._engine.stop(JobState.cancelled)
 
     def leave(self, other: RunRecord) -> None:
-        """Stop, and write no end: another driver took this one for gone, and goes on with the run."""
+        """Stop, and write no end: another driver took this one for gone, and goes on with the run.
+
+        The runs that its flow started stop as well; those that nobody else has begun end as `interrupted`.
+        """
         self._left = True
-        self._engine.fail(RunInterrupted(f"The process {other.pid} on {other.host} goes on with the run {self.id}."))
+        for run in reversed(self._tree()):
+            run._engine.fail(RunInterrupted(f"The process {other.pid} on {other.host} goes on with the run {self.id}."))
 
     def pause(self) -> None:
         """Start no new job, here and in the runs that its flow started; those that run go on to their ends."""
@@ -285,7 +289,8 @@ class Run:
     def _execute(self) -> None:
         tokens = CURRENT_HOST.set(self._engine), CURRENT_SITE.set(None)
         self._project.event(self.id, "run.started", site=self._engine.site)
-        beat = Heartbeat(self._project, self, self._engine.note_running)
+        self._project.writer.own(self.id, self._record.driver)
+        beat = Heartbeat(self._project, self, self._engine.note_running, self._record.driver)
         try:
             self._value = value_of(self._body, self._engine, self.id)
             self._state = RunState.succeeded
@@ -294,8 +299,10 @@ class Run:
                 self._state, self._error = RunState.cancelled, self._engine.failure
                 self._engine.stop(JobState.cancelled)
                 return
-            self._state, self._error = RunState.interrupted, self._interrupted()
-            self._engine.hurried.set()
+            self._state = RunState.interrupted
+            self._error = self._engine.failure if self._left else self._interrupted()
+            for run in self._tree():
+                run._engine.hurried.set()
             self._engine.stop()
             raise
         except BaseException as error:
@@ -330,18 +337,23 @@ class Run:
         """Write how the run ended; nothing may keep those who wait from hearing of it."""
         self._close_engine()
         try:
-            text = str(self._error or "")[:10000]
-            if not self._left:
-                self._project.journal.update_run(self.id, state=self._state, stopped=time.time(), error=text)
+            if not self._left and not (self._engine.hurried.is_set() and self._project.hangs):
+                self._write_end()
         except DaskflowError as error:
             self._error, self._state = self._error or error, RunState.interrupted
         finally:
-            self._tell_end()
+            if not self._left:
+                self._tell_end()
             with self._turning:
                 self._done.set()
                 callbacks, self._callbacks = self._callbacks, []
             for callback in callbacks:
                 callback()
+
+    def _write_end(self) -> None:
+        end = {"state": self._state, "stopped": time.time(), "error": str(self._error or "")[:10000]}
+        # Another driver may have taken this one for gone, and go on with it: then it is no end.
+        self._left = not self._project.journal.end_run(self.id, self._record.driver, **end)
 
     def _close_engine(self) -> None:
         try:
@@ -356,6 +368,7 @@ class Run:
         self._project.event(self.id, f"run.{self._state}", seconds=round(seconds, 3), **why)
         with contextlib.suppress(DaskflowError):  # who waits for the run hears of it another way
             self._project.writer.flush(patient=not self._engine.hurried.is_set())
+            self._project.writer.own(self.id, None)
 
     def __repr__(self) -> str:
         return f"<Run {self.id} {self.state}>"

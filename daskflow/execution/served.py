@@ -20,8 +20,11 @@ from daskflow.artifacts.places.place import Progress
 from daskflow.artifacts.store import ObjectStore
 from daskflow.errors import ArtifactDamaged, ArtifactError, ArtifactMissing
 from daskflow.stores.buckets.freight import Freight
+from daskflow.stores.buckets.shelf import Shelf
 
 _BLOCK = 1 << 20
+_REACHED: list[Freight] = []
+"""The way to the artifact store of the server by which this process got what it performs."""
 
 
 class ServedPlace:
@@ -235,6 +238,24 @@ def _missing(digest: str) -> Iterator[None]:
         yield
     except ArtifactMissing:
         raise FileNotFoundError(digest) from None
+
+
+def freight_of(shelf: Shelf) -> Freight | None:
+    """The way to the artifact store of the server that keeps works; None where no server does."""
+    from daskflow.stores.buckets.remote import RemoteShelf  # noqa: PLC0415, most works are in a store
+
+    return Freight(shelf.line) if isinstance(shelf, RemoteShelf) else None
+
+
+def reach(shelf: Shelf | None) -> None:
+    """What this process performs comes from this shelf: where a server keeps it, its artifact store is in reach too."""
+    freight = None if shelf is None else freight_of(shelf)
+    _REACHED[:] = [] if freight is None else [freight]
+
+
+def reached() -> Freight | None:
+    """The way to the artifact store of the server from which comes what this process performs; None: there is none."""
+    return _REACHED[0] if _REACHED else None
 
 
 def _refuse(what: str) -> NoReturn:

@@ -97,7 +97,8 @@ def _key(key: Any, where: _Place) -> str:
     if type(key) is str and key.isascii() and "\0" not in key:
         return key
     if not isinstance(key, str):
-        raise ValueError(f"{_named(where)} has the key {key!r:.100}, and keys of JSON are texts")  # noqa: TRY004
+        where_and_what = f"{_named(where)} has the key {key!r:.100}, and keys of JSON are texts"
+        raise ValueError(f"{where_and_what}; make a text of it: str(key)")  # noqa: TRY004
     return _text(str.__str__(key))
 
 

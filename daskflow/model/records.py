@@ -22,6 +22,10 @@ class Record(BaseModel):
     )
 
 
+Driver = tuple[float | None, str, int]
+"""Who began a run last: when, seconds since the epoch [s]; host; process."""
+
+
 class RunRecord(Record):
     """One execution of a flow."""
 
@@ -54,6 +58,11 @@ class RunRecord(Record):
     """Id of the run whose flow started this one; empty for one that a person started."""
     ordinal: int = 0
     """Counts the runs that the parent's flow starts, in the order of the calls."""
+
+    @property
+    def driver(self) -> Driver:
+        """Who began it last, and when."""
+        return self.started, self.host, self.pid
 
 
 class JobRecord(Record):

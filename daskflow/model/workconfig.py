@@ -56,7 +56,12 @@ Strategy = Annotated[Literal["bypass", "copy", "move", "delete", "upload"], Befo
 
 def told(error: ValidationError, kind: type[BaseModel]) -> str:
     """What does not fit in a work, or in a part of one, for people."""
-    return f"The work does not fit: {mistakes(error, kind)}."
+    return _sentence(mistakes(error, kind))
+
+
+def _sentence(wrong: str) -> str:
+    # What is not known ends with a question.
+    return f"The work does not fit: {wrong}" + ("" if wrong.endswith("?") else ".")
 
 
 def mistakes(error: ValidationError, kind: type[BaseModel]) -> str:
@@ -92,7 +97,7 @@ def check_assigned(kind: type[BaseModel], name: str) -> None:
     WorkInvalid
     """
     if name not in kind.model_fields and not name.startswith("_") and not hasattr(kind, name):
-        raise WorkInvalid(f"The work does not fit: {name}: {_strange(kind, (name,))}.")
+        raise WorkInvalid(_sentence(f"{name}: {_strange(kind, (name,))}"))
 
 
 def checked(kind: type[BaseModel], dumped: dict[str, Any]) -> dict[str, Any]:

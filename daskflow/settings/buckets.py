@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -17,6 +18,8 @@ from daskflow.stores.database import Database
 ANY = "*"
 """Among the sites of works: any name is good."""
 _TOKEN = "DASKFLOW_TOKEN"
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}(/.*)?")
+"""A server without its `http://`."""
 
 
 class Buckets(stored.Buckets):
@@ -97,7 +100,15 @@ def check_site(settings: Settings, site: str) -> str:
 
 
 def is_server(url: str) -> bool:
-    """Whether a server keeps works, and no store of our own."""
+    """Whether a server keeps works, and no store of our own.
+
+    Raises
+    ------
+    SettingsInvalid
+        It is the address of a server without `http://`: a new file of that name would be empty, and nobody would know.
+    """
+    if _ADDRESS.fullmatch(url) and not os.path.exists(url):
+        raise SettingsInvalid(f"{url} names no file. Write http://{url} if it is a server, ./{url} if it is a file.")
     return url.startswith(("http://", "https://"))
 
 

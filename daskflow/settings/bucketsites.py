@@ -6,7 +6,7 @@ import functools
 import getpass
 
 from daskflow.artifacts.values import Values
-from daskflow.execution.bucketing.courier import Means
+from daskflow.execution.bucketing.means import Means
 from daskflow.execution.bucketing.site import BucketSite
 from daskflow.execution.project import BUCKET
 from daskflow.settings.buckets import buckets_of

@@ -50,6 +50,22 @@ def is_gone(record: RunRecord, now: float, uptime: Callable[[], float] = lambda:
     return silent and _began(record.pid) > (record.started or record.created) + SILENCE
 
 
+def may_be_cut_off(record: RunRecord, now: float, patience: float) -> bool:
+    """Whether the driver of a run that reads as interrupted may live: far away, and for some time without the store.
+
+    Parameters
+    ----------
+    record
+        The run as it is stored, or as it reads.
+    now
+        Seconds since the epoch [s].
+    patience
+        For so long a driver waits for the store [s]; it then interrupts the run by itself.
+    """
+    silent = now - _last_sign(record) > SILENCE + patience
+    return record.stopped is None and record.host not in ("", this_host()) and not silent
+
+
 def _last_sign(record: RunRecord) -> float:
     return max(record.heartbeat or 0.0, record.started or 0.0, record.created)
 

@@ -20,6 +20,9 @@ WHERE id = :id;
 -- heartbeat: Say that the driver of a run lives.
 UPDATE runs SET heartbeat = :time WHERE id = :id;
 
+-- driver: Who began a run last, and when.
+SELECT started, host, pid FROM runs WHERE id = :id;
+
 -- run: One run by its full id.
 SELECT id, flow, target, arguments, state, site, created, started, stopped, heartbeat,
        host, pid, error, payload, parent, ordinal
@@ -211,11 +214,12 @@ ORDER BY r.key, r.ordinal;
 -- add_events: Record events.
 INSERT INTO events (run, kind, time, key, data) VALUES (:run, :kind, :time, :key, :data);
 
--- events: Events of these runs whose kind is like this, later than a time and after an ordinal.
+-- events: The first events of these runs whose kind is like this, later than a time and after an ordinal.
 SELECT ordinal, run, kind, time, key, data
 FROM events
 WHERE run IN {runs} AND ordinal > :ordinal AND time > :time AND kind LIKE :kind ESCAPE '\'
-ORDER BY ordinal;
+ORDER BY ordinal
+LIMIT :most;
 
 -- add_file_digests: Record the digests of files; a file has one.
 INSERT INTO file_digests (path, inode, size, mtime_ns, digest)

@@ -11,6 +11,10 @@ from daskflow.stores.chapter import Chapter, as_json, like
 from daskflow.stores.dialect import Row
 from daskflow.stores.patience import reading, writing
 
+_ALL = 2**62
+"""There are fewer events [1]."""
+_PAGE = 1000
+"""Of events that a pattern may not fit so many are read at a time, or as many as are wanted."""
 _REPORT = ("key", "ordinal", "kind", "title", "data", "content", "task", "time")
 
 
@@ -67,21 +71,34 @@ class Events(Chapter):
             With those of the runs that it started, and so on down.
         """
         runs = self.below(run) if tree else [run]
-        return [event for _, event in self._events(runs, pattern, ordinal=0, time=after or -1.0)]
+        rows = self._rows(runs, pattern, ordinal=0, time=after or -1.0)
+        return [event for _, event in _fitting(rows, pattern)]
 
     @reading
     def events_since(
-        self, run: str, ordinal: int = 0, pattern: str = "*", *, tree: bool = False
+        self, run: str, ordinal: int = 0, pattern: str = "*", *, tree: bool = False, most: int | None = None
     ) -> list[tuple[int, EventRecord]]:
         """The events recorded after the one with this ordinal, each with its own; misses and repeats none.
 
-        With `tree` those of the runs that it started are there too, and so on down.
+        With `tree` those of the runs that it started are there too, and so on down. With `most` the first ones, and no
+        others are read.
         """
-        return self._events(self.below(run) if tree else [run], pattern, ordinal=ordinal, time=-1.0)
+        runs, found = self.below(run) if tree else [run], list[tuple[int, EventRecord]]()
+        while most is None or len(found) < most:
+            page = _ALL if most is None else most if pattern == "*" else max(most, _PAGE)
+            rows = self._rows(runs, pattern, ordinal=ordinal, time=-1.0, most=page)
+            found += _fitting(rows, pattern)
+            if len(rows) < page:
+                break
+            ordinal = rows[-1][0]
+        return found[:most]
 
-    def _events(self, runs: list[str], pattern: str, *, ordinal: int, time: float) -> list[tuple[int, EventRecord]]:
-        rows = self.database.rows("events", runs=runs, ordinal=ordinal, time=time, kind=_wider(pattern))
-        return [(row[0], _event(row)) for row in rows if fnmatchcase(row[2], pattern)]
+    def _rows(self, runs: list[str], pattern: str, *, ordinal: int, time: float, most: int = _ALL) -> list[Row]:
+        return self.database.rows("events", runs=runs, ordinal=ordinal, time=time, kind=_wider(pattern), most=most)
+
+
+def _fitting(rows: list[Row], pattern: str) -> list[tuple[int, EventRecord]]:
+    return [(row[0], _event(row)) for row in rows if fnmatchcase(row[2], pattern)]
 
 
 def _wider(pattern: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from daskflow.errors import NotFound, RunBusy
-from daskflow.model.records import RunRecord
+from daskflow.model.records import Driver, RunRecord
 from daskflow.model.states import RunState
 from daskflow.stores.chapter import Chapter, as_json, few, like
 from daskflow.stores.dialect import Row
@@ -92,7 +92,7 @@ class Runs(Chapter):
                         f"The run {id} goes on already, in process {before.pid} on {before.host}. Watch it with "
                         f"`daskflow show {id}`, or stop it with `daskflow cancel {id}`."
                     )
-                if seen is not None and _driver(before) != _driver(seen):
+                if seen is not None and before.driver != seen.driver:
                     raise RunBusy(
                         f"The run {id} was begun again meanwhile, by process {before.pid} on {before.host}, and is "
                         f"{before.state}. Look at it with `daskflow show {id}`."
@@ -102,9 +102,30 @@ class Runs(Chapter):
             )
 
     @writing
-    def heartbeat(self, id: str, time: float) -> None:
-        """Say that the driver of a run lives."""
-        self.database.write("heartbeat", id=id, time=time)
+    def end_run(self, id: str, driver: Driver, **fields: Any) -> bool:
+        """Change fields of a run for the last time, unless another driver has begun it again; whether that was done.
+
+        Raises
+        ------
+        NotFound
+        """
+        with self.database.transaction():
+            mine = self.driver(id) in (driver, None)
+            if mine:
+                self.update_run(id, **fields)
+        return mine
+
+    @writing
+    def heartbeat(self, id: str, time: float, driver: Driver | None = None) -> None:
+        """Say that the driver of a run lives; where one is given, only if no other has begun the run again."""
+        with self.database.transaction():
+            if driver is None or self.driver(id) == driver:
+                self.database.write("heartbeat", id=id, time=time)
+
+    @reading
+    def driver(self, id: str) -> Driver | None:
+        """Who began a run last, and when; None where it is not recorded."""
+        return next(((started, host, pid) for started, host, pid in self.database.rows("driver", id=id)), None)
 
     @reading
     def run(self, ident: str) -> RunRecord:
@@ -206,8 +227,3 @@ def _record(row: Row) -> RunRecord:
 def _columns(record: RunRecord) -> dict[str, Any]:
     columns = dict(record)
     return columns | {"arguments": as_json(record.arguments), "state": record.state.value}
-
-
-def _driver(record: RunRecord) -> tuple[float | None, str, int]:
-    """Who began a run last, and when."""
-    return record.started, record.host, record.pid

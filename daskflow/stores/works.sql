@@ -47,9 +47,12 @@ RETURNING id, pipeline, site, username, status, priority, attempt, given_back, r
 
 -- update_work: Write a work anew if its attempt is still the latest, what it is found by is as before, and the status
 -- may follow. Who holds a work that was locked meanwhile may still end it. Who ends one without saying when ends it now.
+-- A failure that is no fault of the work does not count.
 UPDATE works
 SET pipeline = :pipeline, site = :site, username = :username, parent = :parent, status = :status,
     priority = :priority, retries = :retries, timeout = :timeout, final = :final, start = :start,
+    given_back = given_back + CASE WHEN status = 'running' AND :status = 'failure' AND :given_back = given_back + 1
+                                   THEN 1 ELSE 0 END,
     stop = COALESCE(:stop, CASE WHEN :status NOT IN ('success', 'failure') THEN NULL
                                 WHEN status = :status THEN stop ELSE CLOCK END),
     waiting = CASE WHEN :status = 'queued' AND status <> 'queued' THEN CLOCK ELSE waiting END,

@@ -7,9 +7,11 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 
-from daskflow.errors import StoreUnavailable
+from daskflow.errors import StoreError, StoreUnavailable
+from daskflow.model.records import Driver
 from daskflow.stores.dialect import Row
 from daskflow.stores.journal import KINDS, Journal
 
@@ -18,9 +20,14 @@ INTERVAL = 0.05
 CROWD = 5000
 """So many rows wait no longer."""
 LAST = 5.0
-"""So long a writer that is closed waits for a store that is away [s]."""
+"""So long a writer that is closed waits for a store that is away, or that does nothing [s]."""
+QUIET = 10.0
+"""Who wrote something more recently than this was not taken for gone meanwhile [s]."""
 _GLANCE = 0.25
 """How often who does not want to wait looks whether the store is away [s]."""
+
+_OF_RUNS = ("jobs", "attempts", "states", "events")
+"""The kinds of rows that begin with the run to which they belong."""
 
 Rows = dict[str, list[Row]]
 Operation = Rows | Callable[[Journal], object]
@@ -42,7 +49,8 @@ class JournalWriter:
     calls, and what `flush` has waited for survives the death of the process. A store that is away is waited
     for as long as the journal's patience lasts, while what is put piles up; nothing is lost by that, or written
     twice. After the first failure nothing more is written: a record with a gap would be worse than one that
-    stops. The thread does not keep the interpreter alive; at its exit what is left is written.
+    stops. The thread does not keep the interpreter alive; at its exit what is left is written. Rows of a run that
+    another driver has begun again, while this process could not write, are left out.
     """
 
     def __init__(self, journal: Journal, on_failure: Callable[[Exception], object] | None = None) -> None:
@@ -55,6 +63,11 @@ class JournalWriter:
         self._crowd = 0
         self._put = self._written = self._wanted = 0
         self._closing = False
+        self._owned: dict[str, Driver] = {}
+        self._left: set[str] = set()
+        self._wrote = time.time()
+        self._moved = time.monotonic()
+        self._stuck = False
         self._cut = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="daskflow-journal", daemon=True)
         self._thread.start()
@@ -89,20 +102,39 @@ class JournalWriter:
         """
         self._append(function)
 
+    def own(self, run: str, driver: Driver | None) -> None:
+        """Write rows of a run only as long as nobody else has begun it; None: whoever has."""
+        with self._changed:
+            self._left.discard(run)
+            self._owned.pop(run, None)
+            if driver is not None:
+                self._owned[run] = driver
+
+    @property
+    def stuck(self) -> bool:
+        """Whether somebody found that the server does nothing any more, without an error; until it does something."""
+        return self._stuck
+
+    def hangs(self) -> bool:
+        """See whether the server does nothing any more; waits for some seconds until it has done what was put."""
+        with suppress(StoreError):
+            self.flush(patient=False)
+        return self._stuck
+
     def flush(self, timeout: float | None = None, *, patient: bool = True) -> None:
         """Wait until all that was put before this call is written.
 
         Parameters
         ----------
         patient
-            Whether to wait for a store that is away as well.
+            Whether to wait for a store that is away as well, or for a server that does nothing.
 
         Raises
         ------
         StoreFull, StoreError
             What the writer met, now or earlier.
         StoreUnavailable
-            It took longer than `timeout` seconds, or the store is away.
+            It took longer than `timeout` seconds, or the store is away, or its server hangs.
         """
         with self._changed:
             wanted = self._put
@@ -122,22 +154,45 @@ class JournalWriter:
                 )
 
     def _glance(self, wanted: int, timeout: float | None) -> None:
-        """Wait, unless the store is away."""
-        until = math.inf if timeout is None else time.monotonic() + timeout
-        while not self._journal.patience.away and (left := until - time.monotonic()) > 0:
+        """Wait, unless the store is away or hangs."""
+        since = time.monotonic()
+        until = math.inf if timeout is None else since + timeout
+        while not self._journal.patience.away and (left := until - time.monotonic()) > 0 and not self._is_stuck(since):
             if self._changed.wait_for(lambda: self._is_through(wanted), min(left, _GLANCE)):
                 return
 
+    def _is_stuck(self, since: float) -> bool:
+        """Whether a server that is waited for since then does nothing: it is frozen, or what is sent to it is lost."""
+        if self._journal.database.kind == "postgresql" and time.monotonic() - max(since, self._moved) > LAST:
+            self._stuck = True
+        return self._stuck
+
     def close(self) -> None:
-        """Write what is left and end the thread; raises nothing, `failure` tells. May be called again."""
+        """Write what is left and end the thread; raises nothing, `failure` tells. May be called again.
+
+        The thread is left to itself where it waits for a server that hangs.
+        """
         with self._changed:
             self._closing = True
             self._changed.notify_all()
         atexit.unregister(self.close)
-        if threading.current_thread() is not self._thread:
-            self._thread.join(LAST)
+        if threading.current_thread() is not self._thread and not self._cut.is_set():
+            self._thread.join(0.0 if self._stuck else LAST)
             self._cut.set()
-            self._thread.join()
+            # It may have been slow only.
+            since, self._stuck = time.monotonic(), False
+            while self._thread.is_alive() and not self._is_stuck(since):
+                self._thread.join(_GLANCE)
+            if self._thread.is_alive():
+                self._give_up()
+
+    def _give_up(self) -> None:
+        with self._changed:
+            self.failure = self.failure or StoreUnavailable(
+                f"The journal {self._journal.database.place} does nothing any more: "
+                f"{self._put - self._written} records were not written."
+            )
+            self._changed.notify_all()
 
     def _append(self, operation: Operation) -> None:
         with self._changed:
@@ -172,6 +227,7 @@ class JournalWriter:
             return False
         with self._changed:
             self._written += len(batch)
+            self._wrote, self._moved, self._stuck = time.time(), time.monotonic(), False
             self._changed.notify_all()
         return True
 
@@ -189,14 +245,24 @@ class JournalWriter:
 
     def _perform_all(self, operations: list[Operation]) -> None:
         with self._journal.database.transaction():
+            self._look_for_others()
             for operation in operations:
                 self._perform(operation)
+                self._moved, self._stuck = time.monotonic(), False
 
     def _perform(self, operation: Operation) -> None:
         if isinstance(operation, dict):
-            self._journal.write(operation)
+            self._journal.write(_without(operation, self._left) if self._left else operation)
         else:
             operation(self._journal)
+
+    def _look_for_others(self) -> None:
+        """Find the runs that others have begun again: they take a driver for gone that was silent for long."""
+        if abs(time.time() - self._wrote) <= QUIET:
+            return
+        with self._changed:
+            owned = self._owned.copy()
+        self._left.update(run for run, driver in owned.items() if self._journal.driver(run) != driver)
 
     def _fail(self, error: Exception) -> None:
         with self._changed:
@@ -205,6 +271,14 @@ class JournalWriter:
             self._changed.notify_all()
         if self._on_failure is not None:
             self._on_failure(error)
+
+
+def _without(rows: Rows, runs: set[str]) -> Rows:
+    """The same rows but for those of some runs."""
+    return {
+        kind: [row for row in given if row[0] not in runs] if kind in _OF_RUNS else given
+        for kind, given in rows.items()
+    }
 
 
 def merged(operations: Iterable[Operation]) -> list[Operation]:

@@ -14,10 +14,12 @@ from typing import Annotated, Any
 import typer
 
 from daskflow.errors import ArgumentsInvalid, DaskflowError, NotFound, WorkInvalid
+from daskflow.execution.agents.outcome import in_short
 from daskflow.execution.target import read_pairs
 from daskflow.model.quantities import seconds
-from daskflow.model.work import Work, WorkStatus
+from daskflow.model.work import Work, WorkStatus, bucket_name
 from daskflow.settings.buckets import buckets_of
+from daskflow.stores.buckets import Buckets
 from daskflow.views.options import ConfigOption, JsonOption
 from daskflow.views.running import DONE, FAILED
 from daskflow.views.serving import UrlOption, configured_works
@@ -75,9 +77,10 @@ def deposit_command(  # noqa: PLR0913, each is an option
         raise ArgumentsInvalid(
             f"The file says all of its works; leave out {', '.join(f'--{name}' for name in fields)}."
         )
-    works = (
-        _read(source) if source is not None else [Work(pipeline=pipeline, site=site, user=user or _user(), **fields)]
-    )
+    if pipeline is not None:
+        works = [Work(pipeline=_named(pipeline, set()), site=site, user=user or _user(), **fields)]
+    else:
+        works = _read(str(source))
     with buckets_of(configured_works(config, url)) as buckets:
         ids = buckets.deposit(works)
     if as_json:
@@ -91,6 +94,18 @@ def _user() -> str:
         return getpass.getuser()
     except (OSError, KeyError):
         raise ArgumentsInvalid("Your user has no name here. Say --user NAME.") from None
+
+
+def _named(given: Any, told: set[str]) -> Any:
+    """The name of a bucket as buckets have it; that it is another one is told once."""
+    try:
+        name = bucket_name(given) if isinstance(given, str) else given
+    except ValueError as error:
+        raise WorkInvalid(f"pipeline: {error}.") from None
+    if name != given and given not in told:
+        told.add(given)
+        say(f"The bucket of {given!r} is called {name}.", error=True)
+    return name
 
 
 def _value(text: str) -> Any:
@@ -114,12 +129,13 @@ def _read(source: str) -> list[Work]:
         except ValueError as error:
             raise WorkInvalid(f"{source} is no JSON: {error}.") from None
     payloads = found if isinstance(found, list) else [found]
-    works = []
+    works, told = [], set[str]()
     for place, payload in enumerate(payloads):
         if not isinstance(payload, dict):
             raise WorkInvalid(f"Number {place + 1} in {source} is no payload of a work.")
         try:
-            works.append(Work.from_dict(payload))
+            renamed = {"pipeline": _named(payload["pipeline"], told)} if "pipeline" in payload else {}
+            works.append(Work.from_dict({**payload, **renamed}))
         except WorkInvalid as error:
             raise WorkInvalid(f"Number {place + 1} in {source}: {error}") from None
     return works
@@ -141,7 +157,7 @@ def _chosen(
     if not isinstance(found, dict):
         raise WorkInvalid("--query is a JSON dictionary: '{\"event\": 42}'.")
     if bucket is not None:
-        found["pipeline"] = bucket
+        found["pipeline"] = _named(bucket, set())
     for name, given in (("status", status), ("event", event), ("tags", tag), ("config.parent", parent)):
         if given:
             values = [str(value) if name == "status" else value for value in given]
@@ -200,7 +216,7 @@ def _took(work: Work) -> float | None:
 
 def _what(work: Work) -> str:
     if work.error:
-        return work.error.splitlines()[0][:60]
+        return in_short(work.error)[:60]
     return (work.function or " ".join(work.command or ()))[:60]
 
 
@@ -238,7 +254,7 @@ def status_command(
 ) -> None:
     """Tell how many works of each bucket have each status."""
     with buckets_of(configured_works(config, url)) as buckets:
-        found = {bucket: buckets.status(bucket)} if bucket is not None else buckets.statuses()
+        found = {_named(bucket, set()): buckets.status(bucket)} if bucket is not None else buckets.statuses()
     counted = {
         name: {
             "total": sum(each.get(state, 0) for state in _STATES),
@@ -316,6 +332,7 @@ def rm_command(  # noqa: PLR0913, each is an option
             "Ids say which works are meant; --status, --event, --tag, --parent and --limit go with buckets."
         )
     with buckets_of(configured_works(config, url)) as buckets:
+        _check_there(buckets, pipelines if not force else [])
         for name in pipelines:
             query = _chosen(name, None, status, event, tag, parent)
             found = buckets.view(query, projection={"id": 1}, limit=limit)
@@ -325,6 +342,13 @@ def rm_command(  # noqa: PLR0913, each is an option
         gone = sum(buckets.delete(ids[at : at + _BATCH]) for at in range(0, len(ids), _BATCH))
     _count(gone, "deleted", as_json=as_json)
     raise typer.Exit(DONE if gone or not ids else FAILED)
+
+
+def _check_there(buckets: Buckets, names: Sequence[str]) -> None:
+    there = set(buckets.pipelines()) if names else set()
+    for given in names:
+        if _named(given, {given}) not in there:
+            raise NotFound(f"There is no bucket and no work {given}. `daskflow work status` lists buckets.")
 
 
 def _agreed(count: int) -> bool:
@@ -338,7 +362,7 @@ def lock_command(
 ) -> None:
     """Let nobody change or delete works."""
     with buckets_of(configured_works(config, url)) as buckets:
-        _count(buckets.lock(ids), "locked", as_json=as_json)
+        _count(_some(buckets.lock(ids), ids), "locked", as_json=as_json)
 
 
 def unlock_command(
@@ -346,7 +370,13 @@ def unlock_command(
 ) -> None:
     """Let works be changed and deleted again."""
     with buckets_of(configured_works(config, url)) as buckets:
-        _count(buckets.unlock(ids), "unlocked", as_json=as_json)
+        _count(_some(buckets.unlock(ids), ids), "unlocked", as_json=as_json)
+
+
+def _some(count: int, ids: Sequence[str]) -> int:
+    if not count:
+        raise NotFound(f"There is no work {', '.join(ids)}. `daskflow work view` lists works.")
+    return count
 
 
 def _count(count: int, what: str, *, as_json: bool) -> None:

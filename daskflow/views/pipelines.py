@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from daskflow.errors import DaskflowError
+from daskflow.execution.agents.outcome import in_short
 from daskflow.execution.launcher import Order
 from daskflow.execution.pipelines.checking import warnings
 from daskflow.execution.pipelines.expanding import bucket_of, combinations, fields_of
@@ -142,7 +143,7 @@ def show_command(run: RunArgument = "last", config: ConfigOption = None, as_json
     if as_json:
         show_json([run_fields(each) | {"works": works[each.id]} for each in below])
         return
-    say(f"{record.id}  {record.state}{f': {record.error.splitlines()[0]}' if record.error else ''}")
+    say(f"{record.id}  {record.state}{f': {in_short(record.error)}' if record.error else ''}")
     show_table(
         ["run", "combination", "step", "work", "status", "attempt", "host"],
         [

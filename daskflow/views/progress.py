@@ -33,6 +33,7 @@ _TOLD = ("cached", "failed", "skipped", "running", "waiting")
 _PERIOD = 0.25
 _FIRST_LINE, _LINES_APART = 2.0, 10.0
 _BAR = 24
+_LAST = 5.0
 
 
 class Display(Protocol):
@@ -80,7 +81,7 @@ class Progress:
         """The run has ended, or nobody wants to see it any more."""
         self._stop.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_LAST)  # it may ask a store whose server hangs
 
     def _watch(self, run: Run) -> None:
         display = self._display()

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from daskflow.stores.buckets.buckets import Buckets
 from daskflow.stores.buckets.table import WorkTable
 from daskflow.stores.database import Database
 from daskflow.stores.journal import Journal
+from tests.acceptance.islands import OTHER_NETWORK, Island
 from tests.acceptance.shell import daskflow, environment, ran, run
 from tests.execution.counting import counted
 from tests.execution.patience import alive, until
@@ -280,40 +280,7 @@ def test_an_agent_with_another_key_performs_nothing(place: Place, tmp_path: Path
     assert counted(place.notes) == {}
 
 
-class Island:
-    """A network namespace, from which nothing but the server is in sight."""
-
-    def __init__(self) -> None:
-        mark, net = secrets.token_hex(3), secrets.randbelow(250)
-        self.name, self._ends = f"daskflow-{mark}", (f"dfa{mark}", f"dfb{mark}")
-        self.here, self.there = f"198.18.{net}.1", f"198.18.{net}.2"
-
-    def __enter__(self) -> Island:
-        near, far = self._ends
-        _ip("netns", "add", self.name)
-        _ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", self.name)
-        _ip("addr", "add", f"{self.here}/30", "dev", near)
-        _ip("link", "set", near, "up")
-        _ip("-n", self.name, "addr", "add", f"{self.there}/30", "dev", far)
-        _ip("-n", self.name, "link", "set", far, "up")
-        _ip("-n", self.name, "link", "set", "lo", "up")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        _ip("netns", "del", self.name)
-
-
-def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True)
-
-
-_OTHER_NETWORK = pytest.mark.skipif(
-    not os.environ.get("CI") and (os.geteuid() != 0 or shutil.which("ip") is None),
-    reason="needs root and iproute2: apt-get install iproute2",
-)
-
-
-@_OTHER_NETWORK
+@OTHER_NETWORK
 def test_an_agent_in_another_network_needs_nothing_but_the_server(tmp_path: Path, daemons: Daemons) -> None:
     here, there = tmp_path / "project", tmp_path / "island"
     here.mkdir()
@@ -336,12 +303,10 @@ def test_an_agent_in_another_network_needs_nothing_but_the_server(tmp_path: Path
         (there / "daskflow.yaml").write_text(
             json.dumps({"signing_key": str(there / "key"), "works": {"store": url, "token": agent_token}})
         )
-        # It does not see the directory of the project either.
-        hide = 'mount -t tmpfs none "$0" && cd "$1" && shift && exec "$@"'
         agent = [sys.executable, "-m", "daskflow", "work", "run", *BUCKETS, "--site", "local"]
         variables = {**place.variables, "NOTES": str(there), "PYTHONPATH": os.getcwd()}
-        apart = ["ip", "netns", "exec", island.name, "unshare", "-m", "sh", "-c", hide, str(here), str(there)]
-        start(daemons, "agent", [*apart, *agent], there, **variables)
+        # It does not see the directory of the project either.
+        start(daemons, "agent", island.command(agent, there, here), there, **variables)
         outcome = place.run("study.py:study")
         assert outcome["value"] == "1.9999e+08 20000 hello\n"
         assert counted(place.notes) == {}

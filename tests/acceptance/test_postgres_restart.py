@@ -24,8 +24,8 @@ from tests.services import postgres as postgresql
 from tests.services.fixtures import lacking
 
 JOBS = 200
-BEFORE, MEANWHILE = 30, 80
-"""So many jobs have been performed when the server goes, and when it comes back."""
+BEFORE, MEANWHILE, LATE = 30, 80, 100
+"""So many jobs have been performed when the server goes, and when it comes back; further ones wait until it has gone."""
 FLOW = """
 import os
 import time
@@ -42,6 +42,9 @@ def count(name):
 @task
 def step(i: int) -> int:
     time.sleep(0.02)
+    notes, late = os.environ["NOTES"], int(os.environ["LATE"])
+    while len(os.listdir(notes)) >= late and not os.path.exists(notes + "-go"):
+        time.sleep(0.02)
     current().emit("step.done", i=i)
     count(f"step-{i}")
     return i
@@ -76,7 +79,7 @@ class Driver:
         with (self.directory / "said").open("w") as said:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "daskflow", "run", "flow.py:study", "--json", "--set", f"n={JOBS}"],
-                cwd=self.directory, env=environment(NOTES=str(self.notes), **variables), text=True,
+                cwd=self.directory, env=environment(NOTES=str(self.notes), LATE=str(LATE), **variables), text=True,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said,
             )  # fmt: skip
 
@@ -91,6 +94,11 @@ class Driver:
     def ended(self) -> bool:
         assert self._process is not None
         return self._process.poll() is not None
+
+    def lose(self, way: str = "stop") -> None:
+        """Let the server go; now all jobs may be performed."""
+        (self.server.stop if way == "stop" else self.server.kill)()
+        self.notes.with_name("notes-go").touch()
 
     def press(self) -> None:
         """Press Ctrl-C."""
@@ -150,7 +158,7 @@ def driver(tmp_path: Path, server: postgresql.Postgres) -> Iterator[Driver]:
 def test_a_run_goes_on_when_the_server_is_back(driver: Driver, way: str) -> None:
     driver.start()
     driver.await_jobs(BEFORE)
-    (driver.server.stop if way == "stop" else driver.server.kill)()
+    driver.lose(way)
     until(lambda: driver.ended or "It is waited for" in driver.said())
     # What is performed goes on meanwhile.
     driver.await_jobs(MEANWHILE)
@@ -166,7 +174,7 @@ def test_a_run_goes_on_when_the_server_is_back(driver: Driver, way: str) -> None
 def test_ctrl_c_stops_a_run_whose_server_is_away(driver: Driver) -> None:
     driver.start()
     driver.await_jobs(BEFORE)
-    driver.server.stop()
+    driver.lose()
     until(lambda: driver.ended or "It is waited for" in driver.said())
     driver.press()
     code, _ = driver.outcome()
@@ -175,10 +183,21 @@ def test_ctrl_c_stops_a_run_whose_server_is_away(driver: Driver) -> None:
     resume(driver)
 
 
+def test_ctrl_c_stops_a_run_whose_server_hangs(driver: Driver) -> None:
+    driver.start()
+    driver.await_jobs(BEFORE)
+    with driver.server.frozen():
+        driver.press()
+        code, _ = driver.outcome()
+    assert code == INTERRUPTED, driver.said()
+    driver.notes.with_name("notes-go").touch()
+    resume(driver)
+
+
 def test_a_server_that_is_away_for_too_long_interrupts_a_run(driver: Driver) -> None:
     driver.start(DASKFLOW_STORE_PATIENCE="1")
     driver.await_jobs(BEFORE)
-    driver.server.stop()
+    driver.lose()
     code, printed = driver.outcome()
     assert code == INTERRUPTED, driver.said()
     assert "It was waited for" in json.loads(printed)["error"]
@@ -194,7 +213,7 @@ def resume(driver: Driver) -> None:
         assert record.state is RunState.interrupted
         known = journal.counts(record.id)["step"].get("succeeded", 0)
         before = sum(counted(driver.notes).values())
-        daskflow(driver.directory, "resume", record.id, NOTES=str(driver.notes))
+        daskflow(driver.directory, "resume", record.id, NOTES=str(driver.notes), LATE=str(LATE))
         assert journal.run(record.id).state is RunState.succeeded
         assert sum(counted(driver.notes).values()) - before <= JOBS - known
         assert len(counted(driver.notes)) == JOBS

@@ -64,3 +64,14 @@ def test_nothing_ends_it_but_its_chief(error: BaseException) -> None:
     assert done.wait(30)
     boss.clerk.stop()
     assert type(error).__name__ in repr(boss.failed[0])
+
+
+def test_it_is_waited_for_no_longer_than_one_may() -> None:
+    boss, go, done = Boss(), threading.Event(), threading.Event()
+    boss.clerk.post(lambda: until(go.is_set))
+    boss.clerk.post(done.set)
+    boss.clerk.stop(0.01)
+    assert not done.is_set()
+    go.set()
+    boss.clerk.stop()
+    assert done.is_set()

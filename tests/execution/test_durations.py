@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from daskflow.errors import StoreUnavailable
 from daskflow.execution.durations import ALIKE, PAST, Durations
 from daskflow.graph.job import Job
 from daskflow.model.outcome import Outcome
@@ -22,6 +23,17 @@ class Memory:
     def past(self, task: str, limit: int) -> list[tuple[str, float, int]]:
         self.asked.append(task)
         return self._past.get(task, [])[:limit]
+
+
+class Absent(Memory):
+    """A journal that is away when it is asked first, in the midst of its answer."""
+
+    def past(self, task: str, limit: int) -> Any:
+        found = super().past(task, limit)
+        for row in found:
+            yield row
+            if len(self.asked) == 1:
+                raise StoreUnavailable("away")
 
 
 @pytest.fixture
@@ -125,3 +137,10 @@ def test_the_journal_tells_of_runs_before(lab: Lab) -> None:
     assert 0 < seconds < 60
     assert taken > 1000
     assert len(lab.project.journal.past("load", 2)) == 2
+
+
+def test_who_got_no_answer_asks_again(job: Job) -> None:
+    durations = Durations(Absent(fit=[("", 1.0, 0), ("", 5.0, 0)]))
+    with pytest.raises(StoreUnavailable):
+        durations.expected(job)
+    assert durations.expected(job) == 5.0

@@ -12,16 +12,22 @@ from typing import Any
 
 import pytest
 
-from daskflow.errors import JobFailed, NotInTask, RunBusy, RunInterrupted, SiteUnknown, StoreFull
+from daskflow.errors import JobFailed, NotInTask, RunBusy, RunInterrupted, SiteUnknown, StoreFull, StoreUnavailable
+from daskflow.execution import engine
+from daskflow.execution.admission import Admission
+from daskflow.execution.family import Family
 from daskflow.execution.launcher import Order, target_of
 from daskflow.execution.target import load_flow
 from daskflow.execution.worker.attempt import CURRENT_ATTEMPT, Attempt
 from daskflow.graph.host import CURRENT_SITE
 from daskflow.model.states import RunState
+from daskflow.sites import Site
+from daskflow.stores import writer
 from tests.acceptance.shell import environment
-from tests.conftest import Lab
+from tests.conftest import Lab, settings_in
 from tests.execution.counting import count, counted
 from tests.execution.patience import alive, until
+from tests.services.postgres import Postgres
 
 
 @pytest.fixture
@@ -352,3 +358,114 @@ def test_a_flow_within_a_flow_runs_at_its_own_site(lab: Lab, work: Any) -> None:
     again = outer.submit()
     assert again.result(60) == [2, 3]
     assert [job.site for job in again.jobs] == [None, "local"], "the block around the call wins"
+
+
+@pytest.fixture
+def remote(tmp_path: Path, postgres: str, postgres_server: Postgres, shared_sites: dict[str, Site]) -> Iterator[Lab]:
+    """A laboratory whose store is in PostgreSQL; a test may stop the server."""
+    made = Lab(settings_in(tmp_path, store=postgres, store_patience=60), shared_sites)
+    yield made
+    if not postgres_server.lives():
+        postgres_server.start()
+    made.close()
+
+
+def asked(lab: Lab) -> list[Exception]:
+    """Have the session's own thread ask the store; what it then meets."""
+    session, met = lab.launcher._session, list[Exception]()
+    assert session is not None
+    ask = lab.project.journal.runs
+
+    def look() -> None:
+        try:
+            with session._patient():
+                ask()
+        except StoreUnavailable as error:
+            met.append(error)
+
+    session._clerk.post(look)
+    return met
+
+
+def test_the_end_of_a_session_does_not_wait_for_a_store_that_is_away(
+    remote: Lab, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "LAST", 0.1)
+
+    @remote.task
+    def work(x: int) -> int:
+        return x + 1
+
+    assert work(1).result(60) == 2
+    project = remote.project
+    postgres_server.stop()
+    met = asked(remote)
+    until(lambda: project.journal.patience.away)
+    remote.close()
+    assert len(met) == 1
+    assert "It was waited for" not in str(met[0])
+
+
+def test_the_end_of_a_session_does_not_wait_for_a_server_that_hangs(
+    remote: Lab, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "LAST", 0.3)
+    monkeypatch.setattr(engine, "BRIEF", 0.1)
+
+    @remote.task
+    def work(x: int) -> int:
+        return x + 1
+
+    assert work(1).result(60) == 2
+    journal, session = remote.project.journal, remote.launcher._session
+    assert session is not None
+    with postgres_server.frozen():
+        session.tell("told")
+        asked(remote)
+        remote.close()
+        assert session._clerk._thread.is_alive()
+    session._clerk._thread.join()
+    assert journal.run(session.id).stopped is None
+
+
+def test_the_end_of_a_session_writes_all_where_the_store_is_there(remote: Lab) -> None:
+    @remote.task
+    def work(x: int) -> int:
+        return x + 1
+
+    assert work(1).result(60) == 2
+    journal, session = remote.project.journal, remote.launcher._session
+    assert session is not None
+    for number in range(2000):
+        session.tell(f"told.{number}")
+    remote.close()
+    assert len(journal.events(session.id, "told.*")) == 2000
+    assert journal.run(session.id).state is RunState.succeeded
+
+
+def test_who_makes_jobs_or_runs_waits_for_the_store(lab: Lab, work: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    hurried: list[bool] = []
+    patience = lab.project.journal.patience
+
+    def note(kind: type, name: str) -> None:
+        method = getattr(kind, name)
+
+        def noted(self: Any, *args: Any) -> Any:
+            hurried.append(patience._mine.cut is not None)
+            return method(self, *args)
+
+        monkeypatch.setattr(kind, name, noted)
+
+    note(Admission, "admit")
+    note(Family, "start")
+    assert work(1).result(10) == 2
+
+    @lab.flow
+    def study() -> Any:
+        return work(3)
+
+    session = lab.launcher._session
+    assert session is not None
+    assert session.start(study, {}, lab.launcher).result(60) == 4
+    assert len(hurried) >= 3
+    assert all(hurried)

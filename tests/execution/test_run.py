@@ -605,6 +605,45 @@ def test_a_body_that_raises_lets_the_runs_below_go_on_to_their_ends(lab: Lab, tm
     assert run.children[0].result(0) == 7
 
 
+def test_ctrl_c_lets_no_run_below_wait_for_the_store(lab: Lab) -> None:
+    begun, gate = threading.Event(), threading.Event()
+    runs: list[Run] = []
+
+    @lab.flow
+    def last() -> None:
+        begun.set()
+        gate.wait(60)
+
+    @lab.flow
+    def below() -> None:
+        last.submit()
+        gate.wait(60)
+
+    @lab.flow
+    def study() -> None:
+        below.submit()
+        assert begun.wait(60)
+        until(lambda: len(runs[0]._tree()) == 3)
+        raise KeyboardInterrupt
+
+    told: list[bool] = []
+
+    def watch(run: Run) -> None:
+        runs.append(run)
+        stop = run._engine.stop
+
+        def stopped() -> None:
+            told.extend(each._engine.hurried.is_set() for each in run._tree())
+            gate.set()
+            stop()
+
+        run._engine.stop = stopped  # type: ignore[method-assign, assignment]
+
+    with pytest.raises(KeyboardInterrupt):
+        lab.launcher.start(study, {}, background=False, order=Order(on_start=watch))
+    assert told == [True] * 3, "before the first of them is waited for"
+
+
 def test_a_failure_that_somebody_started_in_spite_of_does_not_fail_the_run(lab: Lab) -> None:
     @lab.task
     def bad() -> int:

@@ -16,9 +16,12 @@ from daskflow.artifacts.store import ObjectStore, known
 from daskflow.artifacts.uploading import Upload
 from daskflow.artifacts.values import Values
 from daskflow.errors import ArtifactDamaged, ArtifactError, ArtifactMissing, NameRefused
-from daskflow.execution.served import ServedNames, ServedStore, names_of
+from daskflow.execution.served import ServedNames, ServedStore, freight_of, names_of, reach, reached
 from daskflow.stores.buckets.freight import Freight
 from daskflow.stores.buckets.line import Line
+from daskflow.stores.buckets.remote import RemoteShelf
+from daskflow.stores.buckets.table import WorkTable
+from daskflow.stores.database import Database
 from tests.services.s3 import S3
 from tests.services.servers import serving
 
@@ -150,3 +153,16 @@ def test_it_stands_for_a_store_that_is_out_of_reach(store: ServedStore) -> None:
 def test_what_only_the_server_does(act: Callable[[ServedStore], object]) -> None:
     with pytest.raises(ArtifactError, match="only where the server is"):
         act(ServedStore(Freight(Line("http://127.0.0.1:9", None))))
+
+
+def test_only_works_of_a_server_lead_to_its_store(tmp_path: Path) -> None:
+    table, remote = WorkTable(Database(tmp_path / "works.db")), RemoteShelf(Line("http://127.0.0.1:9", None))
+    assert freight_of(table) is None
+    found = freight_of(remote)
+    assert found is not None
+    assert found.url == "http://127.0.0.1:9"
+    for shelf, url in ((remote, found.url), (table, None), (remote, found.url), (None, None)):
+        reach(shelf)
+        here = reached()
+        assert (None if here is None else here.url) == url
+    table.close()

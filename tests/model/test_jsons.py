@@ -71,7 +71,7 @@ class TestJsonReady:
         [
             ({"a": [1, {"b": object()}]}, r"^results\.a\[1\]\.b is of the type object, which JSON cannot hold"),
             (b"x", "^results is of the type bytes"),
-            ({1: 2}, "^results has the key 1, and keys of JSON are texts"),
+            ({1: 2}, r"^results has the key 1, and keys of JSON are texts; make a text of it: str\(key\)$"),
             ({"a": {None: 2}}, r"^results\.a has the key None"),
             ([2**63], r"^results\[0\] is an integer of more than 64 bits"),
             (-(2**63) - 1, "more than 64 bits"),

@@ -6,6 +6,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from daskflow.errors import WorkInvalid
+from daskflow.model.work import Work
 from daskflow.model.workconfig import (
     Archive,
     Notify,
@@ -126,3 +127,12 @@ def test_what_was_changed_is_checked_again() -> None:
     assert checked(WorkConfig, fits) == fits
     with pytest.raises(ValueError, match=r"^teams\.0: Input should be a valid string$"):
         checked(WorkConfig, {**fits, "teams": [5]})
+
+
+def test_a_sentence_has_one_end() -> None:
+    with pytest.raises(WorkInvalid, match=r"do you mean 'channel_id'\?$"):
+        Slack().chanel_id = "C02"
+    with pytest.raises(WorkInvalid, match=r"do you mean 'function'\?$"):
+        Work.from_dict({"functon": "math.sqrt", "pipeline": "a", "site": "local", "user": "ada"})
+    with pytest.raises(WorkInvalid, match=r"retries: .*[^.]\.$"):
+        Work.from_dict({"retries": 9, "pipeline": "a", "site": "local", "user": "ada"})

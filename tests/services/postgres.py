@@ -17,7 +17,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -124,10 +124,28 @@ class Postgres:
         """Kill the first process of the server, as when it runs out of memory; the others end when they notice."""
         pid = _pid(self.directory)
         if pid is not None:
+            os.kill(pid, signal.SIGSTOP)  # else it might begin another one meanwhile
             rest = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
             os.kill(pid, signal.SIGKILL)
             for each in (pid, *rest):
                 _await_end(each)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Within the block no process of the server does anything: connections stay, and nothing is answered."""
+        pid = _pid(self.directory)
+        if pid is None:
+            raise RuntimeError("there is no server to freeze")
+        os.kill(pid, signal.SIGSTOP)  # at first, so that it makes no more
+        pids = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+        try:
+            for each in pids:
+                os.kill(each, signal.SIGSTOP)
+            yield
+        finally:
+            for each in reversed(pids):
+                with suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGCONT)
 
     def start(self) -> None:
         """Start it again at the same port."""
@@ -251,10 +269,18 @@ def _await_end(pid: int) -> None:
             if os.waitpid(pid, os.WNOHANG)[0] == pid:
                 return
         except ChildProcessError:
-            if not Path(f"/proc/{pid}").exists():
+            if _has_ended(pid):
                 return
         time.sleep(0.02)
     raise RuntimeError(f"PostgreSQL, process {pid}, did not end")
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        # In some containers nobody takes note of the end of processes whose parent is gone.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def main() -> None:

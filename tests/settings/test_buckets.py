@@ -108,3 +108,20 @@ def test_who_serves_a_site_has_to_know_it() -> None:
     # A server may know it.
     afar = Settings.model_validate({"works": {"store": "https://works.example.org"}})
     assert "if the server takes works for it" in check_site(afar, "mars")
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8791", "localhost:8791/prefix", "flow.example.org:443/", "[::1]:8791"])
+def test_an_address_without_its_http_is_no_file(here: Path, url: str) -> None:
+    settings = load().model_copy(update={"works": load().works.model_copy(update={"store": url})})
+    for ask in (lambda: Buckets(url), lambda: buckets_of(settings), lambda: check_site(settings, "mars")):
+        with pytest.raises(SettingsInvalid) as refused:
+            ask()
+        assert f"Write http://{url} if" in str(refused.value)
+    assert not (here / url.partition("/")[0]).exists()
+
+
+def test_a_file_may_be_named_like_an_address(here: Path) -> None:
+    for url in ("./127.0.0.1:8791", "127.0.0.1:8791"):
+        with Buckets(url) as buckets:
+            assert buckets.count() == 0
+        assert (here / "127.0.0.1:8791").is_file()

@@ -42,3 +42,9 @@ def test_the_token_is_never_shown() -> None:
     with pytest.raises(ValidationError) as refused:
         WorkSettings.model_validate({"token": ["secret-of-ada"]})
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["functions", "commands", "sites"])
+def test_one_text_is_a_list_of_one(name: str) -> None:
+    assert getattr(WorkSettings.model_validate({name: "burst.*"}), name) == ("burst.*",)
+    assert getattr(WorkSettings.model_validate({name: ["a", "b"]}), name) == ("a", "b")

@@ -9,6 +9,7 @@ import pytest
 
 from daskflow.model.states import RunState
 from daskflow.stores import is_gone, this_host
+from daskflow.stores.liveness import may_be_cut_off
 from tests.stores.samples import run_record
 
 NOW = time.time()
@@ -64,3 +65,14 @@ def test_a_run_that_ended_needs_no_driver(state: RunState) -> None:
 
 def test_a_run_that_nobody_drives_yet_is_not_gone() -> None:
     assert not is_gone(run_record(), NOW)
+
+
+@pytest.mark.parametrize(("age", "may_live"), [(61.0, True), (659.0, True), (661.0, False)])
+def test_a_driver_elsewhere_may_wait_for_the_store_for_as_long_as_its_patience_lasts(
+    age: float, may_live: bool
+) -> None:
+    record = run_record(state=RunState.interrupted, host="elsewhere", pid=1, started=1.0, heartbeat=NOW - age)
+    assert may_be_cut_off(record, NOW, 600.0) is may_live
+    assert not may_be_cut_off(record.model_copy(update={"host": this_host()}), NOW, 600.0)
+    assert not may_be_cut_off(record.model_copy(update={"stopped": NOW - 1}), NOW, 600.0), "it wrote an end"
+    assert not may_be_cut_off(record.model_copy(update={"host": ""}), NOW, 600.0), "nobody has begun it"

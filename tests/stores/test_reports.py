@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
 from daskflow.model.records import EventRecord, ReportRecord
-from daskflow.stores import Journal
+from daskflow.stores import Database, Journal, reports
 from tests.stores.samples import RUN, Row, job_row, run_record
 
 
@@ -89,6 +90,28 @@ def test_events_of_a_tree_of_runs(eventful: Journal) -> None:
         eventful.add_run(record)
     found = eventful.events(RUN, "job.failed", tree=True)
     assert [(event.run, event.time) for event in found] == [(RUN, 0), ("another run", 1)]
+
+
+@pytest.mark.parametrize("pattern", ["*", "job.*", "[jq]*", "nothing", "[n]othing"])
+def test_the_first_events_only(eventful: Journal, pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    every, asked = eventful.events_since(RUN, 0, pattern), list[int]()
+    rows = Database.rows
+
+    def counted(database: Database, name: str, /, **given: Any) -> list[Row]:
+        found = rows(database, name, **given)
+        if name == "events":
+            asked.append(len(found))
+        return found
+
+    monkeypatch.setattr(Database, "rows", counted)
+    monkeypatch.setattr(reports, "_PAGE", 2)
+    for most in (1, 2, 3, 100):
+        asked.clear()
+        assert eventful.events_since(RUN, 0, pattern, most=most) == every[:most]
+        # Not all are read to give the first ones.
+        assert max(asked) <= max(most, 2)
+        assert pattern != "*" or asked == [min(most, 5)]
+    assert len(every) == {"*": 5, "job.*": 2, "[jq]*": 4}.get(pattern, 0)
 
 
 def test_following_misses_and_repeats_none(eventful: Journal) -> None:

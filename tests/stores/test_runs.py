@@ -82,6 +82,24 @@ def test_the_heartbeat(journal: Journal) -> None:
     assert journal.run(RUN).heartbeat == 17.5
 
 
+def test_a_driver_whose_run_another_one_has_begun_says_and_ends_nothing(journal: Journal) -> None:
+    before = run_record(state=RunState.interrupted, started=1.25, host="elsewhere", pid=7, heartbeat=2.0)
+    journal.add_run(before)
+    assert journal.driver(RUN) == before.driver == (1.25, "elsewhere", 7)
+    journal.heartbeat(RUN, 3.0, before.driver)
+    assert journal.run(RUN).heartbeat == 3.0
+    after = journal.claim_run(RUN, time=1000.0, host="mars", pid=8, seen=before)
+    journal.heartbeat(RUN, 1001.0, before.driver)
+    assert not journal.end_run(RUN, before.driver, state=RunState.failed, stopped=1002.0)
+    (found,) = journal.trees([RUN])
+    assert (found.heartbeat, found.stopped, found.host) == (1000.0, None, "mars")
+    assert journal.end_run(RUN, after.driver, state=RunState.succeeded, stopped=1003.0)
+    assert (journal.run(RUN).state, journal.run(RUN).stopped) == (RunState.succeeded, 1003.0)
+    assert journal.driver("nobody") is None
+    with pytest.raises(NotFound):
+        journal.end_run("nobody", after.driver, state=RunState.succeeded)
+
+
 @pytest.fixture
 def several(journal: Journal) -> Journal:
     for id, flow, created in [

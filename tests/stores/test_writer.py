@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from daskflow.errors import StoreError, StoreFull, StoreUnavailable
+from daskflow.model.states import RunState
 from daskflow.stores import Database, Journal, JournalWriter
+from daskflow.stores import writer as writing
 from daskflow.stores.writer import INTERVAL, merged
 from tests.execution.patience import until
 from tests.services.postgres import Postgres
-from tests.stores.samples import RUN, Row, attempt_row, job_row, python, result_row, writer_of
+from tests.stores.samples import RUN, Row, attempt_row, job_row, python, result_row, run_record, writer_of
 
 
 def test_what_was_put_is_there_after_a_flush(journal: Journal) -> None:
@@ -162,6 +164,49 @@ def test_a_flush_may_give_up(journal: Journal) -> None:
         writer.flush()
 
 
+@pytest.mark.parametrize("silent", [True, False])
+def test_who_was_silent_writes_nothing_of_a_run_that_another_driver_has_begun(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, silent: bool
+) -> None:
+    monkeypatch.setattr(writing, "QUIET", -1.0 if silent else 1000.0)
+    mine = run_record(state=RunState.running, started=1.0, host="elsewhere", pid=7)
+    for id in (RUN, "other"):
+        journal.add_run(mine.model_copy(update={"id": id}))
+    with JournalWriter(journal) as writer:
+        for id in (RUN, "other"):
+            writer.own(id, mine.driver)
+        writer.put("jobs", [job_row(0)])
+        writer.flush()
+        taken = journal.update_run(RUN, started=2.0, host="mars", pid=8)
+        for _ in range(2):
+            writer.put_together(
+                {
+                    "jobs": [job_row(1)],
+                    "states": [(RUN, 0, "failed", "")],
+                    "attempts": [(RUN, *attempt_row(0))],
+                    "results": [result_row("key000")],
+                    "events": [(run, "told", 1.0, "", "{}") for run in (RUN, "other", "unheard")],
+                }
+            )
+            writer.flush()
+        numbers, states = [0] if silent else [0, 1], {"queued"} if silent else {"failed", "queued"}
+        assert [job.number for job in journal.jobs(RUN)] == numbers
+        assert {job.state.value for job in journal.jobs(RUN)} == states
+        assert len(journal.attempts(RUN)) == (0 if silent else 1)
+        assert [len(journal.events(run)) for run in (RUN, "other", "unheard")] == [0 if silent else 2, 2, 2]
+        assert len(journal.lookup(["key000"])) == 1, "what was found is good for all"
+        # This process has begun it again.
+        writer.own(RUN, taken.driver)
+        writer.put("events", [(RUN, "again", 1.0, "", "{}")])
+        writer.flush()
+        assert journal.events(RUN)[-1].kind == "again"
+        writer.own(RUN, None)
+        journal.update_run(RUN, pid=9)
+        writer.put("events", [(RUN, "late", 1.0, "", "{}")])
+        writer.flush()
+        assert journal.events(RUN)[-1].kind == "late"
+
+
 @pytest.fixture
 def patient(postgres: str) -> Iterator[Journal]:
     """A journal in PostgreSQL that has answered."""
@@ -227,6 +272,34 @@ def test_who_closes_does_not_wait_for_long(server: Postgres, patient: Journal, m
     until(lambda: patient.patience.away)
     writer.close()
     assert isinstance(writer.failure, StoreUnavailable)
+
+
+def test_who_is_in_a_hurry_does_not_wait_for_a_server_that_hangs(
+    server: Postgres, patient: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "LAST", 0.3)
+    writer = JournalWriter(patient)
+    writer.put("jobs", [job_row(1)])
+    assert not writer.hangs()
+    with server.frozen():
+        writer.put("jobs", [job_row(2)])
+        with pytest.raises(StoreUnavailable, match="is slow: 1 records were not written"):
+            writer.flush(patient=False)
+        assert not patient.patience.away
+        with pytest.raises(StoreUnavailable):
+            writer.flush(patient=False)
+        assert writer.hangs()
+    writer.flush()
+    assert not writer.hangs()
+    with server.frozen():
+        writer.put("jobs", [job_row(3)])
+        writer.close()
+        writer.close()
+        assert writer._thread.is_alive()
+        assert isinstance(writer.failure, StoreUnavailable)
+        assert "1 records were not written" in str(writer.failure)
+    writer._thread.join()
+    assert [job.number for job in patient.jobs(RUN)][:3] == [0, 1, 2]
 
 
 def _check(database: Database) -> None:

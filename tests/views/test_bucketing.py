@@ -141,3 +141,25 @@ def test_locked_works_stay(place: Desk, buckets: Buckets) -> None:
     assert "locked" in place.error("rm", id)
     assert place.run("unlock", id) == "1 work is unlocked.\n"
     assert place.json("rm", id) == {"deleted": 1}
+
+
+def test_a_bucket_has_one_name_in_all_commands(place: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert not place._command.main(["deposit", "My_Pipe", "-f", "math.sqrt"], standalone_mode=False)
+    # Warnings are errors here: none is given.
+    assert capsys.readouterr().err == "The bucket of 'My_Pipe' is called my-pipe.\n"
+    payload = {"pipeline": "My_Pipe", "site": "local", "user": "ada"}
+    place.write("works.json", json.dumps([payload, payload]))
+    assert not place._command.main(["deposit", "--from", "works.json"], standalone_mode=False)
+    assert capsys.readouterr().err == "The bucket of 'My_Pipe' is called my-pipe.\n"
+    assert len(place.json("view", "My_Pipe")) == 3
+    assert place.json("status", "My_Pipe")["my-pipe"]["total"] == 3
+    assert place.json("rm", "My_Pipe", "--force") == {"deleted": 3}
+
+
+def test_what_is_not_there_is_told(place: Desk) -> None:
+    for command in ("lock", "unlock", "show"):
+        assert place.error(command, "abc").startswith("There is no work abc.")
+    assert place.error("rm", "abc").startswith("There is no bucket and no work abc.")
+    assert place.json("rm", "abc", "--force") == {"deleted": 0}
+    assert "is no status" in place.error("view", "--query", '{"status": "done"}')

@@ -73,7 +73,7 @@ def test_each_end_is_a_line_of_json_where_that_is_asked_for(place: Place, bucket
     printed = place.run("work", "run", "sample", "--site", "local", *options)
     lines = {line["id"]: line for line in map(json.loads, printed.splitlines())}
     assert lines[ids[0]]["results"] == {"event": [7]}
-    assert (lines[ids[1]]["kind"], lines[ids[1]]["final"]) == ("failure", True)
+    assert (lines[ids[1]]["kind"], lines[ids[1]]["final"]) == ("refused", False)
 
 
 def test_a_command_that_is_named_performs_all_works(place: Place, buckets: Buckets) -> None:
@@ -197,3 +197,13 @@ def test_the_directory_of_an_agent_is_that_of_its_works(place: Place, buckets: B
     (id,) = buckets.deposit([make()])
     place.run("work", "run", "sample", "os.getcwd", "--site", "local", "--lives", "1")
     assert os.path.samefile(found(buckets, id).results, tmp_path)
+
+
+def test_works_that_an_agent_refused_wait_for_one_that_may_perform_them(place: Place, buckets: Buckets) -> None:
+    ids = buckets.deposit([make("done.add", parameters={"x": number}, retries=1) for number in range(2)])
+    printed, told = place.both("work", "run", "sample", "--site", "local", "--idle", "0")
+    assert "2 refused" in printed
+    assert (printed + told).count("Allow it under `works: functions:`") == 1
+    place.write("daskflow.yaml", "works:\n  functions: ['done.*']\n")
+    assert "2 success" in place.run("work", "run", "sample", "--site", "local", "--idle", "0")
+    assert [found(buckets, id).results for id in ids] == [1, 2]

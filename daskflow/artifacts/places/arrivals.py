@@ -53,7 +53,7 @@ class Arrivals:
 
     def slots(self, upload: str, size: int, expires: float) -> list[Slot]:
         """The first slots that nothing of the right size has come to; their URLs are good for some time [s]."""
-        came = {key.rpartition("/")[2]: found.size for key, found in self._bucket.list(f"{_FOLDER}/{upload}")}
+        came = self._came(upload)
         missing = ((n, at, length) for n, (at, length) in enumerate(spans(size)) if came.get(_word(n)) != length)
         return [
             Slot(at, length, self._bucket.sign(_key(upload, number), expires, "PUT"))
@@ -78,7 +78,16 @@ class Arrivals:
         self.forget(upload)
         return found
 
+    def _came(self, upload: str) -> dict[str, int]:
+        """By the number of its slot: the size of what came [bytes]."""
+        return {key.rpartition("/")[2]: found.size for key, found in self._bucket.list(f"{_FOLDER}/{upload}")}
+
     def _accept(self, upload: str, digest: str, size: int, progress: Progress) -> Sent | None:
+        if in_parts(size):
+            came = self._came(upload)
+            if not all(_word(number) in came for number, _ in enumerate(spans(size))):
+                # It is told at once, before all that did come is read.
+                raise FileNotFoundError(upload)
         whole, parts = blake3(), []
         for number, (_, length) in enumerate(spans(size)):
             hidden = self._hidden(upload, number, length)

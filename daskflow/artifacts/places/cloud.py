@@ -81,6 +81,20 @@ class Cloud:
             self._bucket.put(manifest_key(digest), manifest.dump())
         return manifest is not None and manifest.size == size
 
+    def renew(self, digest: str, size: int) -> bool:
+        """Whether the object is there and counts as new now; as `keep`, which does not ask for small ones."""
+        if size > min(_UNASKED, parts.PART_LIMIT):
+            return self.keep(digest, size)
+        found = self._bucket.head(object_key(digest))
+        if found is None or found.size != size:
+            return False
+        if time.time() - found.time >= FRESH:
+            try:
+                self._write_whole(digest, self._whole(digest))
+            except (FileNotFoundError, ArtifactDamaged):
+                return False
+        return True
+
     def read(self, digest: str, size: int | None = None) -> memoryview:
         """The bytes of an object, verified, and a copy: whoever changes them changes no object.
 
@@ -206,10 +220,18 @@ class Cloud:
 
     def url_of(self, digest: str, expires: float, name: str | None) -> str:
         """A presigned URL; see `Links`."""
+        return Links(self._bucket).url(digest, self._parts_of(digest), expires, name)
+
+    def ready_url(self, digest: str, expires: float) -> str | None:
+        """A presigned URL; None where the object would have to be copied for it. Raises FileNotFoundError."""
+        return Links(self._bucket).ready(digest, self._parts_of(digest), expires)
+
+    def _parts_of(self, digest: str) -> Manifest | None:
+        """Of what an object consists; None for one in one piece. Raises FileNotFoundError."""
         manifest = None if self._bucket.head(object_key(digest)) else self._manifest(digest, fresh=True)
         if manifest is None and self.size(digest) is None:
             raise FileNotFoundError(digest)
-        return Links(self._bucket).url(digest, manifest, expires, name)
+        return manifest
 
     def objects(self) -> Iterator[tuple[str, int, float]]:
         """All small objects and all parts."""

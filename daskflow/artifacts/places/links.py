@@ -39,10 +39,15 @@ class Links:
             raise ArtifactError(f"A URL is good for 7 days at most and cannot be for {expires:g} s. Ask for less.")
         key = object_key(digest)
         if manifest is not None or name is not None:
-            key = f"links/{digest}/{_word(name or 'object')}"
+            key = _copied(digest, name)
             if self._bucket.head(key) is None:
                 self._copy(digest, manifest, key)
         return self._bucket.sign(key, expires)
+
+    def ready(self, digest: str, manifest: Manifest | None, expires: float) -> str | None:
+        """A URL of an object that is there, if nothing has to be copied for it. Raises ArtifactError."""
+        key = object_key(digest) if manifest is None else _copied(digest, None)
+        return None if manifest is not None and self._bucket.head(key) is None else self._bucket.sign(key, expires)
 
     def sweep(self, older: float) -> int:
         """Remove copies made more than `older` [s] ago; returns how much [bytes]."""
@@ -61,6 +66,10 @@ class Links:
             path = Path(directory, "object")
             Download(self._bucket, digest, path).run(manifest, lambda _: None)
             self._bucket.put_file(key, path)
+
+
+def _copied(digest: str, name: str | None) -> str:
+    return f"links/{digest}/{_word(name or 'object')}"
 
 
 def _word(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -60,8 +61,12 @@ def translated(arguments: Sequence[str]) -> list[str]:
     given, rest = parser.parse_known_args(arguments)
     if given.command in _ELSEWHERE:
         parser.error(f"{given.command} is elsewhere: {_ELSEWHERE[given.command]}.")
-    if rest:
-        parser.error(f"there is no option {rest[0]!r} of {given.command}. `--help` lists all.")
+    unknown = [word for word in rest if word.startswith("-")]
+    if given.command == "run" and not unknown:
+        given.buckets += rest  # options may stand between them
+    elif rest:
+        kind, word = ("option", unknown[0]) if unknown else ("argument", rest[0])
+        parser.error(f"there is no {kind} {word!r} of {given.command}. `--help` lists all.")
     for name, instead in _UNUSED.items():
         if getattr(given, name, None):
             tell(f"--{name.replace('_', '-')} is not used: {instead}")
@@ -93,18 +98,36 @@ def _add_marks(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(given: argparse.Namespace) -> list[str]:
-    pauses = [text for text in given.short if text.replace(".", "", 1).isdigit()]
+    pauses = [text for text in given.short if _seconds(text) is not None]
     sites = [text for text in given.short if text not in pauses]
     site, sleep = given.site or next(iter(sites), None), given.sleep or next(iter(pauses), None)
     if not site:
         raise SystemExit("workflow run: say for which site: --site NAME")
+    pause = 30.0 if sleep is None else _seconds(sleep)
+    if pause is None:
+        raise SystemExit(f"workflow run: {sleep!r} is no time in seconds: give a number, as in --sleep 30")
     found = ["work", "run", *given.buckets, "--site", site]
     found += _options(given, {"function": "function", "line": "command", "argsource": "argsource"})
     if given.lives >= 0:
         # An empty bucket used up a life there, and none here: it ends all the same.
-        found += ["--lives", str(given.lives), "--idle", f"{max(1, given.lives) * float(sleep or 30):g}"]
-    found += ["--sleep", sleep] if sleep else []
+        found += ["--lives", str(given.lives), "--idle", f"{max(1, given.lives) * pause:g}"]
+    found += ["--sleep", sleep] if sleep is not None else []
     return [*found, *_options(given, {"url": "url"}), *_marks(given)]
+
+
+def _seconds(text: str) -> float | None:
+    """A time, if a text is one.
+
+    Examples
+    --------
+    >>> _seconds("1e3"), _seconds("chime"), _seconds("nan")
+    (1000.0, None, None)
+    """
+    try:
+        found = float(text)
+    except ValueError:
+        return None
+    return found if 0 <= found < math.inf else None
 
 
 def _add_audit(parser: argparse.ArgumentParser) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 from daskflow import CommandJob
 from daskflow.compat.prominence import starting
 from daskflow.compat.prominence.building import homed
-from daskflow.compat.prominence.errors import ConnectionError, ExecError, ProminenceError, SnapshotCreateError
+from daskflow.compat.prominence.errors import ExecError, ProminenceError, SnapshotCreateError
 from daskflow.compat.prominence.ledger import Entry, Output
-from daskflow.errors import CommandError, SignatureWrong
-from daskflow.execution.commanding.attending import Request, ask
+from daskflow.errors import DaskflowError
+from daskflow.execution.commanding.attending import NOTICE, Request, ask, patience
 
 TIMEOUT = 120.0
 """After this time a command is killed that runs beside a job [s]."""
@@ -63,8 +63,7 @@ def _asked(entry: Entry, request: Request, error: type[ProminenceError], what: s
     token = secrets.token_hex(8)
     try:
         entry.note("asked", token, request)
-        (entry.workflow or entry).write("orders", [time.time(), token])
-        answer = _answer(entry, token)
+        answer = _answer(entry, token, request)
     finally:
         for kind in ("asked", "answered"):
             entry.drop(kind, token)
@@ -75,29 +74,31 @@ def _asked(entry: Entry, request: Request, error: type[ProminenceError], what: s
     return answer
 
 
-def _answer(entry: Entry, token: str) -> dict[str, Any] | None:
-    pause = _SOON
+def _answer(entry: Entry, token: str, request: Request) -> dict[str, Any] | None:
+    """What the process of a job says; None: the job has ended."""
+    pause, start, taken = _SOON, time.monotonic(), False
     while (found := entry.noted("answered", token)) is None:
+        waited = time.monotonic() - start
         if starting.look(entry)["status"] != "running":
             # It may have been answered just before.
             found = entry.noted("answered", token)
             break
+        if waited > NOTICE and not taken:
+            taken = entry.noted("asked", token) is None
+            if not taken:
+                return {"error": f"the process of the job does not see within {NOTICE:g} s what is asked"}
+        if waited > NOTICE + patience(request):
+            return {"error": "the process of the job has seen what is asked, and does not answer"}
         time.sleep(pause)
         pause = min(1.5 * pause, _LATER)
     return None if found is None else dict(found)
 
 
-def attend(entry: Entry, handle: CommandJob, seen: set[str]) -> None:
-    """Have done what is asked of a job, by threads.
-
-    Parameters
-    ----------
-    seen
-        What was begun before; is added to.
-    """
-    for token in set(entry.notes("asked")) - seen:
-        seen.add(token)
-        threading.Thread(target=_do, args=(entry, handle, token), daemon=True).start()
+def attend(entry: Entry, handle: CommandJob, token: str) -> threading.Thread:
+    """Have done what is asked of a job, by a thread; it ends soon after the job."""
+    thread = threading.Thread(target=_do, args=(entry, handle, token), daemon=True)
+    thread.start()
+    return thread
 
 
 def _do(entry: Entry, handle: CommandJob, token: str) -> None:
@@ -106,10 +107,12 @@ def _do(entry: Entry, handle: CommandJob, token: str) -> None:
             request = entry.noted("asked", token)
             if request is None:  # who has asked waits no more
                 return
+            # By that they know that it was seen; nobody does it again.
+            entry.drop("asked", token)
             answer = ask(handle.as_job(), request)
-        except (CommandError, SignatureWrong) as error:
+        except (DaskflowError, OSError) as error:
             answer = {"error": str(error)}
         entry.note("answered", token, answer)
-    except ConnectionError as error:
-        # Who has asked is told by the same store, and waits until it is there again, or the job has ended.
+    except DaskflowError as error:
+        # Who has asked is told by the same store, and waits until it is there again, or for too long.
         print(f"A request to the job {entry.id} was not answered: {error}", flush=True)

@@ -71,6 +71,8 @@ def build(job: JobDocument, terms: Terms, when: Any = None) -> CommandJob:
         retries=max(policies.maximum_retries, terms.retries),
         timeout=_MINUTE * (needs.walltime or _WALLTIME),
         resources=resources_of(job),
+        # `execute` and `get_snapshot` ask.
+        attended=True,
     )
 
 

@@ -173,7 +173,11 @@ class InputDocument(Document):
     def _reads(cls, given: Any) -> Any:
         if not isinstance(given, str) or not given.startswith(_FILE):
             return given
-        path = Path(given.removeprefix(_FILE)).expanduser()
+        name = given.removeprefix(_FILE)
+        try:
+            path = Path(name).expanduser()
+        except RuntimeError as error:  # of a user that there is not
+            raise ValueError(f"{name} cannot be read: {error}") from None
         try:
             return base64.b64encode(path.read_bytes()).decode()
         except OSError as error:

@@ -16,6 +16,7 @@ from daskflow import CommandJob, flow
 from daskflow.compat.prominence.attending import attend
 from daskflow.compat.prominence.building import Terms, build, resources_of, site_of
 from daskflow.compat.prominence.documents import JobDocument
+from daskflow.compat.prominence.errors import ConnectionError
 from daskflow.compat.prominence.expanding import Child, expand
 from daskflow.compat.prominence.fitting import check_fit
 from daskflow.compat.prominence.ledger import FINAL, Entry, Kind, Output
@@ -27,7 +28,11 @@ from daskflow.errors import DaskflowError, RunFailed
 _LOOK = 0.2
 """Between two looks at jobs [s]."""
 _TELL = 1.0
-"""How a workflow stands is told at most so often [s], and it is looked as often whether jobs are to be deleted."""
+"""How a workflow stands is told at most so often [s]."""
+_OFTEN, _SELDOM = 1.0, 5.0
+"""So often it is looked whether something is asked [s]: after something was, and where nobody asks."""
+_ANSWERS = 10.0
+"""Answers to what was asked of a job that has ended are waited for so long [s]."""
 _MINUTE = 60.0
 
 
@@ -42,6 +47,8 @@ class _Job:
         self.reason = ""
         self.waits_since = time.time()
         self.started: float | None = None
+        self.asked: list[threading.Thread] = []
+        """Those that have done what is asked of it."""
         self.wanted: Ending | None = None
         """How it ends by our own will."""
 
@@ -81,7 +88,8 @@ class Performance:
         self._started = time.time()
         self._told: dict[str, Any] = {}
         self._next = 0.0
-        self._orders: Any = entry.read("orders")
+        self._look_at, self._pause = 0.0, _OFTEN
+        self._orders: Any = entry.read("orders") if entry.kind == "workflow" else None
         self._asked: set[str] = set()
 
     def run(self) -> dict[str, str]:
@@ -96,9 +104,11 @@ class Performance:
                 first.handle.result(_LOOK, raise_on_failure=False)
             for job in pending:
                 self._look(job)
+            if time.monotonic() >= self._look_at:
+                self._pause = _OFTEN if self._obey() else min(1.2 * self._pause, _SELDOM)
+                self._look_at = time.monotonic() + self._pause
             if time.monotonic() >= self._next:
                 self._next = time.monotonic() + _TELL
-                self._obey()
                 self._tell()
         return {job.entry.id: job.status for job in self._jobs}
 
@@ -167,20 +177,42 @@ class Performance:
         else:
             job.handle.cancel()
 
-    def _obey(self) -> None:
-        """Delete the jobs of the workflow that are to be deleted alone; do what is asked of those that run."""
-        orders = self._entry.read("orders")
+    def _obey(self) -> bool:
+        """Delete the jobs of the workflow that are to be deleted alone, and do what is asked; whether there was any."""
+        try:
+            deleted = self._delete()
+            asked = self._entry.asked()
+        except ConnectionError as error:  # no reason to give up the jobs: the next look may see it
+            print(f"It is not known what is asked: {error}", flush=True)
+            return False
+        running = {job.entry.id: job for job in self._jobs if job.status == "running"}
+        # What is asked of one that is not known to run yet is looked at again.
+        new = [(id, token) for id, token in asked if id in running and token not in self._asked]
+        for id, token in new:
+            self._asked.add(token)
+            job = running[id]
+            if job.handle is not None:
+                job.asked.append(attend(job.entry, job.handle, token))
+        return deleted or bool(asked)
+
+    def _delete(self) -> bool:
+        """Delete the jobs of the workflow that are to be deleted alone; whether somebody has asked for that."""
+        orders = self._entry.read("orders") if self._workflow is not None else None
         if orders == self._orders:
-            return
-        self._orders = orders
+            return False
         for job in [job for job in self._jobs if not job.done]:
-            if self._workflow is not None and job.entry.has("deleted"):
+            if job.entry.has("deleted"):
                 self._cancel(job, Ending("deleted", DELETED))
-            elif job.handle is not None and job.status == "running":
-                attend(job.entry, job.handle, self._asked)
+        # Not before: where the store was away in between it is looked again.
+        self._orders = orders
+        return True
 
     def _finish(self, job: _Job) -> None:
         assert job.handle is not None
+        deadline = time.monotonic() + _ANSWERS
+        for thread in job.asked:
+            # What was asked may be what ended it: who has asked is to be told that, and not that it has ended.
+            thread.join(max(0.0, deadline - time.monotonic()))
         found = job.handle.result(raise_on_failure=False)
         codes, output = _left(job.handle)
         told = _execution(job, codes)
@@ -301,15 +333,26 @@ def performed(kind: Kind, id: str, round: int = 0) -> str:
 
 def reruns(entry: Entry) -> int:
     """How often a workflow is begun again by itself."""
+    request = entry.request()
     if entry.kind == "job":
         return 0
-    return WorkflowDocument.model_validate(entry.request()["document"]).policies.maximum_reruns
+    return WorkflowDocument.model_validate(request["document"]).policies.maximum_reruns
 
 
 def main(kind: Kind, id: str) -> None:
-    """Perform a job or workflow, and as often again as its policies say."""
+    """Perform a job or workflow, and as often again as its policies say.
+
+    Raises
+    ------
+    SystemExit
+        What is asked for cannot be read, or nobody knows who wrote it; the reason is on standard error.
+    """
     signal.signal(signal.SIGTERM, _stop)
-    for round in range(reruns(Entry(kind, id)) + 1):
+    try:
+        again = reruns(Entry(kind, id))
+    except DaskflowError as error:
+        raise SystemExit(str(error)) from None
+    for round in range(again + 1):
         try:
             status = performed(kind, id, round)
         except RunFailed:

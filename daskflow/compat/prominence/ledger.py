@@ -11,14 +11,14 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from daskflow import Artifact, CommandJob
 from daskflow.artifacts.names import Names
-from daskflow.compat.prominence.errors import ConnectionError
+from daskflow.compat.prominence.errors import ConnectionError, JobGetError, WorkflowGetError
 from daskflow.errors import ArtifactMissing, DaskflowError, SignatureWrong
 
 Kind: TypeAlias = Literal["job", "workflow"]
 Part: TypeAlias = Literal["request", "process", "state", "stdout", "stderr", "deleted", "orders", "snapshot"]
 """`request`: what was asked for; `process`: where it is performed; `state`: how it stands, by the word of the process
-that performs it; what it said; a mark that it was deleted; a mark that its process is asked for something: to delete
-jobs alone, or to do something beside them; what was kept of a job that ran."""
+that performs it; what it said; a mark that it was deleted; a mark that jobs of a workflow are to be
+deleted alone; what was kept of a job that ran."""
 Note: TypeAlias = Literal["asked", "answered"]
 """What is asked of the process of a job, and its answer; both by the same token."""
 FINAL = frozenset({"completed", "failed", "deleted", "killed"})
@@ -117,9 +117,15 @@ class Entry:
         Raises
         ------
         SignatureWrong
-            Somebody else wrote it, who could have others' commands run by it.
+            Somebody else wrote it, who could have others' commands run by it; or nobody signed it.
+        JobGetError, WorkflowGetError
+            It was removed.
         """
-        return self._verified("request", self.read("request"))
+        data = self.read_bytes("request")
+        if data is None:
+            error = JobGetError if self.kind == "job" else WorkflowGetError
+            raise error(f"There is no {self.kind} {self.id} any more: it was removed. Create it again.")
+        return self._verified("request", data)
 
     def read_bytes(self, part: Part) -> bytes | None:
         """The bytes that are kept."""
@@ -152,14 +158,21 @@ class Entry:
     def noted(self, kind: Note, token: str) -> Any:
         """A note; None where there is none. Raises SignatureWrong where somebody else wrote it."""
         part = f"{kind}/{token}"
-        found = self._read(part)
-        return None if found is None else self._verified(part, json.loads(found))
+        data = self._read(part)
+        return None if data is None else self._verified(part, data)
 
     def notes(self, kind: Note) -> list[str]:
         """The tokens of all notes."""
-        prefix = self._name(f"{kind}/")
+        return self._names(self._name(f"{kind}/"))
+
+    def asked(self) -> list[tuple[str, str]]:
+        """What is asked of the jobs that one process performs: their ids, with a token each."""
+        found = [name.partition("/") for name in self._names(f"{_OWN}/asked/{self._root}/")]
+        return [(id, token) for id, _, token in found]
+
+    def _names(self, prefix: str) -> list[str]:
         try:
-            return [name.removeprefix(prefix) for name in Names(Artifact(self._name("asked")).store).list(prefix)]
+            return [name.removeprefix(prefix) for name in Names(Artifact(prefix + "any").store).list(prefix)]
         except DaskflowError as error:
             raise ConnectionError(f"What is asked of the {self.kind} {self.id} cannot be read: {error}") from error
 
@@ -190,13 +203,22 @@ class Entry:
     def _signed(self, part: str, value: dict[str, Any]) -> dict[str, Any]:
         return {**value, _SIGNATURE: self._sign(part, value)}
 
-    def _verified(self, part: str, found: dict[str, Any]) -> dict[str, Any]:
+    def _verified(self, part: str, data: bytes) -> dict[str, Any]:
+        try:
+            found = dict(json.loads(data))
+        except (TypeError, ValueError):
+            found = {}  # whoever wrote that is none of us
         value = {name: item for name, item in found.items() if name != _SIGNATURE}
-        if not compare_digest(self._sign(part, value), str(found.get(_SIGNATURE, ""))):
+        if _SIGNATURE not in found:
+            raise SignatureWrong(
+                f"What is asked of the {self.kind} {self.id} is not signed: an older version wrote it, or somebody "
+                "else, whose commands are not run. Create it again."
+            )
+        if not compare_digest(self._sign(part, value), str(found[_SIGNATURE])):
             raise SignatureWrong(
                 f"What is asked of the {self.kind} {self.id} was not written with your signing key, and could be "
-                "anybody's commands: nothing of it is done. Let `signing_key` in the configuration name the key of "
-                "who wrote it, if you trust them."
+                "anybody's commands: nothing of it is done. Create it again; or let `signing_key` in the "
+                "configuration name the key of who wrote it, if you trust them."
             )
         return value
 
@@ -205,7 +227,16 @@ class Entry:
         return CommandJob.launcher.project().values.signer.sign(_OWN, [text.encode()]).hex()
 
     def _name(self, part: str) -> str:
+        if part.startswith(("asked/", "answered/")):
+            # Together for all jobs of one process, which sees by one look what is asked of any of them.
+            kind, _, token = part.partition("/")
+            return f"{_OWN}/{kind}/{self._root}/{self.id}/{token}"
         return f"{_OWN}/{self.kind}s/{self.id}/{part}"
+
+    @property
+    def _root(self) -> str:
+        """The id of what its process performs."""
+        return self.id.partition(".")[0]
 
 
 class Output(NamedTuple):

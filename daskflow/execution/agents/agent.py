@@ -14,6 +14,7 @@ from daskflow.execution.agents.attempt import Attempt
 from daskflow.execution.agents.holding import Held, Holder, Why, now
 from daskflow.execution.agents.notices import Notices
 from daskflow.execution.agents.outage import Outage
+from daskflow.execution.agents.outcome import in_short
 from daskflow.execution.agents.terms import Terms
 from daskflow.model.work import Work, WorkStatus
 from daskflow.sites.grip import Killed
@@ -22,9 +23,17 @@ from daskflow.stores.buckets import Buckets
 _LOOK = 5.0
 """Who has nothing to do looks after the works of others so often [s]."""
 
+_LOOK_REFUSED = 60.0
+"""The same, of an agent that refused some: it would take these again, and refuse them again [s]."""
+
 _SLICE = 2.0
-"""It is looked at least so often whether works are there, and whether the agent is to end [s]."""
+"""It is looked at least so often whether the agent is to end, and whether works are there if nobody says that none came
+[s]."""
 _SHORTEST = 0.01
+_LONGEST = 300
+"""So many letters of an error are told."""
+_MOST = 1000
+"""So many functions and commands that were refused are remembered, to tell of each once."""
 
 _log = logging.getLogger("daskflow")
 
@@ -33,7 +42,7 @@ class Told(NamedTuple):
     """Something that an agent tells of itself."""
 
     kind: str
-    """`begun`, `success`, `failure`, `lost`, `given back`, or `trouble`."""
+    """`begun`, `success`, `failure`, `refused`, `lost`, `given back`, or `trouble`."""
     text: str
     """For people."""
     work: Work | None = None
@@ -93,7 +102,8 @@ class Agent:
         self._error: BaseException | None = None
         self._reached = False
         self._looked = time.monotonic()
-        self._untended, self._listening = True, False
+        self._untended, self._failing, self._listening = True, False, False
+        self._refused: set[str] = set()
         self._used = time.monotonic()
 
     def run(self) -> dict[str, int]:
@@ -154,13 +164,13 @@ class Agent:
     def _serve(self) -> None:
         try:
             while self._may_take():
-                work, since = None, now()
+                work, since, performed = None, now(), False
                 try:
                     work = self._withdrawn()
                     if work is not None:
-                        self._perform(work, since)
+                        performed = self._perform(work, since)
                 finally:
-                    self._end_turn(taken=work is not None)
+                    self._end_turn(taken=work is not None, performed=performed)
                 if work is None and not self._rest():
                     break
         except BaseException as error:
@@ -174,7 +184,7 @@ class Agent:
 
     def _may_take(self) -> bool:
         """Whether another work is to be taken; then a life is spent, and the agent waits for the end of it."""
-        if self._is_due(self.terms.lease):
+        if self._is_due(max(self.terms.lease, _LOOK_REFUSED if self._refused else 0.0)):
             self._audit()
         with self._changed:
             if self._is_over():
@@ -183,12 +193,12 @@ class Agent:
             self._busy += 1
             return True
 
-    def _end_turn(self, *, taken: bool) -> None:
+    def _end_turn(self, *, taken: bool, performed: bool) -> None:
         with self._changed:
             self._busy -= 1
-            if taken:
+            if performed:
                 self._used = time.monotonic()
-            elif self._lives >= 0:
+            if not taken and self._lives >= 0:
                 self._lives += 1
             self._changed.notify_all()
 
@@ -217,9 +227,10 @@ class Agent:
     def _rest(self) -> bool:
         """Wait until there may be something to do; whether to go on."""
         # What failed here comes after all else that waits.
-        if self._is_due(0.0 if self._untended else min(_LOOK, self.terms.lease / 2)) and self._audit():
+        usual = _LOOK_REFUSED if self._refused else min(_LOOK, self.terms.lease / 2)
+        if self._is_due(0.0 if self._untended else usual) and self._audit():
             return True
-        pause = min(self.terms.sleep, self.terms.lease)
+        pause = min(self.terms.sleep, self.terms.lease / 2, _LOOK)
         if self.terms.idle is not None:
             with self._changed:
                 left = self.terms.idle - (time.monotonic() - self._used)
@@ -238,8 +249,11 @@ class Agent:
                 return
             self._listening = True
         try:
-            # It is not waited for longer than the end of the agent may be delayed by it.
-            self.buckets.shelf.await_deposit(self.terms.wanted.pipelines, min(pause, _SLICE))
+            until = time.monotonic() + pause
+            while (left := until - time.monotonic()) > 0 and not self._is_over():
+                # It is not waited for longer than the end of the agent may be delayed by it.
+                if self.buckets.shelf.await_deposit(self.terms.wanted.pipelines, min(left, _SLICE)):
+                    break
         except DaskflowError as error:
             if not error.transient:
                 raise
@@ -274,17 +288,21 @@ class Agent:
             _log.info("Nothing was put in order: %s", error)
             return False
 
-    def _perform(self, work: Work, since: float) -> None:
+    def _perform(self, work: Work, since: float) -> bool:
+        """Perform a work; False where it was refused."""
         with self._holder.holding(work, since) as held:
             if self._ended.is_set():
                 held.kill(Why.stopped)
             try:
-                with Attempt(work, self.terms, self._function) as attempt:
+                with Attempt(work, self.terms, self._function, self.buckets.shelf) as attempt:
                     self._tell(Told("begun", f"{work.pipeline} {work.id} attempt {work.attempt} begins", work))
                     attempt.make()
                     self._shortage.end()
                     # Who was stopped meanwhile, as by SIGSTOP, touches nothing more of what another one does.
                     self._holder.check(held)
+                    if attempt.refused:
+                        self._refuse(held)
+                        return False
                     rest = self._archivist.keep(work, attempt.log, lambda: self._holder.check(held))
                     self._write(held, rest)
             except Killed:
@@ -295,6 +313,23 @@ class Agent:
                 held.kill(Why.stopped)
                 self._let_go(held)
                 self._shortage.wait(error, self._stopped)
+        return True
+
+    def _refuse(self, held: Held) -> None:
+        """Leave a work to others: it says why, and the next who looks after works queues it again."""
+        work = held.work
+        if not self._settle(held, self.buckets.update):
+            return
+        named = work.function or str(work.command)
+        with self._changed:
+            self.tally["refused"] = self.tally.get("refused", 0) + 1
+            known = named in self._refused
+            if len(self._refused) < _MOST:
+                self._refused.add(named)
+            # The first look would only queue again what was refused just now.
+            self._untended &= self._failing
+        if not known:
+            self._tell(Told("refused", f"{_named(work)}: refused, and left to other agents: {work.error}", work))
 
     def _write(self, held: Held, rest: Rest) -> None:
         """Write what came out; what was to be deleted is deleted when that is done."""
@@ -304,6 +339,7 @@ class Agent:
         self._archivist.clear(rest)
         with self._changed:
             self.tally[str(work.status)] = self.tally.get(str(work.status), 0) + 1
+            self._failing |= not work.ended
             self._untended |= not work.ended
         self._tell(Told(work.status, _ending(work), work))
         self._notices.tell(work)
@@ -352,7 +388,11 @@ def _fail(work: Work, why: str) -> None:
     work.status, work.error, work.final = WorkStatus.failure, why, True
 
 
+def _named(work: Work) -> str:
+    return f"{work.pipeline} {work.id} attempt {work.attempt}"
+
+
 def _ending(work: Work) -> str:
     took = (work.stop or 0.0) - (work.start or 0.0)
-    text = f"{work.pipeline} {work.id} attempt {work.attempt}: {work.status} after {took:.1f} s"
-    return text if work.error is None else f"{text}: {work.error.splitlines()[0][:200]}"
+    text = f"{_named(work)}: {work.status} after {took:.1f} s"
+    return text if work.error is None else f"{text}: {in_short(work.error)[:_LONGEST]}"

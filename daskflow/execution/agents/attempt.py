@@ -18,10 +18,12 @@ from daskflow.execution.agents.commanding import perform_command
 from daskflow.execution.agents.functions import check_name, check_owner, find
 from daskflow.execution.agents.outcome import Outcome, Unfit
 from daskflow.execution.agents.terms import Terms
+from daskflow.execution.served import reach
 from daskflow.execution.worker.failures import describe
 from daskflow.execution.worker.isolation import FailedInChild, call_apart
 from daskflow.execution.worker.package import Attempts
 from daskflow.model.work import LOG_LIMIT, Work, WorkStatus
+from daskflow.stores.buckets.shelf import Shelf
 from daskflow.stores.liveness import this_host
 
 LOG = "log.txt"
@@ -39,16 +41,21 @@ class Attempt:
         Those of the agent.
     function
         What performs it whatever the work names; None: that of its name is found in the attempt's own process.
+    shelf
+        Where the work comes from; None: nobody has to know.
 
     Notes
     -----
     A context: within it the attempt has a directory of its own.
     """
 
-    def __init__(self, work: Work, terms: Terms, function: Any = None) -> None:
+    def __init__(self, work: Work, terms: Terms, function: Any = None, shelf: Shelf | None = None) -> None:
         self.work = work
+        self._shelf = shelf
         self._terms = terms
         self._function = function
+        self.refused = False
+        """Whether the agent may not perform the work; such an attempt does not count."""
 
     def __enter__(self) -> Attempt:
         self.scratch = Path(tempfile.mkdtemp(prefix="daskflow-work-"))
@@ -99,6 +106,8 @@ class Attempt:
             setattr(work, name, value)
         work.results, work.products, work.plots = outcome.results, outcome.products, outcome.plots
         work.error, work.final = outcome.error, outcome.final
+        self.refused = outcome.refused
+        work.given_back += outcome.refused
         work.status = WorkStatus.success if outcome.error is None else WorkStatus.failure
         work.log = self._end_of_log()
         work.host = this_host()
@@ -116,6 +125,7 @@ class Attempt:
     def call(self, _: list[Any]) -> Outcome:
         """What the forked process does."""
         self._listen()
+        reach(self._shelf)
         os.environ.update(
             DASKFLOW_SCRATCH_DIR=str(self.scratch),
             DASKFLOW_JOB=self.work.id or "",
@@ -123,7 +133,9 @@ class Attempt:
         )
         try:
             return self._performed()
-        except (Unfit, FunctionRefused) as error:
+        except FunctionRefused as error:
+            return Outcome(error=str(error), refused=True)
+        except Unfit as error:
             return Outcome(error=str(error), final=True)
         except BaseException as error:
             told = describe(error)
@@ -159,12 +171,22 @@ class Attempt:
             return perform_function(function, work, terms.argsource)
         if work.command:
             if not terms.allowed.command(work.command):
-                raise FunctionRefused(
-                    f"This agent may not start {work.command[0]!r}, which the work names. Allow it under `works: "
-                    "commands:` in daskflow.yaml, or name a command when the agent is started."
-                )
+                raise FunctionRefused(_refusal(work.command))
             return perform_command(work.command, work)
         raise Unfit("The work names neither a function nor a command, and its agent was given none.")
+
+
+def _refusal(command: list[str]) -> str:
+    if len(command) == 1:
+        return (
+            f"This agent may not start {command[0]!r}, which the work names. It is a line for the shell, which needs "
+            "`*` under `works: commands:` in daskflow.yaml. Or deposit it as a list, which no shell sees: --command "
+            "echo --command hello."
+        )
+    return (
+        f"This agent may not start {command[0]!r}, which the work names. Allow it under `works: commands:` in "
+        "daskflow.yaml, or name a command when the agent is started."
+    )
 
 
 def _stream(descriptor: int, mode: str) -> Any:

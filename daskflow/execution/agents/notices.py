@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pydantic import SecretStr
 
 from daskflow.errors import DaskflowError
+from daskflow.execution.agents.outcome import in_short
 from daskflow.execution.agents.slack import Answer, Slack
 from daskflow.execution.credentials import credentials, revealed
 from daskflow.execution.notices.events import EventHub
@@ -86,7 +87,7 @@ class Notices:
             if _asks(work):
                 self._ended[work.id] = work.model_copy(deep=True)
         data = {"site": work.site, "user": work.user, "attempt": work.attempt, "host": work.host}
-        data |= {"event": work.event, "tags": work.tags, "error": work.error and work.error.splitlines()[0]}
+        data |= {"event": work.event, "tags": work.tags, "error": work.error and in_short(work.error)}
         told = {name: value for name, value in data.items() if value}
         self._hub.publish(EventRecord(run=work.id, kind=f"work.{work.status}", time=time.time(), data=told))
 

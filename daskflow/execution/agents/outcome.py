@@ -25,10 +25,27 @@ class Outcome(NamedTuple):
     """Whether another attempt would fail alike."""
     changes: dict[str, Any] | None = None
     """Other fields that a function changed which was called with the work itself."""
+    refused: bool = False
+    """Whether this agent may not perform it; another one may."""
 
 
 class Unfit(Exception):
     """Another attempt would fail alike; the message says why."""
+
+
+def in_short(error: str) -> str:
+    r"""What an error says, in one line: the first one, and where that only leads to others what they say.
+
+    Examples
+    --------
+    >>> in_short("It failed. Its standard error ended with:\nls: cannot access 'x'\nmore")
+    "It failed. Its standard error ended with: ls: cannot access 'x'"
+    """
+    first, *rest = [line.strip() for line in error.splitlines() if line.strip()] or [""]
+    if not first.endswith(":") or not rest:
+        return first
+    # The last line of a traceback says what happened.
+    return f"{first} {rest[-1] if rest[0].startswith('Traceback ') else rest[0]}"
 
 
 def outcome_of(value: Any) -> Outcome:

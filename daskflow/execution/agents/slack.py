@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import SecretStr
 
 from daskflow.errors import DaskflowError, SettingsInvalid
+from daskflow.execution.agents.outcome import in_short
 from daskflow.execution.notices.messenger import Messenger
 from daskflow.model.jsons import as_text, json_ready
 from daskflow.model.work import Work, WorkStatus
@@ -205,7 +206,7 @@ def _head(work: Work, escaped: Callable[[str], str]) -> str:
     parts = [" ".join(part for part in (mentions, slack.message) if part)]
     parts.append(escaped(f"{work.pipeline} {work.id} at {work.site}: {work.status} in attempt {work.attempt}"))
     if work.error:
-        parts.append(escaped(work.error.splitlines()[0][:_LONGEST]))
+        parts.append(escaped(in_short(work.error)[:_LONGEST]))
     return "\n".join(part for part in parts if part)
 
 

@@ -64,7 +64,8 @@ class Upkeep:
     An agent that ends as `--idle` and `--lives` say, or that somebody kills by its name, is not replaced. One that ends
     otherwise is, as soon as works wait. What ends one after another without having been there for a minute is replaced
     after longer and longer pauses, and not any more after twice as many ends as there are agents, at least three. Those
-    that a batch system ended, as its walltime was over or its node failed, do not count.
+    that a batch system ended, as its walltime was over or its node failed, do not count. Where no works wait any more
+    what was lost is no failure, if others ended as they were told to.
     """
 
     def __init__(
@@ -169,10 +170,13 @@ class Upkeep:
         AgentsLost
         """
         waiting = self.waiting()
-        if not self._living and self._row and (waiting == 0 or len(self._row) >= max(_FEWEST, _EACH * self._count)):
-            raise self._given_up(waiting)
         if waiting == 0:
+            # All was done, by those that ended as they were told to; without such nobody could do anything.
+            if not self._living and self._row and not self.tally.ended:
+                raise self._given_up(waiting)
             return bool(self._living)
+        if not self._living and len(self._row) >= max(_FEWEST, _EACH * self._count):
+            raise self._given_up(waiting)
         if waiting is not None and time.monotonic() >= self._due:
             for _ in range(min(self._vacant, waiting)):
                 if not self._start(waiting):

@@ -6,19 +6,17 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from daskflow.artifacts.values import Values
 from daskflow.errors import DaskflowError, WorkInvalid, WorkLocked
 from daskflow.execution.bucketing.deposit import Deposit, Step, bucket_of, portions
+from daskflow.execution.bucketing.means import Means, work_of
 from daskflow.execution.bucketing.opening import accept, answer_of, brought
 from daskflow.execution.bucketing.packing import Packing
-from daskflow.execution.bucketing.parcel import PERFORM
 from daskflow.execution.bucketing.unserved import Unserved, Waiting
+from daskflow.execution.served import freight_of
 from daskflow.model.work import Work, WorkStatus
-from daskflow.stores.buckets.buckets import Buckets
 from daskflow.stores.buckets.rows import used_up
 from daskflow.stores.buckets.table import EXPIRED
 
@@ -39,28 +37,9 @@ _AT_ONCE = 100
 """So many works are deposited together at most."""
 _PORTION = 8 << 20
 """So much of parameters is deposited together at most, but for a single work that has more [bytes]."""
-_TIMEOUT = 86400
-"""Longest time that a work may take [s]; the job has a timeout of its own."""
-_TIMES = 3
-"""A work whose agent was lost is performed so often."""
+_PATIENCE = 5.0
+"""While large objects go to a server, works that are ready wait no longer than this to be deposited [s]."""
 _SEEN = dict.fromkeys(("id", "status", "attempt", "given_back", "retries", "final", "tags"), 1)
-
-
-class Means(NamedTuple):
-    """What works of one site are made with."""
-
-    site: str
-    """Name of the site that they are for."""
-    user: str
-    pipeline: str
-    """Bucket of all of them; empty: each task has its own."""
-    buckets: Callable[[], Buckets]
-    """Opens the buckets."""
-    values: Values
-    logs: Path
-    """Directory of the logs of all runs."""
-    options: tuple[str, ...] = ()
-    """What agents are told by their command line to find the works."""
 
 
 class Courier:
@@ -76,7 +55,8 @@ class Courier:
         self.buckets = means.buckets()
         """Where the works are."""
         self._means = means
-        self._packing = Packing(means.values)
+        self._freight = freight_of(self.buckets.shelf)
+        self._packing = Packing(means.values, self._freight)
         self._unserved = Unserved(self.buckets, means.options)
         self._change = threading.Condition(lock)
         self._new: list[Deposit] = []
@@ -131,6 +111,8 @@ class Courier:
             thread.join(10.0)
         with contextlib.suppress(DaskflowError):
             self._delete(list(self._dropped))
+        if self._freight is not None:
+            self._freight.close()
         self.buckets.close()
 
     def _go(self) -> None:
@@ -199,14 +181,20 @@ class Courier:
         for run in {deposit.node.run for deposit in new} - self._left.keys():
             self._left[run] = self._found(run)
         works: list[tuple[Deposit, Work]] = []
+        began, done = time.monotonic(), 0
         for deposit in new:
             if deposit.over:
                 self._abandon(deposit)
             elif deposit.step is Step.waiting and not self._adopt(deposit):
                 try:
-                    works.append((deposit, self._work(deposit)))
+                    works.append((deposit, work_of(deposit, self._means, self._packing)))
                 except Exception as error:  # what it takes may not pickle, or is not there
+                    if isinstance(error, DaskflowError) and error.transient:
+                        raise
                     self._lose(deposit, type(error).__name__, str(error))
+            done += 1
+            if time.monotonic() - began > _PATIENCE:
+                break
         for portion in portions(works, _PORTION):
             try:
                 self.buckets.deposit([work for _, work in portion])
@@ -218,21 +206,7 @@ class Courier:
                 self._depart(deposit, str(work.id), Step.queued)
                 deposit.event("work.deposited", id=work.id, bucket=work.pipeline)
         with self._change:
-            self._new = self._new[len(new) :]
-
-    def _work(self, deposit: Deposit) -> Work:
-        node, means = deposit.node, self._means
-        return Work(
-            pipeline=means.pipeline or bucket_of(node.needs.kind),
-            site=means.site,
-            user=means.user,
-            function=PERFORM,
-            parameters=self._packing.parameters(node, deposit.foreign),
-            tags=[node.run, deposit.job],
-            timeout=_TIMEOUT,
-            retries=_TIMES,
-            config={"parent": node.run, "archive": {"products": "bypass", "plots": "bypass", "logs": "bypass"}},
-        )
+            self._new = self._new[done:]
 
     def _depart(self, deposit: Deposit, id: str, step: Step) -> None:
         """A node has a work: it is followed, unless it was killed meanwhile."""
@@ -340,7 +314,8 @@ class Courier:
         run = deposit.node.run
         try:
             answer = answer_of(work.results, self._means.values, run, deposit.job)
-            records = accept(answer, self._means.values, self._means.logs / run, f"work-{deposit.id}")
+            logs = self._means.logs / run
+            records = accept(answer, self._means.values, logs, f"work-{deposit.id}", self._freight)
             self._packing.saved.update(answer.states)
         except Exception as error:  # what a result is made of may not be here, or be another version
             if isinstance(error, DaskflowError) and error.transient:

@@ -11,7 +11,9 @@ from daskflow.artifacts.values import Values
 from daskflow.errors import SignatureWrong, WorkInvalid
 from daskflow.execution.bucketing.parcel import Answer, open_answer
 from daskflow.execution.bucketing.states import keep
+from daskflow.execution.bucketing.transit import fetch
 from daskflow.model.outcome import LogSlice, Outcome
+from daskflow.stores.buckets.freight import Freight
 
 
 def answer_of(results: Any, values: Values, run: str, job: str) -> Answer:
@@ -51,7 +53,7 @@ def brought(results: Any, values: Values, run: str, job: str) -> bool:
         return False
 
 
-def accept(answer: Answer, values: Values, logs: Path, mark: str) -> list[bytes]:
+def accept(answer: Answer, values: Values, logs: Path, mark: str, freight: Freight | None = None) -> list[bytes]:
     """Keep what an answer brings; gives the records for the listener.
 
     Parameters
@@ -60,19 +62,24 @@ def accept(answer: Answer, values: Values, logs: Path, mark: str) -> list[bytes]
         Directory of the logs of the run.
     mark
         Tells its log files from all others.
+    freight
+        The way to the artifact store of the server that keeps the works; None: no server does.
 
     Raises
     ------
     ArtifactError
-        The store cannot be written.
+        The store cannot be written, or what was too large for a work cannot be had.
+    ServerError, StoreError
+        The server does not give it.
     OSError
         The logs cannot be.
     """
-    if answer.objects and values.store is None:
-        raise WorkInvalid(f"{answer.job} has stored objects, and there is no artifact store here.")
-    for data in answer.objects.values():
-        assert values.store is not None
-        values.store.put(data)
+    if answer.objects or answer.served:
+        if values.store is None:
+            raise WorkInvalid(f"{answer.job} has stored objects, and there is no artifact store here.")
+        fetch(freight, values.store, answer.served)
+        for data in answer.objects.values():
+            values.store.put(data)
     keep(answer.states, values)
     names = {name: f"{mark}-{number}.log" for number, name in enumerate(answer.logs)}
     for name, text in answer.logs.items():

@@ -21,6 +21,7 @@ from daskflow.execution.bucketing.objects import take
 from daskflow.execution.bucketing.parcel import ROOM, Parcel, seal
 from daskflow.execution.bucketing.sources import sources_of
 from daskflow.execution.bucketing.states import notes_in, objects_of
+from daskflow.execution.bucketing.transit import bring
 from daskflow.execution.credentials import Credentials
 from daskflow.execution.worker.package import Package, pack
 from daskflow.execution.worker.saving import STATES, note_of
@@ -28,6 +29,7 @@ from daskflow.graph.task import importable
 from daskflow.model.outcome import Stored
 from daskflow.model.quantities import as_bytes
 from daskflow.sites import Node
+from daskflow.stores.buckets.freight import Freight
 
 _HEAD = 1 << 14
 """What a parcel takes besides its package and its objects [bytes]."""
@@ -42,6 +44,9 @@ class Packing:
     ----------
     values
         Writes and reads results; its key signs the parcels.
+    freight
+        The way to the artifact store of the server that keeps the works: there agents find what is too large for a
+        work. None: they find it in the store here, if they reach that.
 
     Notes
     -----
@@ -49,8 +54,9 @@ class Packing:
     credentials the name goes along, and the agent looks them up where it is.
     """
 
-    def __init__(self, values: Values) -> None:
+    def __init__(self, values: Values, freight: Freight | None = None) -> None:
         self._values = values
+        self._freight = freight
         self._owners: tuple[str, ...] | None = None
         self.saved: set[str] = set()
         """Keys of jobs of which answers brought a state."""
@@ -69,6 +75,8 @@ class Packing:
             It is too large, and there is no artifact store to put it into.
         ArtifactError
             What the job takes cannot be read.
+        ServerError, StoreError
+            The server cannot take what is too large for a work.
         """
         data = seal(self._parcel(node, foreign), self._values.signer)
         if len(data) <= ROOM:
@@ -79,7 +87,9 @@ class Packing:
                 f"{node.name} takes {as_bytes(len(data))}, and a work carries {as_bytes(ROOM)} of it. Name an artifact "
                 "store by `artifacts` that the agents reach too, or pass less to the call."
             )
-        return {"stored": store.put(data), "store": store.url}
+        digest = store.put(data)
+        bring(self._freight, store, [digest])
+        return {"stored": digest, "store": store.url}
 
     def _parcel(self, node: Node, foreign: Mapping[str, Any]) -> Parcel:
         import cloudpickle
@@ -101,6 +111,8 @@ class Packing:
             *[digest for each in states.values() for digest in objects_of(each)],
         ]
         taken = take(store, digests, max(0, room)) if store is not None and digests else None
+        if store is not None and taken is not None:
+            bring(self._freight, store, taken.absent)
         return Parcel(
             node.run,
             node.name or node.key,
@@ -111,7 +123,7 @@ class Packing:
             "" if store is None else store.url,
             self._marks(),
             {} if taken is None else taken.objects,
-            () if taken is None else taken.absent,
+            () if taken is None else tuple(digest for digest in taken.absent if digest in digests),
             self._values.inline_limit,
             tuple(os.path.abspath(path) for path in sys.path),
             tuple(cloudpickle.dumps(form, protocol=5) for form in registered()),

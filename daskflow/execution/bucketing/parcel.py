@@ -39,7 +39,7 @@ class Parcel(NamedTuple):
     objects: Mapping[str, bytes]
     """Objects of the store that the job takes, by digest."""
     absent: tuple[str, ...]
-    """Digests of those that found no room."""
+    """Digests of those that found no room; of files in directories nothing is said."""
     inline_limit: int
     """Results up to this size travel in their records [bytes]."""
     paths: tuple[str, ...]
@@ -69,6 +69,8 @@ class Answer(NamedTuple):
     """What it stored, by digest."""
     states: Mapping[str, bytes | None] = {}
     """Notes of the states that its jobs have saved: see `daskflow.execution.bucketing.states.Notes`."""
+    served: tuple[str, ...] = ()
+    """Digests of what did not go along, or not all of it: it lies in the artifact store of the server of the works."""
 
 
 def seal(record: Parcel | Answer, signer: Signer) -> bytes:

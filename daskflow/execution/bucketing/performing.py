@@ -9,7 +9,7 @@ import pickle
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -22,9 +22,11 @@ from daskflow.artifacts.values import Values
 from daskflow.errors import ArtifactError, ArtifactMissing, WorkFailed
 from daskflow.execution.bucketing.bench import laid
 from daskflow.execution.bucketing.instead import Instead
-from daskflow.execution.bucketing.objects import Taken, take
+from daskflow.execution.bucketing.objects import Taken
 from daskflow.execution.bucketing.parcel import ROOM, Answer, Parcel, open_parcel, seal
 from daskflow.execution.bucketing.states import collect, lay, notes_in, objects_of
+from daskflow.execution.bucketing.transit import send
+from daskflow.execution.served import ServedStore, reached
 from daskflow.execution.worker.failures import describe
 from daskflow.execution.worker.package import Bench
 from daskflow.execution.worker.perform import benches
@@ -64,7 +66,8 @@ def perform(parcel: str = "", stored: str = "", store: str = "") -> dict[str, st
     Notes
     -----
     Nothing of the driver has to be reachable: what the job takes is in the parcel, and what it gives in the answer, as
-    long as that fits into a work. Where this machine reaches the artifact store of the driver, larger values go there.
+    long as that fits into a work. Where this machine reaches the artifact store of the driver, larger values go there;
+    else by way of the server from which the work came, if it came from one.
     """
     found, signer = open_parcel(base64.b64decode(parcel) if parcel else _fetched(stored, store))
     with tempfile.TemporaryDirectory(prefix="daskflow-work-") as directory:
@@ -73,13 +76,22 @@ def perform(parcel: str = "", stored: str = "", store: str = "") -> dict[str, st
 
 
 def _fetched(digest: str, url: str) -> bytes:
-    store = _there(url)
-    if store is None:
-        raise ArtifactMissing(
-            f"This job is too large for a work, and lies in the artifact store {url}, which cannot be reached from "
-            "here. Let an agent perform it that reaches it, or let `artifacts` name an object storage."
-        )
-    return bytes(store.get(digest))
+    store, freight = _there(url), reached()
+    if store is not None:
+        try:
+            return bytes(store.get(digest))
+        except ArtifactError:
+            if freight is None:
+                raise
+    if freight is not None:
+        with suppress(ArtifactMissing):
+            return bytes(ServedStore(freight).get(digest))
+    raise ArtifactMissing(
+        f"This job is too large for a work, and lies in the artifact store {url}, which cannot be reached from here"
+        + (f"; it is not that of the server {freight.url}. " if freight is not None else ". ")
+        + "Let an agent perform it that reaches it, or the works by way of a server, or let `artifacts` name an object "
+        "storage."
+    )
 
 
 def _there(url: str) -> ObjectStore | None:
@@ -87,7 +99,9 @@ def _there(url: str) -> ObjectStore | None:
     scheme, _, path = url.partition("://")
     if not url or (scheme == "file" and not os.path.isdir(unquote(path))):
         return None
-    return known(url) or ObjectStore(url)
+    # Of an object storage that is not configured here a server is not only faster asked: nobody waits for it in vain.
+    unknown = scheme != "file" and reached() is not None
+    return known(url) or (None if unknown else ObjectStore(url))
 
 
 def _reached(parcel: Parcel) -> ObjectStore | None:
@@ -110,7 +124,8 @@ class _Performance:
         self._sources = directory / "sources"
         self._store = _reached(parcel)
         self._before = known(parcel.url) if parcel.url else None
-        self._own = Instead(parcel.url, directory / "artifacts") if self._store is None else None
+        self._freight = reached()
+        self._own = Instead(parcel.url, directory / "artifacts", self._freight) if self._store is None else None
         """Stands for the store of the driver where that is out of reach."""
         self._told: list[bytes] = []
 
@@ -130,17 +145,23 @@ class _Performance:
             with gripping(parcel.node, self._told.append):
                 _, records, _ = perform_package(parcel.package, *values)
         logs, cuts = self._written()
-        objects: dict[str, bytes] = {}
-        states: dict[str, bytes | None] = {}
-        if self._own is not None:
-            taken_up = sum(map(len, logs.values())) + sum(map(len, self._told)) + len(records) + _HEAD
-            records, objects = self._carried(records, self._own, ROOM - taken_up)
-            # Results go first.
-            left = ROOM - taken_up - sum(map(len, objects.values()))
-            keys = dict.fromkeys(outcome.key for outcome in pickle.loads(records))
-            states, more = collect(self._own, keys, parcel.states, left)
-            records, objects = self._handed(records, states), objects | more
-        return Answer(parcel.run, parcel.job, tuple(self._told), records, logs, cuts, objects, states)
+        made = Answer(parcel.run, parcel.job, tuple(self._told), records, logs, cuts, {})
+        return made if self._own is None else self._completed(made, self._own)
+
+    def _completed(self, made: Answer, store: ObjectStore) -> Answer:
+        """An answer with what was stored here."""
+        taken_up = sum(map(len, made.logs.values())) + sum(map(len, made.told)) + len(made.records) + _HEAD
+        records, carried = self._carried(made.records, store, ROOM - taken_up)
+        # Results go first.
+        left = ROOM - taken_up - sum(map(len, carried.objects.values()))
+        keys = dict.fromkeys(outcome.key for outcome in pickle.loads(records))
+        states, more = collect(store, keys, self._parcel.states, left, self._freight)
+        return made._replace(
+            records=self._handed(records, states),
+            objects={**carried.objects, **more.objects},
+            states=states,
+            served=carried.served + more.served,
+        )
 
     def _lay_sources(self) -> None:
         """Let modules be imported that came along; before those of the same names that are here."""
@@ -178,23 +199,24 @@ class _Performance:
             print(logs[path.name].decode(errors="replace"), end="", flush=True)
         return logs, cuts
 
-    def _carried(self, records: bytes, store: ObjectStore, room: int) -> tuple[bytes, dict[str, bytes]]:
-        """What was stored goes along; where there is no room for a result, the job fails for that."""
+    def _carried(self, records: bytes, store: ObjectStore, room: int) -> tuple[bytes, Taken]:
+        """What was stored goes along, or to the server; where neither can be, the job fails for that."""
         outcomes: list[Outcome] = pickle.loads(records)
         saved = {
             digest for note in notes_in(store, [each.key for each in outcomes]).values() for digest in objects_of(note)
         }
         there = {*self._parcel.objects, *saved}
         fresh = {digest: size for digest, size, _ in store.objects() if digest not in there}
-        if sum(fresh.values()) <= room:
-            return records, {digest: bytes(store.get(digest)) for digest in fresh}
-        last = outcomes[-1]
-        needed = [digest for digest in _digests(last) if digest in fresh]
-        taken = take(store, needed, max(0, room))
+        given = _digests(outcomes[-1]) if outcomes else []
+        needed = [digest for digest in given if digest not in there and store.exists(digest)]
+        if sum(fresh.values()) <= room and all(digest in fresh for digest in needed):
+            return records, Taken({digest: bytes(store.get(digest)) for digest in fresh}, (), sum(fresh.values()))
+        taken = send(self._freight, store, needed, max(0, room), fresh)
         if not taken.absent:
-            return records, taken.objects
-        outcomes[-1] = last._replace(state="failed", value=None, failure=describe(_too_large(self._parcel, taken)))
-        return pickle.dumps(outcomes, protocol=5), {}
+            return records, taken
+        failure = describe(_too_large(self._parcel, taken))
+        outcomes[-1] = outcomes[-1]._replace(state="failed", value=None, failure=failure)
+        return pickle.dumps(outcomes, protocol=5), Taken({}, (), 0)
 
     def _handed(self, records: bytes, states: Mapping[str, bytes | None]) -> bytes:
         """A job that hands over a state which cannot travel fails: it would begin anew again and again."""
@@ -218,7 +240,7 @@ def _too_large(parcel: Parcel, taken: Taken) -> WorkFailed:
     return WorkFailed(
         f"What {parcel.job} gives takes {as_bytes(taken.size)}, and a work carries {as_bytes(ROOM)} of it; the store "
         f"of artifacts {parcel.url or 'of the driver'} cannot be reached from where it was performed. Let `artifacts` "
-        "name an object storage that the agents reach too, or give less."
+        "name an object storage that the agents reach too, let them get their works from a server, or give less."
     )
 
 
@@ -226,7 +248,7 @@ def _stranded(parcel: Parcel) -> WorkFailed:
     return WorkFailed(
         f"{parcel.job} hands over a state that is too large for a work, which carries {as_bytes(ROOM)}; the store "
         f"of artifacts {parcel.url or 'of the driver'} cannot be reached from where it was performed. Let `artifacts` "
-        "name an object storage that the agents reach too, or save less."
+        "name an object storage that the agents reach too, let them get their works from a server, or save less."
     )
 
 

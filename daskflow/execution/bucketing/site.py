@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from daskflow.errors import DaskflowError
-from daskflow.execution.bucketing.courier import Courier, Means
+from daskflow.execution.bucketing.courier import Courier
 from daskflow.execution.bucketing.deposit import Deposit, Step, bucket_of
+from daskflow.execution.bucketing.means import Means
 from daskflow.model.needs import Needs
 from daskflow.sites.grip import condemn, doomed
 from daskflow.sites.site import Listener, Node

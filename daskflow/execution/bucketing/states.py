@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping
 from daskflow.artifacts.store import ObjectStore
 from daskflow.artifacts.values import Values
 from daskflow.errors import ArtifactError
-from daskflow.execution.bucketing.objects import take
+from daskflow.execution.bucketing.objects import Taken
+from daskflow.execution.bucketing.transit import send
 from daskflow.execution.worker.saving import State, note_of, stored_in
+from daskflow.stores.buckets.freight import Freight
 
 _LOG = logging.getLogger(__name__)
 
@@ -58,9 +60,9 @@ def lay(store: ObjectStore, notes: Mapping[str, bytes]) -> None:
 
 
 def collect(
-    store: ObjectStore, keys: Iterable[str], came: Iterable[str], room: int
-) -> tuple[dict[str, bytes | None], dict[str, bytes]]:
-    """What jobs have left of states in a store: the notes, and the objects, as far as there is room.
+    store: ObjectStore, keys: Iterable[str], came: Iterable[str], room: int, freight: Freight | None = None
+) -> tuple[dict[str, bytes | None], Taken]:
+    """What jobs have left of states in a store: the notes, and the objects, as far as there is room or a server.
 
     Parameters
     ----------
@@ -70,17 +72,23 @@ def collect(
         Those of which a state came along.
     room
         [bytes]
+    freight
+        The way to the server that has what finds no room; None: there is none.
     """
     notes: dict[str, bytes | None] = dict.fromkeys(came, b"")
     objects: dict[str, bytes] = {}
+    served: list[str] = []
+    here = {digest for digest, _, _ in store.objects()}
     for key, note in notes_in(store, keys).items():
-        taken = take(store, [digest for digest in objects_of(note) if digest not in objects], max(0, room - len(note)))
+        digests = [digest for digest in objects_of(note) if digest not in objects]
+        taken = send(freight, store, digests, max(0, room - len(note)), here)
         lost = bool(taken.absent) or len(note) > room
         notes[key] = None if lost else note
         if not lost:
             objects |= taken.objects
+            served += taken.served
             room -= len(note) + taken.size
-    return notes, objects
+    return notes, Taken(objects, (), sum(map(len, objects.values())), tuple(served))
 
 
 def keep(notes: Notes, values: Values) -> None:

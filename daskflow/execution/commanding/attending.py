@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import errno
 import os
 import secrets
 import shutil
@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from daskflow.artifacts.artifact import Artifact
+from daskflow.artifacts.places.place import Progress
 from daskflow.commands.processes import Launch, Process, Watch, kill_group
-from daskflow.commands.scratch import Scratch
+from daskflow.commands.scratch import Scratch, remove
 from daskflow.errors import CommandError, CommandFailed, DaskflowError, OutputMissing
-from daskflow.execution.commanding.following import live_paths
+from daskflow.execution.commanding.asks import Asks
+from daskflow.execution.commanding.copying import copy_now
 from daskflow.graph.job import Job
 
 Request: TypeAlias = Mapping[str, Any]
@@ -25,18 +27,17 @@ Request: TypeAlias = Mapping[str, Any]
 _ASKED, _TAKEN, _ANSWERED = ".asked", ".taken", ".answered"
 _LOOK = 1.0
 """Who attends looks so often whether somebody asks [s]."""
-_NOTICE = 20.0
-"""Who is not heard after this time never will be [s]."""
+NOTICE = 90.0
+"""Who is not heard after this time never will be [s]: NFS shows what is new in a directory after up to 60 s."""
 _LONG = 3600.0
 """No file takes longer to be kept [s]."""
-_STEP = 0.1
+_GONE = {errno.ENOENT, errno.ESTALE}
+_STEP, _LARGEST_STEP = 0.1, 0.5
+_HANGING = 30.0
+"""What is being kept and does not end in this time, as the store does not answer, is left to itself [s]."""
+_ENDED = "the job has ended meanwhile"
 _MOST = 1 << 20
 """So much of what a program says is given back [bytes]."""
-
-
-def asked_folder(logs: str, key: str, attempt: int) -> Path:
-    """Where an attempt is asked, below the logs of its run."""
-    return live_paths(logs, key, attempt)[0].with_suffix(".asks")
 
 
 class Attendant:
@@ -44,31 +45,37 @@ class Attendant:
 
     Parameters
     ----------
-    folder
+    asks
         Where it is asked; None: nobody can.
     wrap
         Has commands started in containers.
     keep
-        Keeps a file or directory under a name.
+        Keeps a file or directory under a name, and tells how it goes on.
 
     Notes
     -----
-    Whatever was begun is dead when `close` returns.
+    Whatever was begun is dead when `close` returns: programs, and copies of files. Only what is on its way to a store
+    that does not answer is waited for no longer than half a minute.
     """
 
     def __init__(
         self,
-        folder: Path | None,
+        asks: Asks | None,
         wrap: Callable[[Launch, Scratch], Launch],
-        keep: Callable[[Path, str], Artifact],
+        keep: Callable[[Path, str, Progress], Artifact],
     ) -> None:
-        self._folder = folder
+        self._asks = asks
         self._wrap = wrap
         self._keep = keep
         self._latest: tuple[Launch, Scratch] | None = None
         self._due = 0.0
         self._threads: list[threading.Thread] = []
         self._closing = threading.Event()
+
+    @property
+    def attends(self) -> bool:
+        """Whether somebody can ask."""
+        return self._asks is not None
 
     def wrap(self, launch: Launch, scratch: Scratch) -> Launch:
         """Have a command started in its container; what is asked from now on is done in one like that."""
@@ -79,14 +86,13 @@ class Attendant:
     def look(self) -> None:
         """Begin with what somebody has asked; may be called as often as one likes."""
         now = time.monotonic()
-        if self._folder is None or self._latest is None or now < self._due or self._closing.is_set():
+        if self._asks is None or self._latest is None or now < self._due or self._closing.is_set():
             return
         self._due = now + _LOOK
-        with suppress(OSError):  # it is mostly not there, and never a reason for the job to fail
-            for path in [self._folder / name for name in os.listdir(self._folder) if name.endswith(_ASKED)]:
-                taken = path.with_suffix(_TAKEN)
-                path.rename(taken)
-                thread = threading.Thread(target=self._answer, args=(taken, *self._latest), daemon=True)
+        with suppress(OSError):  # never a reason for the job to fail
+            for token in [name.removesuffix(_ASKED) for name in self._asks.names() if name.endswith(_ASKED)]:
+                self._asks.rename(token + _ASKED, token + _TAKEN)
+                thread = threading.Thread(target=self._answer, args=(self._asks, token, *self._latest), daemon=True)
                 self._threads.append(thread)
                 thread.start()
 
@@ -102,18 +108,26 @@ class Attendant:
     def close(self) -> None:
         """End whatever is being done."""
         self._closing.set()
+        deadline = time.monotonic() + _HANGING
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, deadline - time.monotonic()))
+        if self._asks is not None:
+            self._asks.close()
 
-    def _answer(self, path: Path, launch: Launch, scratch: Scratch) -> None:
+    def _check(self, _: int = 0) -> None:
+        """Give up what is being done where the job ends."""
+        if self._closing.is_set():
+            raise CommandFailed(_ENDED)
+
+    def _answer(self, asks: Asks, token: str, launch: Launch, scratch: Scratch) -> None:
         try:
-            request = json.loads(path.read_text("utf-8"))
+            request = asks.read(token + _TAKEN, token + _ASKED)
             done = self._snapshot if "path" in request else self._run
             answer = done(request, launch, scratch)
-        except (DaskflowError, OSError, shutil.Error) as error:
+        except (DaskflowError, OSError) as error:
             answer = {"error": str(error)}
         with suppress(OSError):  # who has asked waits no more
-            write(path.with_suffix(_ANSWERED), answer)
+            asks.write(token + _ANSWERED, answer)
 
     def _run(self, request: Request, launch: Launch, scratch: Scratch) -> dict[str, Any]:
         own = self._wrap(launch._replace(argv=list(request["argv"]), workdir=scratch.work), scratch)
@@ -132,7 +146,7 @@ class Attendant:
             late = time.monotonic() >= deadline
             if late or self._closing.is_set():
                 process.kill(kill_group)
-                raise CommandFailed("it took too long, and was killed" if late else "the job has ended meanwhile")
+                raise CommandFailed("it took too long, and was killed" if late else _ENDED)
         return process.end()
 
     def _snapshot(self, request: Request, _: Launch, scratch: Scratch) -> dict[str, Any]:
@@ -144,18 +158,20 @@ class Attendant:
         # A copy: what is written to meanwhile cannot be kept.
         copy = scratch.path / f"asked-{secrets.token_hex(4)}"
         try:
-            if source.is_dir():
-                shutil.copytree(source, copy, symlinks=True)
-            else:
-                shutil.copy2(source, copy)
-            kept = self._keep(copy, "scratch" if whole else name)
+            copy_now(source, copy, self._check)
+            kept = self._keep(copy, "scratch" if whole else name, self._check)
         finally:
-            shutil.rmtree(copy) if copy.is_dir() else copy.unlink(missing_ok=True)
+            remove(copy) if copy.is_dir() else copy.unlink(missing_ok=True)
         return {"digest": kept.digest, "size": kept.size, "kind": kept.kind}
 
 
-def ask(job: Job, request: Request, *, notice: float = _NOTICE) -> dict[str, Any]:
-    """Have something done beside the commands of a job that runs.
+def patience(request: Request, notice: float = NOTICE) -> float:
+    """So long an answer is waited for at most [s]: it is seen as late as what was asked."""
+    return 2 * notice + float(request.get("timeout", _LONG))
+
+
+def ask(job: Job, request: Request, *, notice: float = NOTICE) -> dict[str, Any]:
+    """Have something done beside the commands of a job that runs, and was made with `attended`.
 
     Parameters
     ----------
@@ -174,43 +190,68 @@ def ask(job: Job, request: Request, *, notice: float = _NOTICE) -> dict[str, Any
     ------
     CommandError
         It could not be done; the message says why.
+    SignatureWrong
+        Somebody else has answered.
     """
+    if not getattr(getattr(job.task, "function", None), "attended", False):
+        raise CommandError("nothing can be asked of this job: make it with CommandJob(..., attended=True)")
     host: Any = job.host
-    folder = asked_folder(str(host.project.logs / host.id), job.key, job.attempts + 1)
-    asked = folder / f"{secrets.token_hex(8)}{_ASKED}"
-    taken, answered = asked.with_suffix(_TAKEN), asked.with_suffix(_ANSWERED)
+    project = host.project
+    asks = Asks(str(project.logs / host.id), host.id, job.key, job.attempts + 1, project.values.signer)
+    token = secrets.token_hex(8)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write(asked, request)
-        start = time.monotonic()
-        while not answered.exists():
-            waited = time.monotonic() - start
-            if job.state.final:
-                raise CommandError("the job has ended")
-            if waited > notice + request.get("timeout", _LONG):
-                raise CommandError("its node has seen what is asked, and does not answer")
-            if asked.exists() and waited > notice:
-                raise CommandError(
-                    "its node does not see what is asked: either none of its commands runs, or the node and the driver "
-                    "do not share the directory of the store"
-                )
-            time.sleep(_STEP)
-        answer: dict[str, Any] = json.loads(answered.read_text("utf-8"))
+        answer: dict[str, Any] = _Asked(job, asks, token).answer(request, notice)
     except OSError as error:
-        raise CommandError(f"nothing can be asked at {folder}: {error.strerror}") from error
+        raise CommandError(f"nothing can be asked at {asks.path}: {error.strerror}") from error
     finally:
-        for path in (asked, taken, answered):
-            with suppress(OSError):
-                path.unlink()
-        with suppress(OSError):  # others ask as well
-            folder.rmdir()
+        asks.remove(token + _ASKED, token + _TAKEN, token + _ANSWERED)
+        if job.state.final:
+            asks.close()
     if "error" in answer:
         raise CommandError(answer["error"])
     return answer
 
 
-def write(path: Path, value: Any) -> None:
-    """Write JSON so that who sees it sees all of it."""
-    beside = path.with_suffix(".new")
-    beside.write_text(json.dumps(value), "utf-8")
-    beside.replace(path)
+class _Asked:
+    """One request, on the side of who asks."""
+
+    def __init__(self, job: Job, asks: Asks, token: str) -> None:
+        self._job = job
+        self._asks = asks
+        self._token = token
+        self._written = False
+
+    def answer(self, request: Request, notice: float) -> Any:
+        """The answer, as soon as there is one."""
+        start, step = time.monotonic(), _STEP
+        while True:
+            final = self._job.state.final
+            names = self._names(request)
+            if self._token + _ANSWERED in names:
+                return self._asks.read(self._token + _ANSWERED)
+            if final:
+                raise CommandError("the job has ended")
+            waited = time.monotonic() - start
+            if waited > notice and (not self._written or self._token + _ASKED in names):
+                raise CommandError(
+                    "its node does not see what is asked: either none of its commands runs, or the node and the driver "
+                    "do not share the directory of the store"
+                )
+            if waited > patience(request, notice):
+                raise CommandError("its node has seen what is asked, and does not answer")
+            time.sleep(step)
+            step = min(1.2 * step, _LARGEST_STEP)
+
+    def _names(self, request: Request) -> set[str]:
+        """What lies where it is asked; the request is written as soon as the node has made the folder."""
+        try:
+            if not self._written:
+                self._asks.write(self._token + _ASKED, request)
+                self._written = True
+            return self._asks.names()
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
+            if self._written and not self._job.state.final:
+                raise CommandError("what ran when it was asked has ended meanwhile") from None
+            return set()

@@ -43,6 +43,7 @@ class Extras(NamedTuple):
     network: bool = False
     check: bool = True
     name: str | None = None
+    attended: bool = False
 
 
 class Blueprint:
@@ -112,6 +113,7 @@ class Sealed:
             outputs,
             _image(plan.extras, project),
         )
+        self._attended = plan.extras.attended
         self._tasks: dict[str, Task[Any, Any]] = {}
 
     def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
@@ -137,7 +139,8 @@ class Sealed:
         if site not in self._tasks:
             store_of(self._project)
             station = self._project.station(site)
-            performer = Performer(self._policy.name, self._project.values, station, self._policy.resources)
+            policy, values = self._policy, self._project.values
+            performer = Performer(policy.name, values, station, policy.resources, attended=self._attended)
             self._tasks[site] = Task(performer, self._policy, self._launcher)
         return self._tasks[site]
 

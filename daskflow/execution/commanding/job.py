@@ -56,6 +56,8 @@ class CommandJob(Handle):
         What must hold before it may start, and where it runs.
     name
         Name in listings; that of the first program by default.
+    attended
+        Whether whoever has the signing key can have programs run, and files kept, beside its commands while they run.
     **policies
         Those of a task: `timeout`, `retries`, `retry_on`, `backoff`, `jitter`, `resources`, `cache`.
 
@@ -100,11 +102,12 @@ class CommandJob(Handle):
         when: Condition | None = None,
         site: str | None = None,
         name: str | None = None,
+        attended: bool = False,
         **policies: Any,
     ) -> None:
         if CURRENT_ATTEMPT.get() is not None:
             raise NotInTask("A command job cannot be made inside a task. Make it in a flow, which a task may return.")
-        plan = Blueprint(commands, env, Extras(image, network, check, name), policies)
+        plan = Blueprint(commands, env, Extras(image, network, check, name, attended), policies)
         plan.input_files.extend(_several("input_files", input_files))
         plan.artifacts.extend(_several("artifacts", artifacts))
         plan.output_files.extend(_several("output_files", output_files))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from daskflow.artifacts.artifact import Artifact
+from daskflow.artifacts.progress import Shown
 from daskflow.artifacts.store import ObjectStore
 from daskflow.artifacts.values import Values
 from daskflow.commands.containers.container import Container
@@ -16,7 +17,8 @@ from daskflow.commands.order import Done, Order, Tools
 from daskflow.commands.perform import perform
 from daskflow.commands.processes import Launch, Watch, kill_group
 from daskflow.commands.scratch import Scratch
-from daskflow.execution.commanding.attending import Attendant, asked_folder
+from daskflow.execution.commanding.asks import Asks
+from daskflow.execution.commanding.attending import Attendant
 from daskflow.execution.commanding.fixed import Fixed
 from daskflow.execution.commanding.following import live_directory, live_paths
 from daskflow.execution.commanding.keeping import keep
@@ -70,16 +72,22 @@ class Performer:
     station
         What the nodes of the site offer.
     resources
-        What the job may use. None of these count for keys.
+        What the job may use.
+    attended
+        Whether something can be asked beside its commands while they run. None of these count for keys.
     """
 
     keeps_limits = True
 
-    def __init__(self, name: str, values: Values, station: Station, resources: Resources) -> None:
+    def __init__(
+        self, name: str, values: Values, station: Station, resources: Resources, *, attended: bool = False
+    ) -> None:
         # Tasks take these of functions.
         self.__name__ = self.__qualname__ = name
         self._values = values
         self._station = station
+        self.attended = attended
+        """Whether something can be asked."""
         self._cores = resources.cores
         self._memory = resources.memory
 
@@ -134,10 +142,10 @@ class Performer:
         live = live_paths(logs, attempt.key, attempt.number) if logs and live_directory(logs) else (None, None)
         # An attempt that was killed with its driver has left its own, and had perhaps this number.
         _remove(live)
-        asked = asked_folder(logs, attempt.key, attempt.number) if live[0] is not None else None
-        attendant = Attendant(asked, self._wrap(image, network, placing), self._keep)
+        asks = self._asks(logs, attempt) if self.attended and live[0] is not None else None
+        attendant = Attendant(asks, self._wrap(image, network, placing), self._keep)
         try:
-            with watching(share.memory, share.basis, attendant.look) as watch:
+            with watching(share.memory, share.basis, attendant.look if attendant.attends else None) as watch:
                 yield Tools(
                     root=self._station.scratch_root(),
                     run=attempt.run,
@@ -157,6 +165,11 @@ class Performer:
             attendant.close()
             _remove(live)
 
+    def _asks(self, logs: str, attempt: Attempt) -> Asks | None:
+        """Where this attempt is asked; None: nobody can."""
+        asks = Asks(logs, attempt.run, attempt.key, attempt.number, self._values.signer)
+        return asks if asks.make() else None
+
     def _wrap(self, image: str, network: bool, placing: Placing) -> Wrap:
         """What has commands started in containers of their images, or of that of the job; as they are without one."""
 
@@ -171,8 +184,8 @@ class Performer:
 
         return wrap
 
-    def _keep(self, path: Path, name: str) -> Artifact:
-        return keep(self._store, path, name)
+    def _keep(self, path: Path, name: str, progress: Shown = False) -> Artifact:
+        return keep(self._store, path, name, progress)
 
     @property
     def _store(self) -> ObjectStore:

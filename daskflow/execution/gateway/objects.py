@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from daskflow.artifacts.contents.digests import digest_file
+from daskflow.artifacts.leaving import Leaving
 from daskflow.artifacts.names import Named, Names, checked
 from daskflow.artifacts.store import ObjectStore
 from daskflow.artifacts.trees import Tree, is_tree
@@ -97,17 +98,17 @@ class ObjectDesk:
         return named.digest
 
     def link(self, digest: str) -> str | None:
-        """A URL at which the object storage itself gives an object; None where there are no such URLs.
+        """A URL at which the object storage itself gives an object; None where there is none.
+
+        There is none for an object that lies in parts: it would have to be copied as a whole first.
 
         Raises
         ------
         ArtifactMissing
         """
-        if self._store.local:
-            return None
         try:
             with self._discreet():
-                return self._store.url_of(digest, GOOD)
+                return Leaving(self._store).url(digest, GOOD)
         except ArtifactMissing:
             raise
         except ArtifactError:

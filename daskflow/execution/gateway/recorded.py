@@ -49,15 +49,22 @@ class RunDesk:
         with self._discreet():
             return self._journal.jobs(self._journal.run(ident).id, state, task)
 
-    def events(self, ident: str, kind: str = "*", after: int = 0) -> list[tuple[int, EventRecord]]:
+    def events(
+        self, ident: str, kind: str = "*", after: int = 0, most: int | None = None
+    ) -> list[tuple[int, EventRecord]]:
         """What was recorded of a run, and of those that it started, after the event of an ordinal; each with its own.
+
+        Parameters
+        ----------
+        most
+            So many of them, the first ones; None: all.
 
         Raises
         ------
         NotFound
         """
         with self._discreet():
-            return self._journal.events_since(self._journal.run(ident).id, after, kind, tree=True)
+            return self._journal.events_since(self._journal.run(ident).id, after, kind, tree=True, most=most)
 
     def reports(self, ident: str) -> list[ReportRecord]:
         """What a run reported. Raises NotFound."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -10,9 +11,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
 from daskflow.artifacts.arriving import Arriving, Opening
+from daskflow.artifacts.places.parts import in_parts
 from daskflow.artifacts.store import ObjectStore
-from daskflow.errors import ArtifactError, StoreSilent
+from daskflow.errors import ArtifactError, ArtifactMissing, StoreSilent
 
+_LOG = logging.getLogger("daskflow.server")
 GOOD = 3600.0
 """So long an address is good [s]."""
 _KEPT = 2 * 86400.0
@@ -20,7 +23,11 @@ _KEPT = 2 * 86400.0
 _SWEEPS = 3600.0
 """So often it is looked for that [s]."""
 _AT_ONCE = 2
-"""So many uploads are verified at a time."""
+"""So many uploads of objects in parts are verified at a time, and beside them one of an object in one piece."""
+_HEARD = 60.0
+"""So long a refusal is kept for who asks again and again what came of an upload [s]."""
+_ENDING = 5.0
+"""So long a server that ends waits for the end of what it removes [s]."""
 MOST = 1000
 """So many uploads wait to be verified, or for who asks what came of them."""
 
@@ -44,6 +51,18 @@ class Verification:
         """So much is read [bytes]."""
         self.future: Future[None]
         """Ends when the object is there, or raises what is wrong with it."""
+        self.ended = 0.0
+        """When it ended, by the clock that only goes on [s]."""
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it failed in a way that may have been put right since."""
+        if not self.future.done() or self.future.cancelled():
+            return self.future.cancelled()
+        error = self.future.exception()
+        # What was missing is seen at once; who is told late of anything else comes within some seconds.
+        missing = isinstance(error, ArtifactMissing)
+        return missing or (error is not None and time.monotonic() - self.ended > _HEARD)
 
     async def wait(self, timeout: float) -> bool:
         """Whether it has ended, at the latest after some time [s]."""
@@ -71,25 +90,25 @@ class Uploads:
         Where they lie.
     claim
         Notes in the store that what is there is needed.
-    clock
-        Gives the time [s].
 
     Notes
     -----
     Thread-safe. What is known of an upload lies in the store: any server of it can go on with what another one began.
+    Small objects do not wait until large ones are verified. What was never completed is removed while this is open,
+    whether somebody brings something or not.
     """
 
-    def __init__(
-        self, store: ObjectStore, claim: Callable[[], object], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, store: ObjectStore, claim: Callable[[], object]) -> None:
         self._store = store
         self._claim = claim
-        self._clock = clock
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(_AT_ONCE, "daskflow-verifier")
+        self._large = ThreadPoolExecutor(_AT_ONCE, "daskflow-verifier")
+        self._small = ThreadPoolExecutor(1, "daskflow-small-verifier")
         self._known: OrderedDict[tuple[str, str, int], Verification] = OrderedDict()
-        self._swept = -_SWEEPS
         self._closed = threading.Event()
+        self._sweeper = threading.Thread(target=self._sweep, name="daskflow-sweeper", daemon=True)
+        if not store.local:
+            self._sweeper.start()
 
     def open(self, digest: str, size: int, upload: str = "") -> Opening:
         """Begin an upload, or go on with one.
@@ -100,7 +119,8 @@ class Uploads:
             The store does not do what it should.
         """
         self._claim()
-        self._tidy()
+        if upload:
+            self._forget((upload, digest, size))
         return Arriving(self._store).open(digest, size, upload, GOOD)
 
     def verify(self, upload: str, digest: str, size: int) -> Verification:
@@ -113,10 +133,13 @@ class Uploads:
         named = upload, digest, size
         with self._lock:
             found = self._known.get(named)
-            if found is None:
+            if found is None or found.outdated:
+                self._known.pop(named, None)
                 self._make_room()
-                found = self._known[named] = Verification(size)
-                found.future = self._pool.submit(self._accept, found, upload, digest)
+                found = Verification(size)
+                pool = self._large if in_parts(size) else self._small
+                found.future = pool.submit(self._accept, found, upload, digest)
+                self._known[named] = found
         return found
 
     def heard(self, upload: str, digest: str, size: int) -> None:
@@ -127,7 +150,10 @@ class Uploads:
     def close(self) -> None:
         """Verify nothing more; who asks another server, or this one when it is there again, begins anew."""
         self._closed.set()
-        self._pool.shutdown(cancel_futures=True)
+        for pool in (self._small, self._large):
+            pool.shutdown(cancel_futures=True)
+        if self._sweeper.ident is not None:
+            self._sweeper.join(_ENDING)
 
     def _accept(self, verification: Verification, upload: str, digest: str) -> None:
         def read(count: int) -> None:
@@ -135,7 +161,17 @@ class Uploads:
             if self._closed.is_set():
                 raise StoreSilent("The server ends. Ask again.")
 
-        Arriving(self._store).accept(upload, digest, verification.size, read)
+        try:
+            Arriving(self._store).accept(upload, digest, verification.size, read)
+        finally:
+            verification.ended = time.monotonic()
+
+    def _forget(self, named: tuple[str, str, int]) -> None:
+        """Who goes on with an upload is not told what came of it before."""
+        with self._lock:
+            found = self._known.get(named)
+            if found is not None and found.future.done():
+                del self._known[named]
 
     def _make_room(self) -> None:
         while len(self._known) >= MOST:
@@ -144,15 +180,14 @@ class Uploads:
                 raise TooMany
             del self._known[over]
 
-    def _tidy(self) -> None:
-        """Now and then, remove what was never completed."""
-        with self._lock:
-            if self._clock() - self._swept < _SWEEPS:
-                return
-            self._swept = self._clock()
-        self._pool.submit(self._sweep)
-
     def _sweep(self) -> None:
-        # Whoever brings something is told what is wrong with the store.
-        with suppress(ArtifactError):
-            Arriving(self._store).sweep(_KEPT)
+        """Now and then, remove what was never completed."""
+        while not self._closed.is_set():
+            try:
+                Arriving(self._store).sweep(_KEPT)
+            except ArtifactError as error:
+                # Whoever brings something is told what is wrong with the store.
+                _LOG.info("Uploads that were not completed cannot be removed: %s", error)
+            except Exception:
+                _LOG.exception("Uploads that were not completed cannot be removed")
+            self._closed.wait(_SWEEPS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from daskflow.model.pipeline import Pipeline, ScheduleRecord
 from daskflow.model.records import RunRecord
 from daskflow.model.states import RunState
 from daskflow.stores import Journal
+from daskflow.stores.liveness import may_be_cut_off
 from daskflow.stores.schedules import Schedules
 
 _IDLE = (RunState.created, RunState.interrupted)
@@ -86,8 +88,9 @@ class Ticker:
     Notes
     -----
     Each due time has exactly one run: it is claimed and its run is recorded in one transaction. The run is begun after
-    that, by whoever comes first; a run whose process was killed is gone on with at the next tick of anybody. Of times
-    that passed while nobody ticked, a schedule starts one run.
+    that, by whoever comes first; a run whose process was killed is gone on with at the next tick of anybody on its
+    machine, elsewhere when its process would wait for the store no longer either. Of times that passed while nobody
+    ticked, a schedule starts one run.
     """
 
     def __init__(self, journal: Journal, starter: Starter, clock: Callable[[], float] = time.time) -> None:
@@ -95,6 +98,7 @@ class Ticker:
         self._schedules = Schedules(journal.database)
         self._starter = starter
         self._clock = clock
+        self._looked = -math.inf
 
     def tick(self) -> Tick:
         """Record what is due, and begin what nobody performs. What cannot be started keeps nothing else from it.
@@ -104,7 +108,7 @@ class Ticker:
         StoreError
             The store cannot be read or written.
         """
-        now = self._clock()
+        now = self._looked = self._clock()
         tick = Tick([], [])
         for record in self._schedules.active():
             try:
@@ -126,13 +130,13 @@ class Ticker:
 
     def _begin(self, tick: Tick) -> None:
         for ident in self._schedules.unfinished_runs():
-            if self._journal.run(ident).state not in _IDLE:
+            if not self._is_idle(self._journal.run(ident)):
                 continue
             try:
                 # Another one may have begun it meanwhile, and even seen it to its end.
                 with self._journal.database.transaction():
                     record = self._journal.run(ident)
-                    if record.state in _IDLE:
+                    if self._is_idle(record):
                         tick.begun.append(self._starter.go_on(record))
             except RunBusy:
                 continue
@@ -141,8 +145,15 @@ class Ticker:
             except DaskflowError as error:
                 tick.troubles.append(f"The run {ident}: {error}")
 
+    def _is_idle(self, record: RunRecord) -> bool:
+        """Whether nobody performs a run, not even somebody who is only cut off from the store."""
+        # Drivers note the time of their machine when they say that they live.
+        return record.state in _IDLE and not may_be_cut_off(record, time.time(), self._journal.patience.longest)
+
     def patience(self, longest: float) -> float:
-        """How long nothing is due [s], at most `longest`."""
+        """How long nothing is due [s], at most `longest`; what a look left due could not be started, and waits."""
         now = self._clock()
-        due = [record.due for record in self._schedules.active() if record.due is not None]
+        # A clock that was put back looks as if it had not looked yet.
+        looked = min(self._looked, now)
+        due = [record.due for record in self._schedules.active() if record.due is not None and record.due > looked]
         return max(0.0, min([longest, *[at - now for at in due]]))

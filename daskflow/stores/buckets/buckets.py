@@ -63,7 +63,7 @@ class Buckets:
         WorkInvalid
             A work has an id already: it was deposited before; or it is neither new nor ended, or does not fit any more.
         """
-        given = [works] if isinstance(works, Work) else list(works)
+        given: list[Work] = _several(works)
         for work in given:
             self._check(work)
         if len({id(work) for work in given}) < len(given):
@@ -78,7 +78,7 @@ class Buckets:
 
     def _check(self, work: Work) -> None:
         if not isinstance(work, Work):
-            raise WorkInvalid(f"{work!r:.100} is no Work.")
+            raise WorkInvalid(f"A {type(work).__name__} is no Work. Of a dictionary make one: Work.from_dict(payload).")
         if work.id is not None:
             raise WorkInvalid(f"The work {work.id} was deposited before. To change it, update it.")
         if work.status is not WorkStatus.created and work.status not in ENDS:
@@ -177,10 +177,10 @@ class Buckets:
         -----
         A work that is ended without a `stop` is given that of the buckets' clock.
         """
-        given = [works] if isinstance(works, Work) else list(works)
+        given: list[Work] = _several(works)
         for work in given:
-            if work.id is None:
-                raise WorkInvalid("A work that was never deposited cannot be updated. Deposit it.")
+            if not isinstance(work, Work) or work.id is None:
+                raise WorkInvalid("What was never deposited as a Work cannot be updated. Deposit it.")
         if given:
             self._check_moved(given)
             self.shelf.update([work.payload for work in given])
@@ -251,7 +251,7 @@ class Buckets:
         WorkInvalid
             The query, the projection or the order is none.
         """
-        order = tuple((name, way) for name, way in (sort.items() if isinstance(sort, Mapping) else sort))
+        order = tuple(sort.items() if isinstance(sort, Mapping) else _several(sort))
         view = check_view(View(query or {}, projection or {}, order, skip, limit))
         found = self.shelf.view(view)
         return found if projection else [work for each in found if (work := _readable(each)) is not None]
@@ -346,14 +346,17 @@ def _checked(lease: float) -> float:
 
 
 def _id(work: Work) -> str:
-    if work.id is None:
+    if not isinstance(work, Work) or work.id is None:
         raise WorkInvalid("The work was never deposited.")
     return work.id
 
 
+def _several(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, Iterable) and not isinstance(given, str | Work | Mapping) else [given]
+
+
 def _ids(works: Work | str | Iterable[Work | str]) -> list[str]:
-    given = [works] if isinstance(works, Work | str) else works
-    return [each if isinstance(each, str) else _id(each) for each in given]
+    return [each if isinstance(each, str) else _id(each) for each in _several(works)]
 
 
 def _names(pipeline: str | Sequence[str]) -> list[str]:

@@ -48,8 +48,8 @@ class Freight:
     -----
     Safe for threads; a forked child opens its own connections. Objects go to the object storage of the server, and come
     from it, by addresses that the server gives. Where that storage cannot be reached from here, or is a directory, all
-    goes through the server. Neither sees a digest on trust: the server verifies what is sent, and who asks for an
-    object has to verify what comes.
+    goes through the server, and what lies there in parts always comes through it. Neither sees a digest on trust: the
+    server verifies what is sent, and who asks for an object has to verify what comes.
     """
 
     def __init__(self, line: Line) -> None:
@@ -152,13 +152,13 @@ class Freight:
 
     def named(self, name: str) -> dict[str, Any]:
         """What a name stands for. Raises ArtifactMissing, NameRefused."""
-        found: dict[str, Any] = self._line.ask("GET", f"/artifacts/names/{quote(name, safe='')}").value
+        found: dict[str, Any] = self._line.ask("GET", f"/artifacts/names/{quote(name)}").value
         return found
 
     def give(self, name: str, digest: str, kind: str) -> dict[str, Any]:
         """Let a name stand for an object that the server has. Raises ArtifactMissing, NameRefused."""
         body = {"digest": digest, "kind": kind}
-        given: dict[str, Any] = self._line.ask("PUT", f"/artifacts/names/{quote(name, safe='')}", body=body).value
+        given: dict[str, Any] = self._line.ask("PUT", f"/artifacts/names/{quote(name)}", body=body).value
         return given
 
     def close(self) -> None:
@@ -173,7 +173,7 @@ class Freight:
     def _sent_directly(self, digest: str, size: int, read: Read) -> bool:
         """Whether it was brought, or was there; where it was not, it goes through the server."""
         said: dict[str, Any] = {"digest": digest, "size": size}
-        upload, failed, left = "", 0, list[int]()
+        upload, failed, left, answered = "", 0, list[int](), False
         while failed < _TRIES:
             opened = self._line.ask("POST", "/artifacts/uploads", body={**said, "upload": upload}).value
             upload, parts = str(opened["upload"]), opened["parts"]
@@ -182,25 +182,28 @@ class Freight:
             if not parts:
                 return self._completed(upload, said)
             starts = [part["start"] for part in parts]
+            if starts == left and not answered:
+                return False
             # An address may have ended meanwhile: there are new ones. Where nothing goes it is of no use.
             failed, left = failed + 1 if starts == left else 0, starts
             with ThreadPoolExecutor(_AT_ONCE, "daskflow-freight") as pool:
-                list(pool.map(lambda part: self._put(part, read), parts))
+                answered = any(list(pool.map(lambda part: self._put(part, read), parts)))
         return False
 
-    def _put(self, part: Mapping[str, Any], read: Read) -> None:
-        from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+    def _put(self, part: Mapping[str, Any], read: Read) -> bool:
+        """Send a part; whether the object storage answered, whatever it said."""
+        from urllib3.exceptions import HTTPError
 
         if not self._direct:
-            return
+            return False
         data = read(int(part["start"]), int(part["size"]))
         try:
             self._connected().request("PUT", str(part["url"]), body=data, retries=False, redirect=False)
-        except (NewConnectionError, ConnectTimeoutError):
-            self._direct = False
-        except HTTPError:
+            return True
+        except HTTPError as error:
             # What has not come is asked for again.
-            return
+            self._direct = self._direct and not _out_of_reach(error)
+            return False
 
     def _completed(self, upload: str, said: dict[str, Any]) -> bool:
         while True:
@@ -213,7 +216,7 @@ class Freight:
                 return True
 
     def _opened(self, digest: str, start: int, stop: int | None) -> BaseHTTPResponse:
-        from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+        from urllib3.exceptions import HTTPError
 
         path = f"/artifacts/objects/{digest}"
         part = {} if not start and stop is None else {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"}
@@ -230,9 +233,8 @@ class Freight:
             if response.status in ({206, 416} if part else {200}):
                 return response
             response.close()
-        except (NewConnectionError, ConnectTimeoutError):
-            self._direct = False
-        except HTTPError:
+        except HTTPError as error:
+            self._direct = self._direct and not _out_of_reach(error)
             _LOG.info("The object storage of %s breaks off; the server itself is asked", self._line.url)
         return self._line.receive(path, {"via": "server"}, part)
 
@@ -242,5 +244,13 @@ class Freight:
         with self._lock:
             if self._storage is None or self._process != os.getpid():
                 self._process = os.getpid()
-                self._storage = PoolManager(maxsize=_AT_ONCE, timeout=Timeout(connect=_CONNECT, read=_READ))
+                timeout = Timeout(connect=_CONNECT, read=_READ)
+                self._storage = PoolManager(maxsize=_AT_ONCE, timeout=timeout, **self._line.trusted())
             return self._storage
+
+
+def _out_of_reach(error: Exception) -> bool:
+    """Whether trying another time is of no use: it is not reached from here, or not trusted."""
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError, SSLError
+
+    return isinstance(error, (NewConnectionError, ConnectTimeoutError, ReadTimeoutError, SSLError))

@@ -36,6 +36,8 @@ _LONG_READ = 600.0
 """So long a server takes at most to store a large file that it has [s]."""
 _BYTES = {200, 206, 307, 416}
 _LONGEST_PAUSE = 5.0
+_SENDINGS = 4
+"""So often bytes are sent at least, however long each time took: large ones take longer than one is patient."""
 _PASSING = {429, 502, 503, 504}
 """Answers after which trying again can help."""
 _CONNECTIONS = 16
@@ -138,7 +140,9 @@ class Line:
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         address = self._address(path, None)
         return self._patiently(
-            lambda: self._read(self._sent("PUT", address, headers, data() if size else b"", silence=_LONG_READ)), None
+            lambda: self._read(self._sent("PUT", address, headers, data() if size else b"", silence=_LONG_READ)),
+            None,
+            _SENDINGS,
         )
 
     def receive(self, path: str, query: Mapping[str, Any], headers: Mapping[str, str]) -> BaseHTTPResponse:
@@ -159,10 +163,33 @@ class Line:
 
         return self._patiently(asked, None)
 
+    def trusted(self) -> dict[str, Any]:
+        """Options of connections elsewhere, which trust the authorities given here besides those of this machine.
+
+        Raises
+        ------
+        SettingsInvalid
+            The file of the authorities cannot be read.
+        """
+        from urllib3.util.ssl_ import create_urllib3_context
+
+        if self._authorities is None:
+            return {}
+        context = create_urllib3_context()
+        context.load_default_certs()
+        try:
+            context.load_verify_locations(self._authorities.expanduser())
+        except OSError as error:
+            raise SettingsInvalid(
+                f"`works: authorities:` names no file of certificates: {self._authorities}: {error.strerror or error}."
+            ) from None
+        return {"ssl_context": context}
+
     def _address(self, path: str, query: Mapping[str, Any] | None) -> str:
         return f"{self.url}{path}" + (f"?{urlencode(query, doseq=True)}" if query else "")
 
-    def _patiently(self, act: Callable[[], _T], patience: float | None) -> _T:
+    def _patiently(self, act: Callable[[], _T], patience: float | None, least: int = 1) -> _T:
+        """Act until it helps: as long as patience lasts [s], and at least so often."""
         deadline, tried = time.monotonic() + (self._patience if patience is None else patience), 0
         while True:
             try:
@@ -170,7 +197,7 @@ class Line:
             except _PassingError as passing:
                 pause = max(passing.pause, random.uniform(0, min(_LONGEST_PAUSE, 0.1 * 2**tried)))
                 tried += 1
-                if time.monotonic() + pause > deadline:
+                if tried >= least and time.monotonic() + pause > deadline:
                     raise passing.error from None
             time.sleep(pause)
 
@@ -245,6 +272,11 @@ class Line:
         raise error
 
     def _refusal(self, status: int, message: str, kind: str) -> DaskflowError:
+        if status == 401 and self._token is None:
+            return TokenRefused(
+                f"Set DASKFLOW_TOKEN to a token of {self.url}; who runs the server makes one there with "
+                "`daskflow token create NAME --scope perform`."
+            )
         if status in {401, 403}:
             return TokenRefused(message or f"{self.url} answers {status}.")
         known = error_of(kind)

@@ -36,7 +36,7 @@ class Ordering:
     def __init__(self, sort: Sort) -> None:
         for each in sort:
             if not isinstance(each, tuple | list) or len(each) != 2 or type(each[1]) is not int or abs(each[1]) != 1:
-                raise WorkInvalid(f"{each!r:.100} is no order. Write ('results.dm', -1) for the largest first.")
+                raise WorkInvalid(f"{each!r:.100} is no order. Write {{'results.dm': -1}} for the largest first.")
         self._keys = [(steps(path), way) for path, way in sort]
 
     def first(

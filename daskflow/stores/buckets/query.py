@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from daskflow.errors import WorkInvalid
 from daskflow.model.jsons import as_text, json_ready
+from daskflow.model.work import WorkStatus, bucket_name
 from daskflow.stores.buckets.conditions import predicate
 from daskflow.stores.buckets.ordering import Ordering
 from daskflow.stores.buckets.paths import Projection
@@ -32,7 +34,51 @@ def check_query(query: Query) -> Query:
     if len(as_text(plain)) > _LONGEST:
         raise WorkInvalid("The query is longer than 1 MiB. Ask for fewer works at a time.")
     predicate(plain)
-    return plain
+    return _fitted(plain)
+
+
+def _fitted(query: dict[str, Any]) -> dict[str, Any]:
+    """The same, with names of buckets as buckets have them; what is no status is refused, as nothing would be found."""
+    return {
+        name: [_fitted(each) for each in wanted]
+        if name in _JOINS
+        else _of_each(_VALUES[name], wanted)
+        if name in _VALUES
+        else wanted
+        for name, wanted in query.items()
+    }
+
+
+def _of_each(fit: Callable[[str], str], wanted: Any) -> Any:
+    """What is said of a field, with each text in it that a value has to equal made to fit."""
+    if isinstance(wanted, str):
+        return fit(wanted)
+    if not isinstance(wanted, dict):
+        return wanted
+    fits = dict(wanted)
+    for name in _EQUAL & wanted.keys():
+        given = wanted[name]
+        fits[name] = [_of_each(fit, each) for each in given] if isinstance(given, list) else _of_each(fit, given)
+    return fits
+
+
+def _bucket(given: str) -> str:
+    try:
+        return bucket_name(given)
+    except ValueError as error:
+        raise WorkInvalid(f"pipeline: {error}.") from None
+
+
+def _status(given: str) -> str:
+    if given not in _STATUSES:
+        raise WorkInvalid(f"{given!r:.100} is no status; there are {', '.join(_STATUSES)}.")
+    return given
+
+
+_STATUSES = [str(status) for status in WorkStatus]
+_JOINS = frozenset({"$and", "$or", "$nor"})
+_EQUAL = frozenset({"$eq", "$ne", "$in", "$nin", "$not"})
+_VALUES: dict[str, Callable[[str], str]] = {"pipeline": _bucket, "status": _status}
 
 
 def check_view(view: View) -> View:

@@ -147,8 +147,11 @@ class RemoteShelf:
         """Lock or unlock works; how many of them were there."""
         return int(self.line.ask("POST", "/work/lock", body={"ids": json_ready(ids), "locked": locked}).value)
 
-    def await_deposit(self, pipelines: Sequence[str], timeout: float) -> None:
-        """Return as soon as something may have been deposited, at the latest after some time [s]."""
+    def await_deposit(self, pipelines: Sequence[str], timeout: float) -> bool:
+        """Return as soon as something may have been deposited, at the latest after some time [s].
+
+        False if the server says all that time that nothing was, since this thread looked for works.
+        """
         ticket, began = getattr(self._tickets, "latest", ""), time.monotonic()
         while (left := began + timeout - time.monotonic()) > 0:
             query = {"wait": round(min(left, _WAIT), 3), "ticket": ticket}
@@ -156,10 +159,11 @@ class RemoteShelf:
                 reply = self.line.ask("GET", "/work/await", query=query, patience=left)
             except ServerSilent:
                 # Time is up; what is asked next tells what is wrong.
-                return
+                return True
             latest = reply.headers.get("X-Ticket", "")
             if latest != ticket or not latest:
-                return
+                return True
+        return False
 
     def close(self) -> None:
         """Give connections back."""

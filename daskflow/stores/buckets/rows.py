@@ -50,6 +50,7 @@ def columns(work: Payload) -> dict[str, Any]:
         "status": work["status"],
         "priority": work["priority"],
         "attempt": work["attempt"],
+        "given_back": work["given_back"],
         "retries": work["retries"],
         "timeout": float(work["timeout"]),
         "final": int(work["final"]),
@@ -67,7 +68,7 @@ def deposited(work: Payload) -> Row:
     row = columns(work)
     if work["status"] in ENDS:
         # Nobody performs what was performed elsewhere, so no audit queues it.
-        row |= {"given_back": work["given_back"], "final": int(work["final"] or work["status"] == "failure")}
+        row |= {"final": int(work["final"] or work["status"] == "failure")}
     else:
         row |= _WAITING
     return tuple(row[name] for name in _DEPOSITED)

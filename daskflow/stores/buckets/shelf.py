@@ -142,8 +142,11 @@ class Shelf(Protocol):
     def lock(self, ids: Sequence[str], locked: bool) -> int:
         """Lock or unlock works; how many of them were there."""
 
-    def await_deposit(self, pipelines: Sequence[str], timeout: float) -> None:
-        """Return as soon as something may have been deposited there, at the latest after some time [s]."""
+    def await_deposit(self, pipelines: Sequence[str], timeout: float) -> bool:
+        """Return as soon as something may have been deposited there, at the latest after some time [s].
+
+        False only if it is known that nothing was: until then there is nothing to be asked.
+        """
 
     def close(self) -> None:
         """Give connections back; what is asked next opens them again."""

@@ -23,6 +23,8 @@ _THERE = ("$regex", "$size", "$elemMatch")
 """Operators that hold for nothing where a path leads nowhere."""
 _MOST, _LONGEST = 8, 500
 """So many patterns, of so many letters, are looked for in the database at most."""
+_SMALL, _LARGE = 1e-3, 1e15
+"""Numbers between these are written without an exponent, whoever writes them."""
 
 Test: TypeAlias = Callable[[str, str], bool]
 """Whether a work may be meant, by the texts of its payload and of its outcome."""
@@ -136,10 +138,19 @@ def _holding(column: str, needles: tuple[str, ...]) -> Hint:
 
 def _equal(column: str, key: str, values: list[Json]) -> Hint:
     """A field that has one of these values, or a list in which it may be."""
-    if len(values) > _MOST or any(isinstance(value, dict | list) for value in values):
+    if len(values) == 1 and _has_texts(values[0]):
+        return Hint(column, (key,), _comparing(key, operator.eq, values[0]))
+    if len(values) > _MOST or any(isinstance(value, dict | list) or _has_texts(value) for value in values):
         return _holding(column, (key,))
     texts = dict.fromkeys(text for value in values for text in _texts(value))
     return _holding(column, (f"{key}[", *[f"{key}{text}" for text in texts]))
+
+
+def _has_texts(value: Json) -> bool:
+    """Whether a number is written in several ways: each version of a library has its own `1e-7`, `1e-07`, `1e+16`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value == 0:
+        return False
+    return not _SMALL <= abs(value) < _LARGE
 
 
 def _texts(value: Json) -> list[str]:

@@ -204,9 +204,10 @@ class WorkTable:
         with self.database.transaction():
             return self._count("lock_works", ids=list(ids), locked=int(locked))
 
-    def await_deposit(self, pipelines: Sequence[str], timeout: float) -> None:
-        """Return as soon as something may have been deposited, at the latest after some time [s]."""
+    def await_deposit(self, pipelines: Sequence[str], timeout: float) -> bool:
+        """Return as soon as something may have been deposited, at the latest after some time [s]; true."""
         self.database.await_announcement(_CHANNEL, timeout)
+        return True
 
     def close(self) -> None:
         """Give connections back."""

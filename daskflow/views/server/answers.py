@@ -103,6 +103,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         401: "A token is needed, or it is not known.",
         403: "The token does not allow this.",
         413: "The request is too large.",
+        415: "What was sent is not said to be JSON.",
         422: "What was sent does not fit.",
         429: "Too many requests; `Retry-After` says when to ask again.",
         503: "The store is not there at the moment; `Retry-After` says when to ask again.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, get_origin
 
@@ -37,9 +38,18 @@ class GuardedRoute(APIRoute):
             for name in request.query_params.keys() - several:
                 if len(request.query_params.getlist(name)) > 1:
                     raise Refused(422, f"What was sent does not fit: {name:.100} is there more than once.")
+            if self.body_field is not None:
+                _see_json(request)
             return await answer(_Incoming(request.scope, request.receive))
 
         return guarded
+
+
+def _see_json(request: Request) -> None:
+    """See that a body says that it is JSON: pages in browsers could send other kinds to anybody unasked."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind and not re.fullmatch(r"application/(.+\+)?json", kind):
+        raise Refused(415, f"What is sent here is JSON, and not {kind:.100}. Send `Content-Type: application/json`.")
 
 
 class _Incoming(Request):

@@ -109,7 +109,7 @@ async def events(
     request: Request,
     run: Ident,
     kind: Annotated[str, Query(max_length=256)] = "*",
-    after: Annotated[int, Query(ge=0, le=2**53)] = 0,
+    after: Annotated[int, Query(ge=0, lt=2**31)] = 0,
     limit: _Limit = 10_000,
 ) -> Answer:
     """What happened in a run and in those that it started, as it was recorded; only events of a kind such as `qa.*`.
@@ -119,7 +119,7 @@ async def events(
     desk = gateway_of(request).runs
 
     def found() -> Answer:
-        told = desk.events(run, kind, after)[:limit]
+        told = desk.events(run, kind, after, limit)
         return _plain([{"ordinal": ordinal, **record.model_dump()} for ordinal, record in told])
 
     return await gateway_of(request).call(found)

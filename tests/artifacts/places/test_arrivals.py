@@ -81,8 +81,8 @@ def test_more_or_fewer_bytes(cloud: Cloud, sent: int) -> None:
 def test_what_has_not_come_is_asked_for_again(cloud: Cloud) -> None:
     data = os.urandom(3500)
     coming = Arrivals(cloud.bucket)
-    first, second, *rest = coming.slots(UPLOAD, 3500, 60)
-    assert put(first.url, data[:1000]) == 200
+    _, second, *rest = coming.slots(UPLOAD, 3500, 60)
+    bring(cloud, data)
     assert put(second.url, data[1000:1999]) == 200
     with pytest.raises(ArtifactDamaged, match="Of part 2 999 bytes"):
         accept(cloud, digest_bytes(data), 3500)
@@ -94,6 +94,17 @@ def test_what_has_not_come_is_asked_for_again(cloud: Cloud) -> None:
     bring(cloud, data)
     assert accept(cloud, digest_bytes(data), 3500) == 3500
     assert len(rest) == 2
+
+
+def test_what_has_not_come_is_told_before_anything_is_read(cloud: Cloud) -> None:
+    data, read = os.urandom(3500), list[int]()
+    bring(cloud, data)
+    cloud.bucket.delete(f"incoming/{UPLOAD}/000003")
+    before = left(cloud)
+    with pytest.raises(FileNotFoundError):
+        cloud.accept(UPLOAD, digest_bytes(data), 3500, read.append)
+    assert read == []
+    assert left(cloud) == before
 
 
 def test_only_some_slots_are_opened_at_a_time(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

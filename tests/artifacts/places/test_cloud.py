@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from daskflow.artifacts.contents.digests import digest_bytes
 from daskflow.artifacts.places import cloud, parts
 from daskflow.artifacts.places.parts import manifest_key, object_key
 from daskflow.artifacts.store import ObjectStore
@@ -98,3 +99,29 @@ def test_parts_stay_for_others(store: ObjectStore) -> None:
     store.remove(one)
     assert not store.exists(one)
     assert bytes(store.get(two)) == begin + b"two"
+
+
+@pytest.mark.parametrize("size", [10, 1500, 5000])
+def test_what_is_renewed_counts_as_new(
+    store: ObjectStore, counting: Counting, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    place, data = store._place, os.urandom(size)
+    assert isinstance(place, cloud.Cloud)
+    assert not place.renew(digest_bytes(data), size)
+    digest = store.put(data)
+    assert place.renew(digest, size)
+    assert not place.renew(digest, size + 1)
+    monkeypatch.setattr(cloud, "FRESH", -10.0)
+    counting.reset()
+    assert place.renew(digest, size)
+    # What has lain there for long is written anew.
+    assert "PUT" in [each.method for each in counting.requests]
+    assert bytes(store.get(digest)) == data
+
+
+def test_what_is_damaged_is_not_renewed(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, digest = store._place, digest_bytes(b"data")
+    assert isinstance(place, cloud.Cloud)
+    place.bucket.put(object_key(digest), b"dato")
+    monkeypatch.setattr(cloud, "FRESH", -10.0)
+    assert not place.renew(digest, 4)

@@ -9,6 +9,7 @@ import urllib.request
 import pytest
 
 from daskflow.artifacts.places import parts
+from daskflow.artifacts.places.cloud import Cloud
 from daskflow.artifacts.store import ObjectStore
 from daskflow.errors import ArtifactError, ArtifactMissing
 from tests.services.s3 import S3
@@ -60,3 +61,15 @@ def test_copies_are_swept(store: ObjectStore) -> None:
     assert store.sweep() == 0
     assert store.sweep(older=-10.0) == 5000
     store.verify(digest)
+
+
+@pytest.mark.parametrize(("size", "ready"), [(2000, True), (2001, False)])
+def test_what_is_ready_needs_no_copy(store: ObjectStore, size: int, ready: bool) -> None:
+    digest = store.put(os.urandom(size))
+    place = store._place
+    assert isinstance(place, Cloud)
+    assert (place.ready_url(digest, 60) is not None) is ready
+    store.url_of(digest, 60)
+    assert place.ready_url(digest, 60) is not None
+    with pytest.raises(FileNotFoundError):
+        place.ready_url("0" * 32, 60)

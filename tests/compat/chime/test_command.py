@@ -26,6 +26,9 @@ from tests.acceptance.shell import environment
             "run b a.b --site s -s 7 -l 3 -b http://h",
             "work run b a.b --site s --lives 3 --idle 21 --sleep 7 --url http://h",
         ),
+        ("run b --site s a.b", "work run b a.b --site s"),
+        ("run b --site s c -t x a.b --sleep 7", "work run b c a.b --site s --sleep 7 --tag x"),
+        ("run b -s s -s 1e3 -l 2", "work run b --site s --lives 2 --idle 2000 --sleep 1e3"),
         ("run b -s s --lives 1", "work run b --site s --lives 1 --idle 30"),
         ("audit", "work audit --every 5"),
         ("audit -s 60", "work audit --every 60"),
@@ -59,6 +62,10 @@ def test_a_line_for_the_shell_stays_one_word() -> None:
         ("transfer --limit 50", "results stay in their buckets"),
         ("run b", "--site NAME"),
         ("run b --site s --frob", "there is no option '--frob' of run"),
+        ("run b --site s --frob x", "there is no option '--frob' of run"),
+        ("buckets ls b", "there is no argument 'b' of buckets"),
+        ("run b --site s --sleep abc -l 2", "'abc' is no time in seconds: give a number"),
+        ("run b --site s --sleep-time=-1", "'-1' is no time in seconds"),
     ],
 )
 def test_what_is_not_here_is_told(given: str, error: str, capsys: pytest.CaptureFixture[str]) -> None:

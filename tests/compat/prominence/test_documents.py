@@ -37,6 +37,7 @@ def test_defaults() -> None:
         ({"tasks": [{**TASK, "other": "0"}]}, r"other: is not known here\."),
         ({"tasks": [{**TASK, "image": "https://example.org/x.tar"}]}, "x.tar lies on the web. Download it"),
         ({"inputs": [{"filename": "a", "content": "file:///no-such.in"}]}, "/no-such.in cannot be read"),
+        ({"inputs": [{"filename": "a", "content": "file://~no-such-user/x"}]}, "~no-such-user/x cannot be read: "),
         ({"tasks": [{"cmd": "/usr/bin/mpirun -n 4 lmp", "type": "openmpi"}]}, "leave that out"),
         ({"tasks": [{**TASK, "procsPerNode": 2}]}, "2 processes per node"),
         (

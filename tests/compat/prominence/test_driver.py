@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,10 +10,12 @@ from typing import Any
 import pytest
 
 from daskflow import CommandJob
+from daskflow.compat.prominence import driver
 from daskflow.compat.prominence.driver import Performance, follow, lines_of, main, performed, reruns
+from daskflow.compat.prominence.errors import ConnectionError
 from daskflow.compat.prominence.factories import ParameterSet, ParameterSweep
 from daskflow.compat.prominence.job import Job
-from daskflow.compat.prominence.ledger import Entry
+from daskflow.compat.prominence.ledger import Entry, Kind
 from daskflow.compat.prominence.policies import JobPolicies, WorkflowPolicies
 from daskflow.compat.prominence.resources import Resources
 from daskflow.compat.prominence.starting import ERR, OUT
@@ -172,6 +176,18 @@ def test_deleted_alone(perform: Perform, job: Make) -> None:
     assert found[1].status_reason == "Job deleted by user"
 
 
+@pytest.mark.parametrize("kind", ["job", "workflow"])
+def test_what_cannot_be_performed_is_told_in_one_line(here: Path, job: Make, kind: Kind) -> None:
+    """By what older versions left, and by what was removed before its process began."""
+    with pytest.raises(SystemExit, match=f"^There is no {kind} w any more: it was removed"):
+        main(kind, "w")
+    made: Job | Workflow = job("true") if kind == "job" else workflow(job("true", name="a"))
+    document = {"document": made.to_dict(), "createTime": 1.0}
+    Entry(kind, "w").write_bytes("request", json.dumps(document).encode())
+    with pytest.raises(SystemExit, match=f"^What is asked of the {kind} w is not signed.* Create it again"):
+        main(kind, "w")
+
+
 class _Stuck:
     """A handle of a job that nobody starts."""
 
@@ -204,6 +220,99 @@ def test_what_waits_for_too_long_is_cancelled(here: Path, job: Make) -> None:
         "hasty": True,
         "after": False,
     }
+
+
+def test_whatever_was_asked_and_when_is_seen(here: Path, job: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the process began, between two rounds of it, while a job was not known to run yet."""
+    attended = list[tuple[str, str]]()
+
+    def attend(entry: Entry, _: Any, token: str) -> threading.Thread:
+        attended.append((entry.id, token))
+        return threading.Thread()
+
+    monkeypatch.setattr(driver, "attend", attend)
+    entry = Entry("workflow", "w")
+    entry.write(
+        "request", {"document": workflow(job("true", name="a"), job("true", name="b")).to_dict(), "createTime": 1.0}
+    )
+    Entry("job", "w.0").note("asked", "before", {})
+    performance = Performance(entry)
+    first, second = performance._jobs
+    for one in (first, second):
+        one.handle = _Stuck()  # type: ignore[assignment]  # all that is asked of it is here
+    assert performance._obey(), "somebody asks: it is looked again soon"
+    assert attended == [], "it does not run yet"
+    first.status = "running"
+    assert performance._obey()
+    assert attended == [("w.0", "before")]
+    second.status = "running"
+    Entry("job", "w.1").note("asked", "later", {})
+    performance._obey()
+    performance._obey()
+    assert attended == [("w.0", "before"), ("w.1", "later")], "each once"
+    Entry("job", "w.0").drop("asked", "before")
+    Entry("job", "w.1").drop("asked", "later")
+    assert not performance._obey()
+
+
+def test_what_ends_a_job_is_answered_before_its_end_is_told(
+    here: Path, job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has asked looks whether the job still runs, and then no more."""
+    ended, written, told = threading.Event(), threading.Event(), list[bool]()
+
+    def attend(entry: Entry, _: Any, token: str) -> threading.Thread:
+        def answer() -> None:
+            (here / "enough").touch()
+            assert ended.wait(60)
+            told.append(written.wait(0.5))
+            entry.drop("asked", token)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        return thread
+
+    finish, end = Performance._finish, Performance._end
+
+    def finish_and_tell(self: Performance, one: Any) -> None:
+        ended.set()
+        finish(self, one)
+
+    def end_and_tell(self: Performance, *args: Any, **told: Any) -> None:
+        end(self, *args, **told)
+        written.set()
+
+    monkeypatch.setattr(driver, "attend", attend)
+    monkeypatch.setattr(Performance, "_finish", finish_and_tell)
+    monkeypatch.setattr(Performance, "_end", end_and_tell)
+    entry = Entry("job", "a")
+    waits = job(f"/bin/sh -c 'until [ -e {here}/enough ]; do sleep 0.05; done'")
+    entry.write("request", {"document": waits.to_dict(), "createTime": 1.0})
+    entry.note("asked", "t", {})
+    assert performed("job", "a") == "completed"
+    assert told == [False]
+
+
+def test_a_store_that_is_away_for_a_moment_ends_no_job(
+    here: Path, job: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = Entry("workflow", "w")
+    entry.write("request", {"document": workflow(job("true", name="a")).to_dict(), "createTime": 1.0})
+    performance = Performance(entry)
+    (one,) = performance._jobs
+    one.handle = stuck = _Stuck()  # type: ignore[assignment]
+    Entry("job", "w.0").write("deleted", 1.0)
+    entry.write("orders", 1.0)
+
+    def away(self: Entry, part: str) -> bool:
+        raise ConnectionError("The store is away.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Entry, "has", away)
+        assert not performance._obey()
+    assert "The store is away" in capsys.readouterr().out
+    assert performance._obey()
+    assert stuck.cancelled, "what was ordered meanwhile is not forgotten"
 
 
 def test_what_a_running_job_writes_is_in_the_log_of_its_process(here: Path) -> None:

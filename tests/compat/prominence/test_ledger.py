@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import daskflow
-from daskflow.compat.prominence.errors import ConnectionError
-from daskflow.compat.prominence.ledger import Entry, Output, is_id, new_id
+from daskflow.compat.prominence.errors import ConnectionError, JobGetError, WorkflowGetError
+from daskflow.compat.prominence.ledger import Entry, Kind, Output, is_id, new_id
 from daskflow.errors import SignatureWrong
 from daskflow.settings.front import launcher
 
@@ -91,11 +91,34 @@ def test_what_others_ask_for_is_not_done(here: Path) -> None:
     assert {name: entry.read("request")[name] for name in asked} == asked, "anybody may read it"
     changed = {**entry.read("request"), "document": {"name": "y"}}
     entry.write_bytes("request", json.dumps(changed).encode())
-    moved = daskflow.Artifact("prominence/jobs/a/asked/t").path().read_bytes()
-    daskflow.Artifact("prominence/jobs/a/asked/other").upload(moved)
+    moved = daskflow.Artifact("prominence/asked/a/a/t").path().read_bytes()
+    daskflow.Artifact("prominence/asked/a/a/other").upload(moved)
     for read in (entry.request, lambda: entry.noted("asked", "other")):
         with pytest.raises(SignatureWrong, match="could be anybody's commands"):
             read()
-    entry.write_bytes("request", json.dumps(asked).encode())
-    with pytest.raises(SignatureWrong, match="signing_key"):
+
+
+@pytest.mark.parametrize("kind", ["job", "workflow"])
+def test_what_nobody_signed_and_what_is_gone_is_told_apart(here: Path, kind: Kind) -> None:
+    entry = Entry(kind, "a")
+    with pytest.raises(
+        (JobGetError, WorkflowGetError), match=rf"no {kind} a any more: it was removed\. Create it again"
+    ):
         entry.request()
+    for older in ({"document": {}, "createTime": 1.0}, ["document"], 1, None):
+        entry.write_bytes("request", json.dumps(older).encode())
+        with pytest.raises(SignatureWrong, match=r"is not signed: an older version wrote it.* Create it again"):
+            entry.request()
+    entry.write_bytes("request", b"{")
+    with pytest.raises(SignatureWrong, match="is not signed"):
+        entry.request()
+
+
+def test_one_look_sees_what_any_job_of_a_process_is_asked(here: Path) -> None:
+    whole, first, other = Entry("workflow", "w"), Entry("job", "w.0"), Entry("job", "w1")
+    first.note("asked", "t", {})
+    Entry("job", "w.11").note("asked", "u", {})
+    other.note("asked", "v", {})
+    other.note("answered", "v", {})
+    assert sorted(whole.asked()) == [("w.0", "t"), ("w.11", "u")]
+    assert (first.notes("asked"), other.asked()) == (["t"], [("w1", "v")])

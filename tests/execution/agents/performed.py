@@ -16,6 +16,7 @@ from typing import Any
 import click
 import typer
 
+from daskflow.execution.served import reached
 from daskflow.model.work import Work
 
 __all__ = ["borrowed"]
@@ -32,6 +33,12 @@ def measure(dm: float = 332.7) -> tuple[dict[str, float], list[str], list[str]]:
     Path("fit.h5").write_bytes(b"\x00fit")
     Path("fit.png").write_bytes(b"\x89PNG")
     return {"dm": dm}, ["fit.h5"], ["fit.png"]
+
+
+def server() -> str | None:
+    """Where the server is from which the work came."""
+    found = reached()
+    return None if found is None else found.url
 
 
 def raising() -> None:

@@ -5,19 +5,22 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from daskflow.errors import StoreError, StoreUnavailable, TokenRefused
+from daskflow.execution.agents import agent as agents
 from daskflow.execution.agents import holding
 from daskflow.execution.agents.agent import Agent, Told
 from daskflow.execution.agents.archive import Archivist
 from daskflow.execution.agents.attempt import Attempt
 from daskflow.execution.agents.holding import Holder
+from daskflow.execution.agents.terms import Allowed
 from daskflow.model.work import Work, WorkStatus
 from daskflow.stores.buckets import Buckets
 from daskflow.stores.buckets.shelf import Wanted
@@ -116,6 +119,40 @@ def test_a_failure_for_good_is_not_tried_again(buckets: Buckets) -> None:
     (id,) = buckets.deposit([make("add", parameters={"z": 1}, retries=5)])
     assert Agent(buckets, terms(idle=0.2)).run() == {"failure": 1}
     assert found(buckets, id).attempt == 1
+
+
+def test_what_an_agent_may_not_perform_is_left_to_one_that_may(buckets: Buckets) -> None:
+    told: list[Told] = []
+    ids = buckets.deposit([make("add", parameters={"x": number}, retries=1) for number in range(3)])
+    other = make(command=["true", "x"], priority=1)
+    (allowed,) = buckets.deposit([other])
+    narrow = terms(idle=0.2, allowed=Allowed((), ("true",)))
+    # Twice: not even the second refusal costs the only attempt.
+    assert Agent(buckets, narrow, tell=told.append).run() == {"refused": 3, "success": 1}
+    assert {(each.status, each.final, each.ended) for each in map(partial(found, buckets), ids)} == {
+        ("failure", False, False)
+    }
+    assert "works: functions:" in str(found(buckets, ids[0]).error)
+    # Each function is told of once.
+    (refused,) = [each.text for each in told if each.kind == "refused"]
+    assert "may not import" in refused
+    assert found(buckets, allowed).status is WorkStatus.success
+    assert buckets.audit(None)["failed"] == 3
+    assert Agent(buckets, narrow).run() == {"refused": 3}
+    assert Agent(buckets, terms(idle=0.2)).run() == {"success": 3}
+    assert [found(buckets, id).results for id in ids] == [1, 2, 3]
+
+
+def test_a_refused_work_costs_a_life(buckets: Buckets) -> None:
+    buckets.deposit([make("add", parameters={"x": 1})])
+    assert Agent(buckets, terms(lives=1, allowed=Allowed())).run() == {"refused": 1}
+
+
+def test_the_line_about_a_command_that_failed_has_the_reason(buckets: Buckets) -> None:
+    told: list[Told] = []
+    buckets.deposit([make(command=["sh", "-c", "echo; echo the disk is full >&2; exit 2"], retries=1)])
+    assert Agent(buckets, terms(lives=1), tell=told.append).run() == {"failure": 1}
+    assert told[-1].text.endswith("exit code 2. Its standard error ended with: the disk is full")
 
 
 def test_after_a_timeout_the_next_work_is_performed(buckets: Buckets) -> None:
@@ -264,6 +301,32 @@ def test_a_store_that_is_away_later_is_waited_for(buckets: Buckets, monkeypatch:
     assert agent.run() == {"success": 2}
     assert "The store is away. It is tried again." in told
     assert any(text.startswith("The store answers again") for text in told)
+
+
+def test_where_it_is_known_that_nothing_came_nothing_is_asked(
+    buckets: Buckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+    answers, withdraw = [False, False, True, False], buckets.withdraw
+    agent = Agent(buckets, terms(sleep=600.0, lease=3600.0))
+
+    def withdrawn(*arguments: Any, **options: Any) -> Any:
+        happened.append("withdraw")
+        return withdraw(*arguments, **options)
+
+    def awaited(pipelines: Sequence[str], timeout: float) -> bool:
+        if not answers:
+            agent.stop()
+            return False
+        happened.append(str(answers[0]))
+        return answers.pop(0)
+
+    monkeypatch.setattr(buckets, "withdraw", withdrawn)
+    monkeypatch.setattr(buckets.shelf, "await_deposit", awaited)
+    # Others are not looked after meanwhile.
+    monkeypatch.setattr(agents, "_LOOK", 600.0)
+    assert agent.run() == {}
+    assert happened == ["withdraw", "False", "False", "True", "withdraw", "False"]
 
 
 def test_who_is_not_let_in_any_more_ends(buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,10 @@ import pytest
 
 from daskflow.execution.agents.attempt import Attempt
 from daskflow.execution.agents.terms import Allowed
+from daskflow.execution.served import reached
 from daskflow.model.work import LOG_LIMIT, Work, WorkStatus
+from daskflow.stores.buckets.line import Line
+from daskflow.stores.buckets.remote import RemoteShelf
 from tests.execution.agents import performed
 from tests.execution.agents.conftest import make, terms
 from tests.execution.patience import alive, until
@@ -30,6 +33,14 @@ def test_what_comes_out_is_written_into_the_work(there: Path) -> None:
     assert "WARNING measure: noisy" in work.log
     assert work.host == os.uname().nodename
     assert work.stop is not None
+
+
+def test_what_is_performed_may_use_the_store_of_the_server_that_it_came_from() -> None:
+    for shelf, url in ((RemoteShelf(Line("http://127.0.0.1:9", None)), "http://127.0.0.1:9"), (None, None)):
+        with Attempt(make("server"), terms(), shelf=shelf) as attempt:
+            attempt.make()
+        assert attempt.work.results == url
+    assert reached() is None, "it is known to the process of the attempt only"
 
 
 def test_an_error_is_told_with_its_traceback_from_the_function_on() -> None:
@@ -57,11 +68,18 @@ def test_what_would_fail_again_is_final(name: str, fields: dict[str, object], te
     assert text in str(work.error)
 
 
-def test_functions_and_commands_that_are_not_allowed_are_refused_for_good() -> None:
+def test_functions_and_commands_that_are_not_allowed_are_refused_and_left_to_others() -> None:
     for work in (make("add"), make(command=["true", "x"])):
         attempted(work, allowed=Allowed())
-        assert (work.status, work.final) == (WorkStatus.failure, True)
+        assert (work.status, work.final, work.given_back) == (WorkStatus.failure, False, 1)
         assert "daskflow.yaml" in str(work.error)
+
+
+def test_a_line_for_the_shell_that_is_not_allowed_is_told_what_would_help() -> None:
+    work = attempted(make(command=["echo hello"]), allowed=Allowed((), ("echo hello *", "sh")))
+    assert "'echo hello'" in str(work.error)
+    assert "a line for the shell, which needs `*` under `works: commands:`" in str(work.error)
+    assert "--command echo --command hello" in str(work.error)
 
 
 def test_a_work_that_names_nothing_fails_for_good() -> None:

@@ -3,7 +3,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from daskflow.execution.agents.outcome import Unfit, outcome_of
+from daskflow.execution.agents.outcome import Unfit, in_short, outcome_of
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,28 @@ def test_a_record_is_no_triple() -> None:
 
 
 def test_what_json_cannot_hold_is_refused_with_its_place() -> None:
-    with pytest.raises(Unfit, match=r"results\.found is a object"):
+    with pytest.raises(Unfit, match=r"results\.found is of the type object"):
         outcome_of({"found": object()})
 
 
 def test_what_is_too_large_is_refused_however_deep_it_lies() -> None:
     with pytest.raises(Unfit, match="4 MiB"):
         outcome_of({"spectra": [{"power": "x" * (5 << 20)}]})
+
+
+@pytest.mark.parametrize(
+    ("error", "short"),
+    [
+        ("ValueError: no peak\n\nTraceback (most recent call last):\n  deep", "ValueError: no peak"),
+        ("2 of the 3 jobs failed:\n  fit: no peak\n  fit-2: none", "2 of the 3 jobs failed: fit: no peak"),
+        ("It ended with:\n\n  \nls: no room", "It ended with: ls: no room"),
+        (
+            "It ended with:\nTraceback (most recent call last):\n  File x\nOSError: full\n",
+            "It ended with: OSError: full",
+        ),
+        ("It ended with:", "It ended with:"),
+        ("\n", ""),
+    ],
+)
+def test_an_error_is_told_in_one_line_that_has_the_reason(error: str, short: str) -> None:
+    assert in_short(error) == short

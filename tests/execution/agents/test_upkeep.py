@@ -85,6 +85,20 @@ def test_what_died_is_told_of_even_where_nothing_waits(services: Services, bucke
         fleet.keep()
 
 
+def test_one_that_was_lost_is_no_failure_where_another_did_all(services: Services, buckets: Buckets) -> None:
+    """Whichever of both ends last."""
+
+    def serve(services: Scripted, started: list[str]) -> None:
+        services.put("agent-1", "completed")
+
+    for steps in ((serve, lose("agent-0")), (lose("agent-0"), serve)):
+        made, started = scripted(buckets, 2, *steps)
+        assert (started, made.tally) == ([], Tally(ended=1, lost=1))
+    # Real processes: the first dies, the other one ends as it was told to.
+    fleet = Fleet(services, buckets, "if mkdir first 2>/dev/null; then exit 2; fi; echo served")
+    assert fleet.keep(2) == Tally(ended=1, lost=1)
+
+
 def test_agents_go_on_when_nobody_looks_after_them_any_more(
     services: Services, buckets: Buckets, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from daskflow.artifacts.owners import OWNERS
 from daskflow.artifacts.store import ObjectStore
 from daskflow.artifacts.values import Values
-from daskflow.execution.bucketing.courier import Means
+from daskflow.execution.bucketing.means import Means
 from daskflow.execution.bucketing.parcel import PERFORM
 from daskflow.execution.bucketing.performing import perform
 from daskflow.execution.bucketing.site import BucketSite

@@ -5,12 +5,17 @@ from typing import Any
 
 import pytest
 
-from daskflow.errors import DaskflowError, StoreUnavailable, TokenRefused
-from daskflow.execution.bucketing import courier, opening
+from daskflow.errors import DaskflowError, ServerSilent, StoreUnavailable, TokenRefused
+from daskflow.execution.bucketing import courier, means, opening
 from daskflow.execution.bucketing.packing import Packing
+from daskflow.execution.bucketing.parcel import ROOM
 from daskflow.execution.bucketing.performing import perform
 from daskflow.model.work import Work, WorkStatus
+from daskflow.sites.site import Node
 from daskflow.stores.buckets.buckets import Buckets
+from daskflow.stores.buckets.freight import Freight
+from daskflow.stores.buckets.line import Line
+from daskflow.stores.buckets.remote import RemoteShelf
 from tests.execution.bucketing.camp import Camp, add
 from tests.execution.patience import until
 
@@ -80,6 +85,15 @@ def test_large_works_are_deposited_in_portions(camp: Camp, monkeypatch: pytest.M
     assert 1 in moody.deposits
 
 
+def test_works_that_are_ready_do_not_wait_for_others(camp: Camp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(courier, "_PATIENCE", -1.0)
+    moody = Moody(camp.open())
+    site = camp.another(buckets=lambda: moody)
+    site.submit([camp.node(f"job-{number}", add, number, 1) for number in range(3)], [], camp.ear, {})
+    until(lambda: sum(moody.deposits) == 3)
+    assert moody.deposits == [1, 1, 1]
+
+
 def test_a_job_that_cannot_be_packed_is_lost_alone(camp: Camp) -> None:
     bad = camp.node("bad", add, 1, 2)._replace(package=b"no pickle")
     camp.site.submit([bad, camp.node("good", add, 1, 2)], [], camp.ear, {})
@@ -87,6 +101,37 @@ def test_a_job_that_cannot_be_packed_is_lost_alone(camp: Camp) -> None:
     until(lambda: camp.ear.states == {"good": "succeeded"})
     reason, culprit = camp.ear.losses["bad-1"]
     assert (reason.partition(":")[0], culprit) == ("UnpicklingError", "bad")
+
+
+def test_an_artifact_store_that_is_away_is_waited_for(camp: Camp, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, parameters = list[str](), Packing.parameters
+
+    def away(self: Packing, node: Node, foreign: Any) -> dict[str, str]:
+        made.append(node.name)
+        if len(made) < 3:
+            raise ServerSilent("It is away.")
+        return parameters(self, node, foreign)
+
+    monkeypatch.setattr(Packing, "parameters", away)
+    camp.site.submit([camp.node("one", add, 1, 2)], [], camp.ear, {})
+    camp.serve()
+    until(lambda: camp.ear.states == {"one": "succeeded"})
+    assert made == ["one", "one", "one"]
+    assert [told["reason"] for told in camp.ear.of("site.silent")] == ["ServerSilent: It is away."]
+
+
+def test_large_works_come_and_go_by_way_of_a_server(camp: Camp, at_server: Freight) -> None:
+    remote = [Buckets(RemoteShelf(Line(at_server.url, None, patience=5.0))) for _ in range(2)]
+    site = camp.another(buckets=lambda: remote[0])
+    camp.buckets.close()
+    camp.buckets = remote[1]
+    site.submit([camp.node("text", str.upper, "x" * ROOM)], [], camp.ear, {})
+    camp.serve()
+    until(lambda: camp.ear.states == {"text": "succeeded"})
+    (outcome,) = camp.ear.outcomes
+    assert outcome.value is not None
+    assert camp.values.load(outcome.value) == "X" * ROOM
+    site.close()
 
 
 def fail_work(camp: Camp, error: str | None, *, final: bool) -> Work:
@@ -107,7 +152,7 @@ def test_a_work_that_fails_for_good_loses_its_node(camp: Camp) -> None:
 def test_a_work_whose_agents_died_is_tried_again_and_then_lost(camp: Camp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(courier, "_ORDER", 0.0)
     camp.site.submit([camp.node("one", add, 1, 2)], [], camp.ear, {})
-    for attempt in range(1, courier._TIMES + 1):
+    for attempt in range(1, means._TIMES + 1):
         # Whoever put it in order: it is queued again.
         work = camp.next()
         assert work.attempt == attempt

@@ -18,6 +18,7 @@ from daskflow.execution.credentials import Credentials, forwarding
 from daskflow.execution.worker.package import Package, pack
 from daskflow.model.outcome import Stored
 from daskflow.model.work import Work
+from daskflow.stores.buckets.freight import Freight
 from tests.execution.bucketing.camp import KEY, Camp, add
 from tests.sites.deeds import Deeds
 
@@ -61,6 +62,16 @@ def test_stored_values_go_along_as_far_as_there_is_room(camp: Camp) -> None:
         member: b"in a tree",
     }
     assert parcel.absent == (large,)
+
+
+def test_what_finds_no_room_is_brought_to_the_server(camp: Camp, freight: Freight, inside: ObjectStore) -> None:
+    small, large = camp.store.put(b"s" * 1000), camp.store.put(b"l" * ROOM)
+    member = camp.store.put(b"m" * ROOM)
+    tree = Tree({"a": Entry("f", member, ROOM)}).put(camp.store)
+    sources = [Stored(small, 1000, "npy"), Stored(large, ROOM, "npy"), Stored("0" * 32, 4, "npy", b"here", (tree,))]
+    parcel = opened(Packing(camp.values, freight).parameters(with_sources(camp, *sources), {}))
+    assert (set(parcel.objects), parcel.absent) == ({small, tree}, (large,))
+    assert {digest for digest, _, _ in inside.objects()} == {large, member}
 
 
 def test_what_a_job_takes_and_is_gone_is_an_error(camp: Camp) -> None:

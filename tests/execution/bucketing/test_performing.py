@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 
-from daskflow.artifacts.store import here, known
+from daskflow.artifacts.store import ObjectStore, here, known
 from daskflow.errors import ArtifactMissing, SignatureWrong
 from daskflow.execution.bucketing import performing
+from daskflow.execution.bucketing.opening import accept
 from daskflow.execution.bucketing.packing import Packing
 from daskflow.execution.bucketing.parcel import ROOM, Answer, open_answer
 from daskflow.execution.bucketing.performing import perform
 from daskflow.execution.worker.attempt import current
 from daskflow.model.outcome import Outcome
 from daskflow.sites.site import Node
+from daskflow.stores.buckets.freight import Freight
 from tests.execution.bucketing.camp import Camp, add
 
 
@@ -33,6 +35,10 @@ def fail() -> None:
 
 def text_of(size: int) -> str:
     return "x" * size
+
+
+def twice(text: str) -> str:
+    return 2 * text
 
 
 def sleep() -> None:
@@ -160,3 +166,38 @@ def test_a_parcel_in_a_store_that_is_out_of_reach_says_so(camp: Camp, tmp_path: 
     assert outcomes(open_answer(base64.b64decode(perform(**parameters)["answer"]), camp.values.signer))
     with pytest.raises(ArtifactMissing, match=r"too large for a work.*cannot be reached"):
         perform(stored=parameters["stored"], store=(tmp_path / "elsewhere").as_uri())
+
+
+def test_what_a_job_takes_and_gives_goes_by_way_of_the_server(
+    camp: Camp, at_server: Freight, inside: ObjectStore, tmp_path: Path
+) -> None:
+    parameters = Packing(camp.values, at_server).parameters(camp.node("twice", twice, "x" * ROOM), {})
+    assert inside.exists(parameters["stored"])
+    found = open_answer(base64.b64decode(perform(**parameters)["answer"]), camp.values.signer)
+    (outcome,) = outcomes(found)
+    assert (outcome.state, outcome.failure) == ("succeeded", None)
+    assert outcome.value is not None
+    assert (found.objects, found.served) == ({}, (outcome.value.digest,))
+    assert not camp.store.exists(outcome.value.digest)
+    accept(found, camp.values, tmp_path / "logs", "work-1", at_server)
+    assert camp.values.load(outcome.value) == "x" * 2 * ROOM
+
+
+def test_what_fits_does_not_trouble_the_server(camp: Camp, at_server: Freight, inside: ObjectStore) -> None:
+    parameters = Packing(camp.values, at_server).parameters(camp.node("text", text_of, 100_000), {})
+    found = open_answer(base64.b64decode(perform(**parameters)["answer"]), camp.values.signer)
+    assert (len(found.objects), found.served) == (1, ())
+    assert list(inside.objects()) == []
+
+
+def test_a_driver_that_has_another_store_than_the_server_is_told_so(
+    camp: Camp, at_server: Freight, tmp_path: Path
+) -> None:
+    """It keeps the works itself, and cannot know what the server has that its agents reach."""
+    large = Packing(camp.values).parameters(camp.node("text", len, "x" * ROOM), {})
+    with pytest.raises(ArtifactMissing, match=f"is not that of the server {at_server.url}"):
+        perform(**large)
+    found = answer(camp, camp.node("text", text_of, ROOM))
+    assert len(found.served) == 1
+    with pytest.raises(ArtifactMissing, match="Let `artifacts` name the same store here and where the server runs"):
+        accept(found, camp.values, tmp_path / "logs", "work-1")

@@ -19,6 +19,7 @@ from daskflow.execution.worker.attempt import current
 from daskflow.execution.worker.saving import State
 from daskflow.model.outcome import Outcome
 from daskflow.sites.site import Node
+from daskflow.stores.buckets.freight import Freight
 from tests.execution.bucketing.camp import Camp
 from tests.execution.patience import until
 
@@ -46,11 +47,11 @@ def _far(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(performing, "_reached", lambda parcel: None)
 
 
-def attempt(camp: Camp, node: Node) -> tuple[Outcome, Answer]:
+def attempt(camp: Camp, node: Node, freight: Freight | None = None) -> tuple[Outcome, Answer]:
     """One work for a node, and what the driver makes of it."""
-    results = perform(**Packing(camp.values).parameters(node, {}))
+    results = perform(**Packing(camp.values, freight).parameters(node, {}))
     found = open_answer(base64.b64decode(results["answer"]), camp.values.signer)
-    accept(found, camp.values, camp.directory / "logs" / "a-run", "work-1")
+    accept(found, camp.values, camp.directory / "logs" / "a-run", "work-1", freight)
     outcomes: list[Outcome] = pickle.loads(found.records)
     return outcomes[-1], found
 
@@ -99,6 +100,17 @@ def test_a_state_without_room_that_is_handed_over_ends_the_job(camp: Camp) -> No
     assert last.failure is not None
     assert last.failure.type == "daskflow.errors.WorkFailed"
     assert last.failure.message.startswith("sample hands over a state that is too large for a work")
+
+
+def test_a_large_state_goes_by_way_of_the_server_and_comes_back(camp: Camp, at_server: Freight) -> None:
+    node = camp.node("stumble", stumble, ROOM)
+    first, found = attempt(camp, node, at_server)
+    assert (first.state, found.objects, len(found.served)) == ("failed", {}, 1)
+    assert len(notes_in(camp.store, ["stumble"])) == 1
+    again, _ = attempt(camp, node, at_server)
+    assert value(camp, again) == ROOM
+    handed = [attempt(camp, camp.node("sample", sample, 6, ROOM), at_server)[0] for _ in range(2)]
+    assert [outcome.state for outcome in handed] == ["waiting", "succeeded"]
 
 
 def test_a_state_that_is_not_whole_does_not_go_along(camp: Camp) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from daskflow.artifacts.contents.digests import digest_bytes
 from daskflow.artifacts.names import Named, Names
+from daskflow.artifacts.places import parts
+from daskflow.artifacts.places.cloud import Cloud
 from daskflow.artifacts.store import ObjectStore
 from daskflow.artifacts.trees import Entry, Tree
 from daskflow.errors import ArtifactDamaged, ArtifactMissing, NameRefused, WorkInvalid
@@ -150,6 +152,26 @@ def test_an_object_storage_has_links(s3: S3, prefix: str, tmp_path: Path) -> Non
     assert desk.read(piece, 1) == DATA[1:4]
     with pytest.raises(ArtifactMissing):
         desk.link("0" * 32)
+    desk.uploads.close()
+
+
+@pytest.mark.integration
+def test_a_large_object_goes_through_the_server_and_is_not_copied(
+    s3: S3, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "PART_SIZE", 1000)
+    monkeypatch.setattr(parts, "PART_LIMIT", 2000)
+    store = ObjectStore(s3.url(prefix), s3.options)
+    desk = ObjectDesk(store, lambda: None)
+    digest, _ = brought(desk, DATA)
+    assert desk.link(digest) is None
+    place = store._place
+    assert isinstance(place, Cloud)
+    assert list(place.bucket.list("links")) == []
+    piece = desk.piece(digest, (990, 2010))
+    assert piece is not None
+    assert desk.read(piece, 990) == DATA[990:2011]
+    desk.uploads.close()
 
 
 def test_what_is_to_be_a_directory_is_one(desk: ObjectDesk, store: ObjectStore) -> None:

@@ -71,6 +71,7 @@ def test_events_are_found(office: Office) -> None:
     assert office.desk.events("one", "qa.*") == [first]
     assert office.desk.events("one", after=first[0]) == [second]
     assert office.desk.events("one", after=second[0]) == []
+    assert office.desk.events("one", most=1) == [first]
     office.run("child", parent="one")
     office.journal.add_events([("child", "qa.low", 1.0, "", "{}")])
     assert [event.run for _, event in office.desk.events("one", after=first[0])] == ["one", "child"]

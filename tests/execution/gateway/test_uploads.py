@@ -12,8 +12,9 @@ import urllib3
 
 from daskflow.artifacts.arriving import Arriving
 from daskflow.artifacts.contents.digests import digest_bytes
+from daskflow.artifacts.places.parts import PART_LIMIT
 from daskflow.artifacts.store import ObjectStore
-from daskflow.errors import ArtifactDamaged, StoreSilent
+from daskflow.errors import ArtifactDamaged, ArtifactError, ArtifactMissing, StoreSilent
 from daskflow.execution.gateway import uploads
 from daskflow.execution.gateway.uploads import TooMany, Uploads
 from tests.services.s3 import S3
@@ -105,21 +106,104 @@ def test_closing_ends_what_is_verified(store: ObjectStore, monkeypatch: pytest.M
         found.future.result(60)
 
 
-def test_what_was_never_completed_is_removed_now_and_then(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "_AT_ONCE", 1)
-    time = [0.0]
+class Sweeps:
+    """Counts how often it was swept."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, error: Exception | None = None) -> None:
+        self._change = threading.Condition()
+        self._count = 0
+        sweep = Arriving.sweep
+
+        def counted(coming: Arriving, older: float) -> int:
+            try:
+                if error is not None and not self._count:
+                    raise error
+                return sweep(coming, older)
+            finally:
+                with self._change:
+                    self._count += 1
+                    self._change.notify_all()
+
+        monkeypatch.setattr(Arriving, "sweep", counted)
+
+    def wait(self, more: int) -> None:
+        with self._change:
+            count = self._count + more
+            assert self._change.wait_for(lambda: self._count >= count, 60)
+
+
+def test_what_was_never_completed_is_removed_though_nobody_brings_anything(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "_SWEEPS", 0.01)
+    sweeps = Sweeps(monkeypatch)
     claims: list[int] = []
-    desk = Uploads(store, lambda: claims.append(1), clock=lambda: time[0])
+    desk = Uploads(store, lambda: claims.append(1))
     upload = brought(desk)
-    # What the first one had removed is over.
-    desk._pool.submit(int).result(60)
-    monkeypatch.setattr(uploads, "_KEPT", -10.0)
+    sweeps.wait(2)
     assert desk.open(DIGEST, len(DATA), upload).slots == ()
-    time[0] += 4000.0
-    desk.open(DIGEST, len(DATA), upload)
-    desk.close()
-    desk = Uploads(store, lambda: None)
+    monkeypatch.setattr(uploads, "_KEPT", -10.0)
+    sweeps.wait(2)
     (slot,) = desk.open(DIGEST, len(DATA), upload).slots
     assert slot.size == len(DATA)
     assert len(claims) == 3
     desk.close()
+
+
+@pytest.mark.parametrize("error", [ArtifactError("away"), ValueError("a defect")])
+def test_it_is_swept_again_after_it_failed(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(uploads, "_SWEEPS", 0.01)
+    sweeps = Sweeps(monkeypatch, error)
+    desk = Uploads(store, lambda: None)
+    sweeps.wait(3)
+    desk.close()
+
+
+def test_small_objects_do_not_wait_for_large_ones(desk: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+
+    def slow(self: Arriving, upload: str, digest: str, size: int, *_: object) -> None:
+        assert size <= PART_LIMIT or gate.wait(60)
+
+    monkeypatch.setattr(Arriving, "accept", slow)
+    large = [desk.verify(f"{number:032x}", DIGEST, PART_LIMIT + 1) for number in range(3)]
+    desk.verify("f" * 32, DIGEST, PART_LIMIT).future.result(60)
+    assert not any(found.future.done() for found in large)
+    gate.set()
+    for found in large:
+        found.future.result(60)
+
+
+def test_what_was_missing_and_came_since_is_verified_anew(desk: Uploads, store: ObjectStore) -> None:
+    opened = desk.open(DIGEST, len(DATA))
+    with pytest.raises(ArtifactMissing):
+        desk.verify(opened.upload, DIGEST, len(DATA)).future.result(60)
+    # Who asked has gone before it was told, and comes back.
+    for slot in opened.slots:
+        urllib3.request("PUT", slot.url, body=DATA)
+    desk.verify(opened.upload, DIGEST, len(DATA)).future.result(60)
+    assert store.exists(DIGEST)
+
+
+def test_a_refusal_is_told_for_some_time_and_not_to_who_goes_on(
+    desk: Uploads, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = brought(desk, bytes(len(DATA)))
+    refused = desk.verify(upload, DIGEST, len(DATA))
+    with pytest.raises(ArtifactDamaged):
+        refused.future.result(60)
+    # Its bytes are forgotten: who asks again and again hears why.
+    assert desk.verify(upload, DIGEST, len(DATA)) is refused
+    monkeypatch.setattr(uploads, "_HEARD", -1.0)
+    with pytest.raises(ArtifactMissing):
+        desk.verify(upload, DIGEST, len(DATA)).future.result(60)
+    monkeypatch.undo()
+    again = brought(desk, bytes(len(DATA)))
+    with pytest.raises(ArtifactDamaged):
+        desk.verify(again, DIGEST, len(DATA)).future.result(60)
+    for slot in desk.open(DIGEST, len(DATA), again).slots:
+        urllib3.request("PUT", slot.url, body=DATA)
+    desk.verify(again, DIGEST, len(DATA)).future.result(60)
+    assert store.exists(DIGEST)

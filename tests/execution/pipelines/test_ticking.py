@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,21 @@ def test_an_interrupted_run_is_gone_on_with_and_a_cancelled_one_is_not(stand: St
             each.wait(30)
 
 
+def test_a_driver_elsewhere_that_may_only_be_cut_off_from_the_store_keeps_its_run(stand: Stand) -> None:
+    stand.journal.patience.longest = 600.0
+    stand.schedule()
+    stand.now = at("2026-03-14T00:10")
+    record = stand.schedules.schedules()[0]
+    run = stand.schedules.claim(record, stand.now + 600, lambda: stand.desk.enter("text"))
+    assert run is not None
+    now = time.time()
+    for silence, begun in ((300.0, 0), (700.0, 1)):
+        signs = dict.fromkeys(("created", "started", "heartbeat"), now - silence)
+        stand.journal.update_run(run, state=RunState.running, host="elsewhere", pid=1, **signs)
+        assert stand.journal.run(run).state is RunState.interrupted, "to people"
+        assert stand.tick("2026-03-14T00:11") == begun
+
+
 def test_what_cannot_be_started_keeps_nothing_else_from_it(stand: Stand) -> None:
     stand.schedule()
     stand.now = at("2026-03-14T00:10")
@@ -210,6 +226,24 @@ def test_nothing_is_due_for_some_time(stand: Stand) -> None:
     assert stand.ticker.patience(30.0) == 30.0
     stand.now += 400
     assert stand.ticker.patience(30.0) == 0.0
+
+
+def test_what_cannot_be_started_is_not_tried_again_at_once(stand: Stand) -> None:
+    stand.schedule()
+    stand.now = at("2026-03-14T00:10")
+    stand.desk.fail = WorkInvalid("it does not fit")
+    assert stand.ticker.tick().troubles
+    stand.now += 1
+    assert stand.ticker.patience(30.0) == 30.0
+    # What comes next is not kept from it; nor is what becomes due between looking and asking.
+    stand.schedules.add_schedule(new_schedule(read(document("11 * * * *") | {"name": "q"}), "other", stand.now))
+    assert stand.ticker.patience(1000.0) == 59.0
+    stand.now = at("2026-03-14T00:11:01")
+    assert stand.ticker.patience(30.0) == 0.0
+    # A clock that was put back has not looked yet.
+    stand.ticker.tick()
+    stand.now = at("2026-03-14T00:09")
+    assert stand.ticker.patience(1000.0) == 60.0
 
 
 def test_a_pipeline_without_a_schedule_or_with_one_that_never_comes_has_no_record() -> None:

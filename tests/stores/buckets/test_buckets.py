@@ -67,6 +67,29 @@ class TestDeposit:
         with pytest.raises(WorkInvalid, match="is no Work"):
             buckets.deposit([{"pipeline": "a"}])  # type: ignore[list-item]
 
+    @pytest.mark.parametrize("given", [{"pipeline": "a"}, [{"pipeline": "a"}], 7, None, "a"])
+    def test_what_is_no_work_is_told_what_to_make_of_it(self, buckets: Buckets, given: Any) -> None:
+        with pytest.raises(WorkInvalid, match=r"^A \w+ is no Work\. .* Work\.from_dict\(payload\)\.$"):
+            buckets.deposit(given)
+        with pytest.raises(WorkInvalid, match="Deposit it"):
+            buckets.update(given)
+
+    @pytest.mark.parametrize("sort", ["dm", ["dm"], 3, [3]])
+    def test_what_is_no_order_is_told_how_one_is_written(self, buckets: Buckets, sort: Any) -> None:
+        with pytest.raises(WorkInvalid, match=r"is no order\. Write \{'results\.dm': -1\}"):
+            buckets.view(sort=sort)
+
+    def test_buckets_have_one_name_each(self, buckets: Buckets) -> None:
+        (id,) = buckets.deposit(make(pipeline="x-y"))
+        buckets.deposit(make())
+        asked: list[Any] = ["X_Y", {"$eq": "X Y"}, {"$in": ["X_Y", "none"]}, {"$not": {"$ne": "X_Y"}}]
+        asked += [{"$nin": ["Sample"]}]
+        for pipeline in asked:
+            for query in ({"pipeline": pipeline}, {"$or": [{"pipeline": pipeline}]}):
+                assert [work.id for work in buckets.view(query)] == [id]
+                assert buckets.count(query) == 1
+        assert buckets.status("X_Y")["total"] == 1
+
     def test_they_are_queued_then(self, buckets: Buckets) -> None:
         work = make()
         (id,) = buckets.deposit(work)

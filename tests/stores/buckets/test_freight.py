@@ -14,12 +14,14 @@ from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
 
 from daskflow.artifacts.contents.digests import digest_bytes
 from daskflow.artifacts.places import parts
+from daskflow.artifacts.places.cloud import Cloud
 from daskflow.artifacts.store import ObjectStore
 from daskflow.errors import ArtifactDamaged, ArtifactMissing, NameRefused, ServerSilent
 from daskflow.stores.buckets import freight as freights
 from daskflow.stores.buckets.freight import Freight
 from daskflow.stores.buckets.line import Line
 from daskflow.views.server import uploads
+from tests.services.certificates import authority, taking
 from tests.services.s3 import S3
 from tests.services.servers import serving
 
@@ -126,13 +128,24 @@ def test_what_is_not_there(freight: Freight) -> None:
         freight.give("name", "0" * 32, "file")
 
 
-def test_names(freight: Freight) -> None:
+def test_names(freight: Freight, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    ask = Line.ask
+
+    def told(line: Line, method: str, path: str, **more: Any) -> Any:
+        asked.append(path)
+        return ask(line, method, path, **more)
+
+    monkeypatch.setattr(Line, "ask", told)
     digest = bring(freight, b"data")
     assert freight.give("raw/sky map.h5", digest, "file")["size"] == 4
     assert freight.named("raw/sky map.h5")["digest"] == digest
     assert freight.names("raw/") == ["raw/sky map.h5"]
     with pytest.raises(NameRefused):
         freight.give("a//b", digest, "file")
+    # Proxies may take no slashes that are written as %2F.
+    assert "/artifacts/names/raw/sky%20map.h5" in asked
+    assert not [path for path in asked if "%2F" in path.upper()]
 
 
 class Broken:
@@ -169,7 +182,8 @@ def test_where_the_object_storage_is_out_of_reach_all_goes_through_the_server(
 
 @pytest.mark.parametrize("kind", ["s3"])
 def test_what_breaks_off_is_brought_again(freight: Freight, sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = Broken(ProtocolError("broken"), 7)
+    # Of five parts, once each of four.
+    broken = Broken(ProtocolError("broken"), 4)
     monkeypatch.setattr(freight, "_connected", lambda: broken)
     data = os.urandom(4500)
     digest = bring(freight, data)
@@ -182,10 +196,70 @@ def test_what_breaks_off_is_brought_again(freight: Freight, sent: Sent, monkeypa
 def test_an_object_storage_that_takes_nothing_is_left_alone(
     freight: Freight, sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(freight, "_connected", lambda: Broken(ProtocolError("broken"), 10**6))
+    broken = Broken(ProtocolError("broken"), 10**6)
+    monkeypatch.setattr(freight, "_connected", lambda: broken)
     data = os.urandom(4500)
     bring(freight, data)
     assert sent.through == [4500]
+    # Each part was tried once.
+    assert 10**6 - broken.times == 5
+
+
+def send_elsewhere(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Have parts sent to another address."""
+    ask = Line.ask
+
+    def told(line: Line, method: str, path: str, **more: Any) -> Any:
+        reply = ask(line, method, path, **more)
+        if path == "/artifacts/uploads":
+            for part in reply.value["parts"]:
+                part["url"] = f"{url}/{part['start']}"
+        return reply
+
+    monkeypatch.setattr(Line, "ask", told)
+
+
+@pytest.mark.parametrize("kind", ["s3"])
+def test_the_authorities_of_the_server_are_trusted_at_the_object_storage_too(
+    freight: Freight, sent: Sent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    certificate = authority(tmp_path)
+    with taking(certificate) as taker:
+        send_elsewhere(monkeypatch, taker.url)
+        bring(freight, os.urandom(4500))
+        assert (taker.taken, sent.through) == ([], [4500])
+        # Who is not trusted is not tried again, neither with another part nor with another object.
+        tried = taker.tried
+        assert tried <= 5
+        bring(freight, os.urandom(4500))
+        assert taker.tried == tried
+        trusting = Freight(Line(freight.url, None, authorities=certificate, patience=5.0))
+        bring(trusting, os.urandom(4500))
+        assert set(taker.taken) == {500, 1000}
+        trusting._line.close()
+        trusting.close()
+
+
+@pytest.mark.parametrize("size", [500, 4500])
+def test_what_is_there_is_known(freight: Freight, store: ObjectStore, size: int) -> None:
+    data = os.urandom(size)
+    assert not freight.has(digest_bytes(data), size)
+    digest = store.put(data)
+    assert freight.has(digest, size)
+    assert not freight.has(digest, size + 1)
+
+
+@pytest.mark.parametrize("kind", ["s3"])
+def test_large_objects_are_not_copied_within_the_object_storage(freight: Freight, store: ObjectStore) -> None:
+    data = os.urandom(4500)
+    digest = store.put(data)
+    assert b"".join(freight.fetch(digest, 0, 1)) == data[:1]
+    assert b"".join(freight.fetch(digest, 900, 3100)) == data[900:3100]
+    assert b"".join(freight.fetch(digest)) == data
+    assert list(freight.fetch(digest, 4500)) == []
+    place = store._place
+    assert isinstance(place, Cloud)
+    assert list(place.bucket.list("links")) == []
 
 
 @pytest.mark.parametrize("kind", ["s3"])

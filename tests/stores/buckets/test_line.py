@@ -8,6 +8,7 @@ import pickle
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from daskflow.errors import (
 )
 from daskflow.stores.buckets import line as lines
 from daskflow.stores.buckets.line import Line
+from tests.services.certificates import authority
 from tests.services.servers import free_port
 
 Act = Callable[[BaseHTTPRequestHandler], None]
@@ -91,6 +93,9 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
         def do_POST(self) -> None:
             found.act(self)
 
+        def do_PUT(self) -> None:
+            found.act(self)
+
         def log_message(self, *_: Any) -> None:
             """Nothing."""
 
@@ -127,6 +132,14 @@ def test_without_a_token_none_is_sent(script: Script) -> None:
     assert "authorization" not in script.seen[0][2]
 
 
+def test_who_has_no_token_is_told_where_one_comes_from(script: Script) -> None:
+    script.acts = [answer(401, {"error": "A token is needed", "kind": "TokenRefused"})]
+    line = Line(script.url, None)
+    with pytest.raises(TokenRefused, match=rf"^Set DASKFLOW_TOKEN to a token of {script.url}/?.*; who runs the server"):
+        line.ask("GET", "/status")
+    line.close()
+
+
 @pytest.mark.parametrize(
     "trouble",
     [hang_up, break_off, *[answer(status, {"error": "busy"}) for status in (429, 502, 503, 504)], answer(503, b"<p>")],
@@ -157,6 +170,29 @@ def test_patience_ends(script: Script, trouble: Act, error: type[DaskflowError])
     line.close()
     assert silent.value.transient
     assert SECRET not in str(silent.value)
+
+
+@pytest.mark.parametrize("size", [0, 10])
+def test_bytes_are_sent_again_though_the_first_time_took_longer_than_patience(script: Script, size: int) -> None:
+    script.acts = [hang_up, answer(503, {"error": "no store"}), break_off, answer(200, 7)]
+    line = Line(script.url, None, patience=0.0)
+    assert line.send("/artifacts/objects/x", size, lambda: [bytes(4), bytes(size - 4)]).value == 7
+    assert [body for *_, body in script.seen] == [bytes(size)] * 4
+    script.acts = [hang_up]
+    with pytest.raises(ServerSilent):
+        line.send("/artifacts/objects/x", size, lambda: [bytes(size)])
+    line.close()
+    assert len(script.seen) == 8
+
+
+def test_authorities_are_trusted_besides_those_of_this_machine(tmp_path: Path) -> None:
+    assert Line("https://host", None).trusted() == {}
+    context = Line("https://host", None, authorities=authority(tmp_path)).trusted()["ssl_context"]
+    subjects = [dict(pair[0] for pair in each["subject"]) for each in context.get_ca_certs()]
+    assert {"commonName": "ours"} in subjects
+    assert context.check_hostname
+    with pytest.raises(SettingsInvalid, match=r"authorities:.*none\.pem"):
+        Line("https://host", None, authorities=tmp_path / "none.pem").trusted()
 
 
 def test_nobody_listens() -> None:

@@ -21,6 +21,25 @@ def test_no_query(query: Any) -> None:
         check_query(query)
 
 
+@pytest.mark.parametrize(
+    "asked", ["done", {"$in": ["success", "done"]}, {"$ne": "done"}, {"$not": {"$eq": "done"}}, {"$nin": ["done"]}]
+)
+def test_what_is_no_status_is_refused(asked: Any) -> None:
+    for query in ({"status": asked}, {"$and": [{"user": "ada"}, {"$nor": [{"status": asked}]}]}):
+        with pytest.raises(WorkInvalid, match="'done' is no status; there are created, queued, running, success, fail"):
+            check_query(query)
+
+
+@pytest.mark.parametrize("asked", ["success", None, {"$in": ["queued"]}, {"$regex": "^done"}, {"$exists": True}])
+def test_a_status_stays_as_it_is_asked_for(asked: Any) -> None:
+    assert check_query({"status": asked, "results.status": "done"}) == {"status": asked, "results.status": "done"}
+
+
+def test_what_names_no_bucket_is_refused() -> None:
+    with pytest.raises(WorkInvalid, match=r"pipeline: 'a\.b' has a '\.'"):
+        check_query({"pipeline": "a.b"})
+
+
 def test_deep_ones_are_refused() -> None:
     query: dict[str, Any] = {"user": "ada"}
     for _ in range(60):

@@ -112,6 +112,8 @@ def test_a_store_finds_what_is_meant(database: tuple[Database, list[dict[str, An
         ({"results.a": {"$exists": True}, "results.longer": "x"}, {"in_outcome": ANY}),
         ({"$and": [{"results.a": {"$regex": "x"}}]}, {"in_outcome": ['%"a":%']}),
         ({"results.a": {"$in": list(range(9))}}, {"in_outcome": ['%"a":%']}),
+        ({"results.a": 1e-7}, {"in_outcome": ['%"a":%']}),
+        ({"results.a": {"$in": [1, 10**16]}}, {"in_outcome": ['%"a":%']}),
         ({"results.a": None}, {}),
         ({"results.a": {"$ne": 1}}, {}),
         ({"results.a": {"$nin": [1]}}, {}),
@@ -141,6 +143,12 @@ def test_what_the_database_looks_for(query: dict[str, Any], columns: dict[str, A
 def test_what_is_left_unread(query: dict[str, Any], texts: list[str]) -> None:
     sieve = Sieve(query)
     assert [text for text in texts if sieve.passes("{}", text)] == []
+
+
+@pytest.mark.parametrize(("value", "written"), [(1e-7, "1e-07"), (1e16, "1e+16"), (10**16, "1e16"), (1e-5, "0.00001")])
+def test_a_number_is_found_however_it_was_written(value: float, written: str) -> None:
+    assert Sieve({"results.a": value}).passes("{}", f'{{"results":{{"a":{written}}}}}')
+    assert not Sieve({"results.a": value}).passes("{}", '{"results":{"a":1e20}}')
 
 
 def test_most_works_that_are_not_meant_are_not_read(

@@ -69,3 +69,17 @@ def test_what_is_asked_for_twice_is_not_clear(client: Client) -> None:
     told = client("GET", "/status/buckets?pipeline=a&pipeline=b")
     assert (told.status, told.value["error"]) == (422, "What was sent does not fit: pipeline is there more than once.")
     assert client("DELETE", "/work?ids=a&ids=b").status == 200
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data", "\xe4", "json"]
+)
+def test_what_is_not_said_to_be_json_is_told_how_it_is(client: Client, kind: str) -> None:
+    for method, path in (("POST", "/work"), ("PUT", "/work"), ("POST", "/view"), ("POST", "/work/withdraw")):
+        told = client(method, path, data=b"[]", Content_Type=kind)
+        assert (told.status, "Send `Content-Type: application/json`" in told.value["error"]) == (415, True)
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON", "application/problem+json"])
+def test_what_is_said_to_be_json_is_read(client: Client, kind: str) -> None:
+    assert client("POST", "/view", data=b"{}", Content_Type=kind).value == []

@@ -123,7 +123,7 @@ def test_a_page_in_a_browser_does_not_enter_an_open_server(client: Client) -> No
     assert client("GET", "/audit/stale/10000", Sec_Fetch_Mode="no-cors").status == 401
     assert client("GET", "/audit/stale/10000", Referer="http://localhost:3000/").status == 401
     # What a form may send without being asked is no JSON for us.
-    assert client("POST", "/work", data=b"[]", Content_Type="text/plain").status == 422
+    assert client("POST", "/work", data=b"[]", Content_Type="text/plain").status == 415
 
 
 @pytest.mark.parametrize(

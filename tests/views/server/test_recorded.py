@@ -138,5 +138,9 @@ def test_long_lists_come_in_parts(runs: Client) -> None:
         after = page[-1]["ordinal"]
     assert found == [f"qa.{number}" for number in range(5)]
     assert runs("GET", "/runs/two/events?after=1.5").status == 422
+    # No event has such an ordinal; some times look like that.
+    told = runs("GET", f"/runs/two/events?after={2**31}")
+    assert (told.status, told.value["error"].startswith("What was sent does not fit: after:")) == (422, True)
+    assert runs("GET", f"/runs/two/events?after={2**31 - 1}").value == []
     for path in ("jobs", "events"):
         assert runs("GET", f"/runs/one/{path}?limit=0").status == 422
