@@ -25,7 +25,7 @@ from tests.services.fixtures import lacking
 
 JOBS = 200
 BEFORE, MEANWHILE, LATE = 30, 80, 100
-"""So many jobs have been performed when the server goes, and when it comes back; further ones wait until it has gone."""
+"""So many jobs have been performed when the server goes, and when it comes back; others wait until it has gone."""
 FLOW = """
 import os
 import time
