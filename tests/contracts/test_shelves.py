@@ -703,7 +703,7 @@ _FIELDS = st.one_of(
     st.builds(lambda path, wanted: {path: wanted}, _PATHS, _CONDITIONS),
     st.builds(lambda tag: {"tags": tag}, st.sampled_from(["t0", "t1", None]) | st.just({"$in": ["t0", "t2"]})),
     st.builds(lambda event: {"event": event}, st.integers(0, 3) | st.booleans() | st.just({"$in": [1, "1", 2.0]})),
-    st.builds(lambda status: {"status": status}, st.sampled_from(["queued", "running", "success", "gone"])),
+    st.builds(lambda status: {"status": status}, st.sampled_from(["queued", "running", "success", "failure"])),
     st.builds(lambda name: {"pipeline": name}, st.sampled_from(["p0", "p1"]) | st.just({"$in": ["p0", "p1"]})),
     st.builds(lambda name: {"config.parent": name}, st.sampled_from(["run", "", None])),
 )
