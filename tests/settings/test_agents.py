@@ -66,7 +66,8 @@ def test_an_agent_performs_what_the_configuration_allows() -> None:
         agent_of(allowed, buckets, Terms(Wanted(("sample",)), lives=4)).run()
         works = [buckets.get(id) for id in ids]
     assert [work and work.status for work in works] == ["success", "success", "failure", "failure"]
-    assert [work and work.final for work in works] == [False, False, True, True]
+    # Another agent may be allowed to do it: that it was refused here is no fault of the work.
+    assert [work and (work.final, work.given_back) for work in works] == [(False, 0)] * 2 + [(False, 1)] * 2
 
 
 def test_the_jobs_of_flows_are_always_allowed() -> None:
