@@ -177,7 +177,7 @@ def test_tasks_of_a_dask_cluster_may_be_agents(camp: Camp, buckets: Buckets, mon
     ids = buckets.deposit([camp.make(parameters={"number": number, "diary": str(camp.diary)}) for number in range(6)])
     options = {"site": "local", "url": camp.store, "function": "done.measure", "idle": 0.5, "sleep": 0.1}
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0") as cluster,
         Client(cluster) as client,
     ):
         agents = [client.submit(serve, "sample", pure=False, **options) for _ in range(2)]
@@ -201,7 +201,7 @@ def test_dask_starts_the_agents_of_a_killed_worker_again(
     )
     options = {"site": "local", "url": camp.store, "function": "done.measure", "idle": 4.0, "sleep": 0.1}
     with (
-        LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0") as cluster,
         Client(cluster) as client,
     ):
         (worker,) = client.run(os.getpid).values()

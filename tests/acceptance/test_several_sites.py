@@ -85,7 +85,8 @@ from distributed import LocalCluster
 
 if __name__ == "__main__":
     port = int(sys.argv[1])
-    with LocalCluster(n_workers=1, threads_per_worker=1, scheduler_port=port, dashboard_address=":0") as cluster:
+    near = {"scheduler_port": port, "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(n_workers=1, threads_per_worker=1, **near) as cluster:
         print(cluster.scheduler.port, flush=True)
         sys.stdin.read()
 """

@@ -143,7 +143,7 @@ def _refuse() -> tuple[Any, Sequence[Any]]:
 
 
 def test_a_scheduler_that_runs_already(boxes: str) -> None:
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as cluster:
         site = ClusterSite(
             "there", running_cluster(cluster.scheduler_address), echo, pickle.loads, slots=1, boxes=boxes
         )
@@ -247,7 +247,7 @@ def test_a_script_without_a_main_guard_does_not_start_itself_again(tmp_path: Pat
 
 
 def test_the_scheduler_forgets_what_is_done(boxes: str) -> None:
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as cluster:
         site = ClusterSite(
             "there", running_cluster(cluster.scheduler_address), echo, pickle.loads, slots=1, boxes=boxes
         )

@@ -110,6 +110,8 @@ class Depositor:
         self.name = name
         self._open = open_buckets
         self._perform = perform
+        self._turn = threading.Lock()
+        """Held while works are deposited: they are there for agents before it is known here what they are called."""
         self._lock = threading.RLock()
         self._orders: dict[str, _Order] = {}
         self._opened: Buckets | None = None
@@ -134,19 +136,23 @@ class Depositor:
         SiteUnknown
             A work is for a site that nobody has configured.
         """
-        orders = [_Order(node, listener) for node in nodes if not doomed(node.key)]
-        try:
-            self._deposit(orders)
-        except DaskflowError as error:
-            if not error.transient:
-                raise
-            raise SiteError(f"The buckets of works cannot be reached: {error}") from error
+        with self._turn:
+            orders = [_Order(node, listener) for node in nodes if not doomed(node.key)]
+            try:
+                self._deposit(orders)
+            except DaskflowError as error:
+                if not error.transient:
+                    raise
+                raise SiteError(f"The buckets of works cannot be reached: {error}") from error
+            self._await(orders)
+        self._wake.set()
+
+    def _await(self, orders: Sequence[_Order]) -> None:
         with self._lock:
             self._orders.update((order.node.key, order) for order in orders)
             if self._thread is None and orders:
                 self._thread = threading.Thread(target=self._serve, name="daskflow-works", daemon=True)
                 self._thread.start()
-        self._wake.set()
 
     def _deposit(self, orders: Sequence[_Order]) -> None:
         if not orders:
@@ -226,11 +232,13 @@ class Depositor:
 
     def release(self, keys: Iterable[str]) -> None:
         """Forget nodes: works that nobody has taken yet are deleted, those that are performed go on."""
-        self._take_back(self._forget(keys))
+        with self._turn:
+            orders = self._forget(keys)
+        self._take_back(orders)
 
     def recall(self, keys: Iterable[str]) -> set[str]:
         """Take back works that no agent has taken."""
-        with self._lock:
+        with self._turn, self._lock:
             orders = [self._orders[key] for key in keys if key in self._orders]
         back = self._take_back(orders)
         self._forget(back)
@@ -256,7 +264,8 @@ class Depositor:
         """Delete works; an agent that performs one hears of that at its next heartbeat, and kills what it does."""
         asked = set(keys)
         condemn(asked)
-        orders = self._forget(asked)
+        with self._turn:
+            orders = self._forget(asked)
         try:
             if orders:
                 self._buckets().delete([order.id for order in orders])
@@ -285,7 +294,7 @@ class Depositor:
     def leave(self, listener: Listener) -> None:
         """Tell a listener no more; the works of its run go on, for whoever resumes it."""
         ear = listener
-        with self._lock:
+        with self._turn, self._lock:
             self._forget([key for key, order in self._orders.items() if order.listener is ear])
 
     def running(self) -> Sequence[str]:

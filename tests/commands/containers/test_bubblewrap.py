@@ -26,7 +26,8 @@ def test_it_behaves(behaves: Callable[[Runtime], None]) -> None:
 
 
 @needs("bwrap")
-def test_only_what_is_not_writable_is_read_only(rootfs: Path, said: Said, tmp_path: Path) -> None:
+def test_only_what_is_not_writable_is_read_only(said: Said, tmp_path: Path) -> None:
+    rootfs = make_rootfs(tmp_path / "rootfs")
     for name in ("open", "closed"):
         (tmp_path / name).mkdir()
     binds = [Bind(str(tmp_path / "open"), "/usr/open", writable=True), Bind(str(tmp_path / "closed"), "/data/closed")]

@@ -158,10 +158,66 @@ def test_cancelling_deletes_the_works(stand: Stand) -> None:
     run: Run = stand.flow(["step:a[0]", "step:a[1]"]).submit()
     stand.take()
     run.cancel()
+    assert stand.statuses() == []
     with pytest.raises(JobCancelled):
         run.result(30)
     assert run.state is RunState.cancelled
-    stand.until(lambda: stand.statuses() == [])
+
+
+class Held:
+    """Works are in their bucket, and their ids are not known yet to who deposits them; `go` is when they are."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.there, self.go, self.done = threading.Event(), threading.Event(), threading.Event()
+        deposit, submit = Buckets.deposit, Depositor.submit
+
+        def deposited(buckets: Buckets, works: Any) -> list[str]:
+            ids = deposit(buckets, works)
+            self.there.set()
+            self.go.wait(30)
+            return ids
+
+        def submitted(*given: Any) -> None:
+            submit(*given)
+            self.done.set()
+
+        monkeypatch.setattr(Buckets, "deposit", deposited)
+        monkeypatch.setattr(Depositor, "submit", submitted)
+
+    def meet(self, act: Callable[[], None]) -> None:
+        """Do something while works are being deposited, and return when both are done."""
+        assert self.there.wait(30)
+        thread = threading.Thread(target=act)
+        thread.start()
+        thread.join(0.2)  # what does not wait for the deposit is over by then
+        self.go.set()
+        thread.join(30)
+        assert self.done.wait(30)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
+    made = Held(monkeypatch)
+    yield made
+    made.go.set()
+
+
+def test_what_is_just_being_deposited_is_deleted_when_the_run_is_cancelled(stand: Stand, held: Held) -> None:
+    run: Run = stand.flow(["step:a[0]", "step:a[1]"]).submit()
+    held.meet(run.cancel)
+    assert stand.statuses() == []
+    with pytest.raises(JobCancelled):
+        run.result(30)
+
+
+def test_what_is_just_being_deposited_is_left_when_the_driver_stops(stand: Stand, held: Held) -> None:
+    run: Run = stand.flow(["step:a[0]", "step:a[1]"]).submit()
+    held.meet(run._engine._dispatcher.detach)  # the two steps of a stop, with the end of the deposit between them
+    run._engine._canceller.stop(None)
+    assert stand.statuses() == ["queued", "queued"]
+    stand.lab.launcher.close()
+    with pytest.raises(RunInterrupted):
+        run.result(30)
 
 
 def test_a_locked_work_keeps_no_other_from_being_deleted(stand: Stand) -> None:
