@@ -14,8 +14,8 @@ from daskflow.errors import UsageError
 from daskflow.settings.places import services_of
 from daskflow.sites.batch.service import Progress, ServiceStanding, ServiceState
 from daskflow.sites.batch.services import Services
+from daskflow.views.exits import DONE, FAILED
 from daskflow.views.options import ConfigOption, JsonOption, configured
-from daskflow.views.running import DONE, FAILED
 from daskflow.views.terminal import say, show_json, show_table
 from daskflow.views.units import duration, moment, size
 

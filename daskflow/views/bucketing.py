@@ -20,8 +20,8 @@ from daskflow.model.quantities import seconds
 from daskflow.model.work import Work, WorkStatus, bucket_name
 from daskflow.settings.buckets import buckets_of
 from daskflow.stores.buckets import Buckets
+from daskflow.views.exits import DONE, FAILED
 from daskflow.views.options import ConfigOption, JsonOption
-from daskflow.views.running import DONE, FAILED
 from daskflow.views.serving import UrlOption, configured_works
 from daskflow.views.terminal import say, show_json, show_table
 from daskflow.views.units import duration, moment, shortened
@@ -326,13 +326,15 @@ def rm_command(  # noqa: PLR0913, each is an option
 ) -> None:
     """Delete works: by their ids, or those of buckets."""
     ids = [name for name in names if _ID.fullmatch(name)]
-    pipelines = [name for name in names if not _ID.fullmatch(name)]
+    told = set[str]()
+    pipelines = [_named(name, told) for name in names if not _ID.fullmatch(name)]
     if ids and (status or event or tag or parent or limit >= 0):
         raise ArgumentsInvalid(
             "Ids say which works are meant; --status, --event, --tag, --parent and --limit go with buckets."
         )
     with buckets_of(configured_works(config, url)) as buckets:
-        _check_there(buckets, pipelines if not force else [])
+        if pipelines and not force:
+            _check_there(buckets, pipelines)
         for name in pipelines:
             query = _chosen(name, None, status, event, tag, parent)
             found = buckets.view(query, projection={"id": 1}, limit=limit)
@@ -345,10 +347,8 @@ def rm_command(  # noqa: PLR0913, each is an option
 
 
 def _check_there(buckets: Buckets, names: Sequence[str]) -> None:
-    there = set(buckets.pipelines()) if names else set()
-    for given in names:
-        if _named(given, {given}) not in there:
-            raise NotFound(f"There is no bucket and no work {given}. `daskflow work status` lists buckets.")
+    if missing := sorted({*names} - {*buckets.pipelines()}):
+        raise NotFound(f"There is no bucket and no work {missing[0]}. `daskflow work status` lists buckets.")
 
 
 def _agreed(count: int) -> bool:

@@ -7,20 +7,9 @@ from typing import Annotated
 
 import typer
 
-from daskflow.errors import DaskflowError, StoreError, UsageError
-from daskflow.views.asking import answer_command, questions_command
+from daskflow.errors import DaskflowError
+from daskflow.views.exits import INTERRUPTED, exit_of
 from daskflow.views.late import LateGroup, add_late
-from daskflow.views.looking import logs_command, report_command, runs_command, show_command, why_command
-from daskflow.views.running import FAILED, INTERRUPTED, USAGE
-from daskflow.views.starting import (
-    cancel_command,
-    demo_command,
-    pause_command,
-    plan_command,
-    resume_command,
-    run_command,
-)
-from daskflow.views.terminal import say
 
 _KILLED_BY_CTRL_C = 130
 
@@ -34,34 +23,30 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command("run")(run_command)
-app.command("plan")(plan_command)
-app.command("why")(why_command)
-app.command("runs")(runs_command)
-app.command("show")(show_command)
-app.command("logs")(logs_command)
-app.command("questions")(questions_command)
-app.command("answer")(answer_command)
-app.command("cancel")(cancel_command)
-app.command("pause")(pause_command)
-app.command("resume")(resume_command)
-app.command("report")(report_command)
-app.command("demo")(demo_command)
-add_late(
-    app,
-    "efficiency",
-    "daskflow.views.usage:efficiency_command",
-    "What jobs used of what they asked for, and what to ask.",
-)
-add_late(
-    app, "artifact", "daskflow.views.artifacts:app", "Keep files and directories in the artifact store, under names."
-)
-add_late(app, "site", "daskflow.views.sites:app", "The places that compute: what is configured, and what is wrong.")
-add_late(app, "work", "daskflow.views.works:app", "Works in buckets: deposit them, serve them, find them again.")
-add_late(app, "pipeline", "daskflow.views.pipelines:app", "Pipelines of works, from YAML, once or by a schedule.")
-add_late(app, "serve", "daskflow.views.server.command:serve_command", "Serve works, artifacts, runs and questions.")
-add_late(app, "token", "daskflow.views.server.tokens:app", "Who may use the server.")
-add_late(app, "batch", "daskflow.views.batches:app", "Batch jobs by name, which outlive this command.")
+for _name, _home, _text in (
+    ("run", "starting:run_command", "Run a flow; what is known from earlier runs is not done again."),
+    ("plan", "starting:plan_command", "Tell what a flow would do, and what is cached."),
+    ("why", "looking:why_command", "Tell why a job ran: what changed since it was last known."),
+    ("runs", "looking:runs_command", "List the runs, newest first."),
+    ("show", "looking:show_command", "Show a run: its jobs, failures, reports and events."),
+    ("logs", "looking:logs_command", "Print what the jobs of a run printed and logged."),
+    ("questions", "asking:questions_command", "List what runs ask."),
+    ("answer", "asking:answer_command", "Answer a question of a run."),
+    ("cancel", "starting:cancel_command", "Stop a run, and those that it started."),
+    ("pause", "starting:pause_command", "Let a run start no further jobs."),
+    ("resume", "starting:resume_command", "Go on with a run that has ended or was paused."),
+    ("report", "looking:report_command", "Write the report of a run: one HTML file."),
+    ("demo", "starting:demo_command", "Calibrate and image a real observation."),
+    ("efficiency", "usage:efficiency_command", "What jobs used of what they asked for, and what to ask."),
+    ("artifact", "artifacts:app", "Keep files and directories in the artifact store, under names."),
+    ("site", "sites:app", "The places that compute: what is configured, what is wrong."),
+    ("work", "works:app", "Works in buckets: deposit them, serve them, find them again."),
+    ("pipeline", "pipelines:app", "Pipelines of works, from YAML, once or by a schedule."),
+    ("serve", "server.command:serve_command", "Serve works, artifacts, runs and questions."),
+    ("token", "server.tokens:app", "Who may use the server."),
+    ("batch", "batches:app", "Batch jobs by name, which outlive this command."),
+):
+    add_late(app, _name, f"daskflow.views.{_home}", _text)
 
 
 def _show_version(wanted: bool) -> None:
@@ -87,9 +72,8 @@ def main() -> None:
         sys.exit(INTERRUPTED if end.code == _KILLED_BY_CTRL_C else end.code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except (UsageError, StoreError) as error:
-        say(str(error), error=True)
-        sys.exit(USAGE)
     except DaskflowError as error:
+        from daskflow.views.terminal import say  # noqa: PLC0415, the help does not wait for it
+
         say(str(error), error=True)
-        sys.exit(FAILED)
+        sys.exit(exit_of(error))

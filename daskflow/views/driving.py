@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from daskflow.errors import DaskflowError, StoreError, UsageError
+from daskflow.errors import DaskflowError
 from daskflow.execution.insight.recorded import continuation
 from daskflow.execution.launcher import Order
 from daskflow.execution.run import Run
@@ -16,8 +16,9 @@ from daskflow.execution.submitting.shift import Alarm, begin, settle
 from daskflow.execution.submitting.submission import submit_again
 from daskflow.settings.front import choose, launcher
 from daskflow.settings.options import Settings
+from daskflow.views.exits import INTERRUPTED, exit_of
 from daskflow.views.options import configured
-from daskflow.views.running import FAILED, INTERRUPTED, USAGE, see_through
+from daskflow.views.running import see_through
 from daskflow.views.submitting import queue_of
 from daskflow.views.terminal import say
 
@@ -80,12 +81,9 @@ def main() -> int:
     given = parser.parse_args()
     try:
         return drive(given.run, given.batch, given.ends, given.config)
-    except (UsageError, StoreError) as error:
-        say(str(error), error=True)
-        return USAGE
     except DaskflowError as error:
         say(str(error), error=True)
-        return FAILED
+        return exit_of(error)
     finally:
         launcher.close()
 

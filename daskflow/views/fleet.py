@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-import signal
-import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +18,8 @@ from daskflow.settings.options import Settings, variables_to_hand_on, without_pa
 from daskflow.settings.pilots import batch_of
 from daskflow.settings.places import services_of
 from daskflow.sites.batch.services import Services
-from daskflow.views.running import DONE, FAILED
+from daskflow.views.exits import DONE, FAILED
+from daskflow.views.stopping import told_to_stop
 from daskflow.views.terminal import say, show_json
 
 
@@ -86,7 +83,7 @@ def spawn_agents(  # noqa: PLR0913, what the command line says
 
 def _kept(upkeep: Upkeep, services: Services, prefix: str, count: int, *, as_json: bool) -> int:
     """Look after agents until they have ended; the exit code."""
-    with _told_to_stop() as stop:
+    with told_to_stop() as stop:
         try:
             tally = upkeep.keep(prefix, count, stop)
         except AgentsLost as error:
@@ -111,21 +108,6 @@ def _tell_end(upkeep: Upkeep, tally: Tally, *, as_json: bool) -> None:
         + (f" {works_wait(waiting)}." if waiting else ""),
         error=as_json,
     )
-
-
-@contextmanager
-def _told_to_stop() -> Iterator[threading.Event]:
-    """Within the block signals set what it gives."""
-    stop = threading.Event()
-    numbers = [
-        one for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN
-    ]
-    before = {one: signal.signal(one, lambda number, frame: stop.set()) for one in numbers}
-    try:
-        yield stop
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
 
 
 def arguments(settings: Settings, terms: Terms, config: Path | None) -> list[str]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,8 +22,10 @@ from daskflow.model.states import RunState
 from daskflow.settings import pipelines
 from daskflow.settings.front import choose, launcher
 from daskflow.settings.options import Settings
+from daskflow.views.exits import DONE, FAILED, INTERRUPTED
 from daskflow.views.options import ConfigOption, JsonOption, RunArgument, configured, reading
-from daskflow.views.running import DONE, FAILED, INTERRUPTED, see_through
+from daskflow.views.running import see_through
+from daskflow.views.stopping import told_to_stop
 from daskflow.views.terminal import run_fields, say, show_json, show_table
 from daskflow.views.units import moment
 
@@ -255,7 +254,7 @@ def tick_command(
     choose(configured(config))
     ticker = pipelines.ticker()
     going: list[Run] = []
-    with _until_told() as told:
+    with told_to_stop() as told:
         while not told.is_set():
             begun = _tick(ticker, patient=every is not None)
             going = [*[run for run in going if not run.ended or every is None], *begun]
@@ -292,15 +291,3 @@ def _pause(ticker: Ticker, every: float) -> float:
         if not error.transient:
             raise
         return every
-
-
-@contextmanager
-def _until_told() -> Iterator[threading.Event]:
-    """Within the block Ctrl-C and SIGTERM set an event."""
-    told = threading.Event()
-    before = {one: signal.signal(one, lambda *_: told.set()) for one in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield told
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)

@@ -9,18 +9,16 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from daskflow.errors import DaskflowError, JobCancelled, RunInterrupted, StoreError, StoreUnavailable, UsageError
+from daskflow.errors import DaskflowError, JobCancelled, RunInterrupted, StoreUnavailable
 from daskflow.execution.launcher import Order
 from daskflow.execution.run import Run
 from daskflow.execution.worker.failures import describe
 from daskflow.model.records import ReportRecord
 from daskflow.model.states import RunState
+from daskflow.views.exits import DONE, INTERRUPTED, exit_of
 from daskflow.views.progress import Progress, counted, summed
 from daskflow.views.terminal import say, show_json, show_table, stdout_kept_clean
 from daskflow.views.units import duration, number, shortened
-
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 3
-"""The exit codes of `daskflow`."""
 
 _METRICS = 20
 
@@ -95,7 +93,7 @@ def exit_code(run: Run) -> int:
         return DONE
     if run.state in (RunState.interrupted, RunState.cancelled):
         return INTERRUPTED
-    return USAGE if isinstance(error_of(run), (UsageError, StoreError)) else FAILED
+    return exit_of(error_of(run))
 
 
 def error_of(run: Run) -> BaseException | None:

@@ -19,8 +19,8 @@ from daskflow.settings.agents import agent_of
 from daskflow.settings.buckets import buckets_of, check_site
 from daskflow.settings.options import Settings
 from daskflow.stores.buckets.shelf import Wanted
+from daskflow.views.exits import FAILED
 from daskflow.views.options import ConfigOption, JsonOption, configured
-from daskflow.views.running import FAILED
 from daskflow.views.terminal import say
 
 UrlOption = Annotated[str | None, typer.Option("--url", help="Where the works are, in place of `works: store`.")]

@@ -18,8 +18,8 @@ from daskflow.settings.pilots import batch_of, site_of
 from daskflow.settings.schema import schema
 from daskflow.sites.pilots.script import pilot_script
 from daskflow.sites.pools import Pool
+from daskflow.views.exits import DONE, FAILED
 from daskflow.views.options import ConfigOption, JsonOption, configured
-from daskflow.views.running import DONE, FAILED
 from daskflow.views.terminal import say, show_json, show_table
 from daskflow.views.units import duration, size
 

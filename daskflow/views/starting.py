@@ -18,6 +18,7 @@ from daskflow.model.records import RunRecord
 from daskflow.model.states import JobState
 from daskflow.settings.front import choose, launcher
 from daskflow.settings.parts import open_project
+from daskflow.views.exits import DONE
 from daskflow.views.options import (
     AtOption,
     ConfigOption,
@@ -34,7 +35,7 @@ from daskflow.views.options import (
     configured,
 )
 from daskflow.views.report import write_report
-from daskflow.views.running import DONE, see_through
+from daskflow.views.running import see_through
 from daskflow.views.terminal import run_fields, say, show_json, show_table, stdout_kept_clean
 from daskflow.views.units import duration, number
 
