@@ -20,8 +20,12 @@ _LOOK = 0.2
 
 def live_paths(logs: str, key: str, attempt: int) -> tuple[Path, Path]:
     """Where an attempt writes its standard output and standard error, below the logs of its run."""
-    stem = re.sub(r"[^A-Za-z0-9_.\-]+", "-", key)
+    stem = _stem(key)
     return Path(logs, LIVE, f"{stem}.{attempt}.stdout"), Path(logs, LIVE, f"{stem}.{attempt}.stderr")
+
+
+def _stem(key: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.\-]+", "-", key)
 
 
 def follow(job: Job, stream: str, whole: Callable[[], bytes]) -> Iterator[str]:
@@ -49,17 +53,17 @@ class _Reader:
     """Reads what the attempts of a job write, the latest attempt first of all."""
 
     def __init__(self, logs: Path, job: Job, stream: str) -> None:
-        self._logs, self._job, self._stream = logs, job, stream
+        self._live, self._job = logs / LIVE, job
+        self._name = re.compile(rf"{re.escape(_stem(job.key))}\.(\d+)\.{stream}")
         self._attempt = 0
         self._place = 0
         self._begun = b""
 
     def lines(self) -> list[str]:
         """The whole lines that were written since this was asked last."""
-        attempt = self._job.attempts + 1
-        same = attempt == self._attempt
-        path = live_paths(str(self._logs), self._job.key, attempt)[self._stream == "stderr"]
         try:
+            attempt, path = self._latest()
+            same = attempt == self._attempt
             with open(path, "rb") as file:
                 file.seek(self._place if same else 0)
                 new = file.read()
@@ -72,6 +76,18 @@ class _Reader:
         self._place += len(new)
         *whole, self._begun = (self._begun + new).split(b"\n")
         return [f"{line.decode(errors='replace')}\n" for line in whole]
+
+    def _latest(self) -> tuple[int, Path]:
+        """What is written now; attempts that follow each other on one worker are counted after the last of them."""
+        found = []
+        for entry in os.scandir(self._live):
+            name = self._name.fullmatch(entry.name)
+            if name is not None and (attempt := int(name[1])) > self._job.attempts:
+                # One that was killed with its driver may have left a file of a higher number.
+                found.append((entry.stat().st_mtime_ns, attempt, Path(entry.path)))
+        if not found:
+            raise FileNotFoundError(self._live)
+        return max(found)[1:]
 
     def rest(self, whole: bytes) -> list[str]:
         """What was not given yet of the whole."""

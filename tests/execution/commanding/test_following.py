@@ -1,5 +1,6 @@
 """Output of command jobs, as it is written."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,43 @@ def test_what_a_failed_attempt_wrote_is_not_taken_for_that_of_the_next(lab: Lab,
         return list(job.follow())
 
     assert study()[-1] == "attempt 2\n"
+
+
+def test_each_attempt_is_followed(lab: Lab, tmp_path: Path) -> None:
+    line = (
+        f"echo x >> {tmp_path}/count; n=$(wc -l < {tmp_path}/count); echo attempt $n\n"
+        f"while [ ! -e {tmp_path}/seen$n ]; do sleep 0.01; done; echo end $n; [ $n = 3 ]"
+    )
+
+    @lab.flow
+    def study() -> list[str]:
+        lines = lab.command([line], retries=2, site="threads").follow()
+        found: list[str] = []
+        for number in (1, 2, 3):
+            # Each waits until it was seen; its last line may be seen or not.
+            while f"attempt {number}\n" not in found:
+                found.append(next(lines))
+            (tmp_path / f"seen{number}").touch()
+        return [*found, *lines]
+
+    found = study()
+    assert [line for line in found if "attempt" in line] == [f"attempt {number}\n" for number in (1, 2, 3)]
+    assert found[-1] == "end 3\n"
+
+
+def test_what_a_killed_attempt_left_is_not_followed(lab: Lab, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    job = lab.command([f"echo one; while [ ! -e {go} ]; do sleep 0.01; done"], retries=3, site="threads")
+    lines = job.follow()
+    own = job.as_job()
+    host: Any = own.task.launcher_of(own).adopt(own)
+    (left, _) = live_paths(str(host.project.logs / host.id), own.key, 3)
+    live_directory(str(host.project.logs / host.id))
+    left.write_text("left\n")
+    os.utime(left, (0, 0))
+    assert next(lines) == "one\n"
+    go.touch()
+    assert list(lines) == []
 
 
 def test_an_attempt_that_was_counted_before_its_job_ended_is_not_given_twice(
