@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 # Clusters that tests share are idle most of the time: their workers and schedulers then take a fifth of what they
 # otherwise would. It is read when dask is imported, here and in all processes that are started.
@@ -10,6 +11,12 @@ os.environ.setdefault("DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED", "False")
 os.environ.setdefault("DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL", "500ms")
 # How wide the window is in which tests were started is nothing to them.
 os.environ.pop("COLUMNS", None)
+# Nor whether a shell started them behind its back, without SIGINT, or nohup did, without SIGHUP: what they start is
+# sent both. A handler that does nothing is not inherited by other programs.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

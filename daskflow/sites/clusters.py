@@ -30,6 +30,16 @@ def silence() -> None:
                 handler.setLevel(max(handler.level, logging.ERROR))
 
 
+def _near(*scheduler: Any, **options: Any) -> Any:
+    """A worker in this process. Those in others listen where their scheduler does; it has no address for that.
+
+    An argument of the cluster would start a dashboard of each worker too; without any they listen everywhere.
+    """
+    from distributed import Worker
+
+    return Worker(*scheduler, **{**options, "dashboard_address": "127.0.0.1:0"})
+
+
 def local_cluster(*, workers: int, threads: int, processes: bool, memory: str | int, dashboard: str) -> Connect:
     """Connects to a `LocalCluster` of its own."""
 
@@ -46,6 +56,7 @@ def local_cluster(*, workers: int, threads: int, processes: bool, memory: str | 
                 processes=processes,
                 memory_limit=memory,
                 host="127.0.0.1" if processes else None,
+                worker_class=None if processes else _near,
                 # Without a dashboard the scheduler listens all the same: not at dask's usual port, which others use.
                 dashboard_address=dashboard or "127.0.0.1:0",
                 scheduler_kwargs={"dashboard": bool(dashboard)},

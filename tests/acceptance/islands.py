@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import secrets
 import shutil
@@ -20,9 +21,11 @@ class Island:
     """A network namespace, from which nothing but what listens at its other end is in sight."""
 
     def __init__(self) -> None:
-        mark, net = secrets.token_hex(3), secrets.randbelow(250)
+        mark = secrets.token_hex(3)
         self.name, self._ends = f"daskflow-{mark}", (f"dfa{mark}", f"dfb{mark}")
-        self.here, self.there = f"198.18.{net}.1", f"198.18.{net}.2"
+        # One of 32768 pairs that are kept free for tests of networks: another process may make an island too.
+        first = ipaddress.IPv4Address("198.18.0.0") + 4 * secrets.randbelow(1 << 15)
+        self.here, self.there = str(first + 1), str(first + 2)
 
     def __enter__(self) -> Island:
         near, far = self._ends

@@ -48,7 +48,7 @@ class Fleet:
         self.site = site
         self._processes: list[subprocess.Popen[str]] = []
         (directory / "done.py").write_text(_DONE)
-        works = {"functions": ["done.*"], "lease": "2 s", **settings.pop("works", {})}
+        works = {"functions": ["done.*"], "lease": "3 s", **settings.pop("works", {})}
         (directory / "daskflow.yaml").write_text(json.dumps({**settings, "works": works}))
 
     def deposit(self, count: int) -> list[str]:
@@ -125,7 +125,7 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
 
 def test_agents_that_are_all_killed_are_replaced_and_the_works_go_on(local: Fleet) -> None:
     ids = local.deposit(6)
-    command = local.start("--pilots", "2", "--keep", "--idle", "4")
+    command = local.start("--pilots", "2", "--keep", "--idle", "6")
     agents = [local.held(number) for number in (0, 1)]
     for agent in agents:
         os.kill(agent, signal.SIGKILL)
@@ -173,7 +173,7 @@ def hpc(
 
 def test_agents_are_jobs_of_slurm_and_those_that_are_cancelled_are_replaced(hpc: Fleet, slurm: Slurm) -> None:
     ids = hpc.deposit(8)
-    command = hpc.start("--pilots", "2", "--keep", "--idle", "4", "--grace", "0.5")
+    command = hpc.start("--pilots", "2", "--keep", "--idle", "6", "--grace", "0.5")
     agents = [hpc.held(number) for number in (0, 1)]
     services = hpc.services()
     first = services.ls(states=[ServiceState.running])

@@ -17,6 +17,7 @@ from daskflow.errors import TokenRefused, WorkLost
 from tests.acceptance.shell import daskflow as shell
 from tests.acceptance.shell import environment
 from tests.execution.patience import until
+from tests.services.servers import ServerProcess
 from tests.services.slurm import Slurm
 
 pytestmark = pytest.mark.acceptance
@@ -180,24 +181,8 @@ def server(tmp_path: Path) -> Iterator[Server]:
     home = tmp_path / "laboratory"
     home.mkdir()
     (home / "daskflow.yaml").write_text("works: {sites: [chime]}\n")
-    made = shell(home, "token", "create", "ada", "--scope", "read,deposit,perform,admin", "--json")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "daskflow", "serve", "--port", "0"],
-        cwd=home,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        assert line.startswith("Serving http"), line + process.stdout.read()
-        yield Server(line.split()[1], json.loads(made)["token"])
-    finally:
-        process.terminate()
-        process.wait(60)
-        process.stdout.close()
+    with ServerProcess(home) as process:
+        yield Server(process.url, process.token("read", "deposit", "perform", "admin"))
 
 
 def test_the_same_over_http(here: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

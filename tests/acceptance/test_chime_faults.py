@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,7 +89,7 @@ def face(request: pytest.FixtureRequest, here: Path) -> Face:
     """How the user speaks to buckets, which are in a file or in PostgreSQL."""
     name, kind = request.param
     store = "works.db" if kind == "sqlite" else request.getfixturevalue("postgres")
-    (here / "daskflow.yaml").write_text(f"works: {{store: '{store}', functions: [functions.*], lease: 2 s}}\n")
+    (here / "daskflow.yaml").write_text(f"works: {{store: '{store}', functions: [functions.*], lease: 5 s}}\n")
     return FACES[name]
 
 
@@ -118,6 +119,19 @@ def performed(here: Path, *works: Any, arguments: tuple[str, ...] = (), **variab
     shell(here, "work", "run", "sample", "--site", "local", "--idle", "0.2", *arguments, **variables)
     with daskflow.Buckets() as buckets:
         return [buckets.get(work.id) for work in works]
+
+
+@contextmanager
+def performing(here: Path, lives: int) -> Iterator[None]:
+    """While an agent performs works; at the end of the block it has performed as many as it has lives."""
+    command = [sys.executable, "-m", "daskflow", "work", "run", "sample", "--site", "local", "--lives", str(lives)]
+    agent = subprocess.Popen(command, cwd=here, env=environment())
+    try:
+        yield
+        assert agent.wait(60) == 0
+    finally:
+        agent.kill()
+        agent.wait()
 
 
 def test_what_is_wrong_with_a_work_is_told_before_it_is_deposited(face: Face) -> None:
@@ -161,50 +175,35 @@ def test_what_would_fail_again_fails_once_with_the_cure(face: Face, here: Path) 
 
 def test_a_work_that_is_deleted_while_it_runs_is_killed(face: Face, here: Path) -> None:
     held, seen = made(face, "hold", parameters={"path": str(here / "begun")}), here / "begun"
-    agent = subprocess.Popen(
-        [sys.executable, "-m", "daskflow", "work", "run", "sample", "--site", "local", "--lives", "2"],
-        cwd=here,
-        env=environment(),
-    )
-    try:
+    with performing(here, lives=2):
         until(seen.exists, 60)
         assert face.delete(held)
         with pytest.raises(WorkLost, match="not there any more: it was deleted"):
             face.update(held)
         after = made(face, "add", parameters={"a": 1, "b": 2})
-        assert agent.wait(60) == 0
-    finally:
-        agent.kill()
-        agent.wait()
     with daskflow.Buckets() as buckets:
         assert [(work.id, work.results) for work in buckets.view()] == [(after.id, 3)]
 
 
 def test_a_clock_that_jumps_takes_no_work_from_who_performs_it(face: Face, here: Path) -> None:
     work = made(face, "wait", parameters={"path": str(here)}, retries=1)
-    command = [sys.executable, "-m", "daskflow", "work", "run", "sample", "--site", "local", "--lives", "1"]
-    agent = subprocess.Popen(command, cwd=here, env=environment())
-    try:
-        until((here / "begun").exists, 60)
-        with daskflow.Buckets() as buckets:
+    with daskflow.Buckets() as buckets:
 
-            def look() -> Any:
-                return buckets.get(work.id)
+        def look() -> Any:
+            return buckets.get(work.id)
 
-            def jump() -> bool:
-                """The lease is over at once, as where the clock of the store is put forward; and somebody notices."""
-                buckets.heartbeat(look(), 1e-6)
-                return buckets.audit()["expired"] == 1
+        def jump() -> bool:
+            """The lease is over at once, as where the clock of the store is put forward; and somebody notices."""
+            buckets.heartbeat(look(), 1e-6)
+            return buckets.audit()["expired"] == 1
 
+        with performing(here, lives=1):
+            until((here / "begun").exists, 60)
             until(jump, 60)
             # Nobody else has taken it: the next heartbeat of its agent takes it back.
             until(lambda: look().status == "running", 60)
             (here / "go").touch()
-            assert agent.wait(60) == 0
-            assert (look().status, look().results, look().attempt) == ("success", "1", 1)
-    finally:
-        agent.kill()
-        agent.wait()
+        assert (look().status, look().results, look().attempt) == ("success", "1", 1)
 
 
 HOSTILE = ["'; DROP TABLE works; --", '" OR 1=1 --', "%s %(x)s {ids} :id $1 ?", "ä🚀\u202e"]

@@ -16,7 +16,7 @@ import pytest
 
 from daskflow.model.states import RunState
 from daskflow.stores import Database, Journal
-from daskflow.views.running import INTERRUPTED
+from daskflow.views.exits import INTERRUPTED
 from tests.acceptance.shell import daskflow, environment
 from tests.execution.counting import counted
 from tests.execution.patience import until

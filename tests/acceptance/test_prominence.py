@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -31,6 +30,7 @@ from daskflow.compat.prominence import (
 from daskflow.compat.prominence.ledger import Entry
 from daskflow.settings.front import launcher
 from tests.acceptance.shell import environment
+from tests.compat.prominence.jobs import made
 from tests.execution.patience import alive, until
 from tests.services.images import make_rootfs
 from tests.services.programs import needs
@@ -67,14 +67,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for one in batch.ls("^prominence-", states=["pending", "running"]):
         batch.kill(one.name)
     launcher.close()
-
-
-def made(*commands: str, name: str = "", **attributes: Any) -> Job:
-    job = Job()
-    job.name, job.tasks = name, [Task(command=command) for command in commands]
-    for attribute, value in attributes.items():
-        setattr(job, attribute, value)
-    return job
 
 
 def elsewhere(program: str) -> str:

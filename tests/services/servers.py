@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from daskflow.settings.works import ServerSettings
 from daskflow.stores.database import Database
 from daskflow.stores.tokens import Tokens
 from daskflow.views.server.service import Service
+from tests.services.ports import free_port
 
 BUSY = 100_000.0
 """A rate that no test reaches [1/s]."""
@@ -118,13 +118,6 @@ def serving(directory: Path, **changes: Any) -> Iterator[Service]:
         finally:
             service.stop()
             thread.join()
-
-
-def free_port() -> int:
-    """A port of loopback at which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _stdout(process: subprocess.Popen[str]) -> IO[str]:

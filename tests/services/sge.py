@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.services.daemons import Daemons
-from tests.services.slurmconf import free_ports
+from tests.services.ports import free_ports
 
 INSTALL = "apt-get install --no-install-recommends gridengine-master gridengine-exec gridengine-client"
 QUEUE, PARALLEL = "all.q", "smp"

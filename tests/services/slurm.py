@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING
 
 from tests.services.accounting import Accounting
 from tests.services.daemons import Daemons
-from tests.services.slurmconf import Place, Shape, free_ports, write
+from tests.services.ports import free_ports
+from tests.services.slurmconf import Place, Shape, write
 
 if TYPE_CHECKING:
     # People who try it by hand need none.

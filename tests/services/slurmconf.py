@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import socket
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,17 +128,3 @@ def _gres(shape: Shape) -> str:
     if not shape.gpus:
         return ""
     return f"NodeName={shape.names[-1]} Name=gpu File={','.join(_DEVICES[: shape.gpus])}\n"
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens at, below those that systems give to outgoing connections."""
-    found: list[int] = []
-    with ExitStack() as held:
-        while len(found) < count:
-            port = random.randrange(10_000, 30_000)
-            try:
-                held.enter_context(socket.create_server(("127.0.0.1", port)))
-            except OSError:
-                continue
-            found.append(port)
-    return found

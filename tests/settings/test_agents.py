@@ -84,7 +84,8 @@ def test_a_function_that_is_named_for_all_is_imported_before_anything_is_taken()
 
 @pytest.mark.parametrize(("archive", "kept"), [("", False), ("archive", True), ("artifacts", True)])
 def test_copies_go_where_the_archive_is(archive: str, *, kept: bool) -> None:
-    archivist = archivist_of(configured(archive=archive))
+    with buckets_of(configured()) as buckets:
+        archivist = archivist_of(configured(archive=archive), buckets)
     assert archivist.takes("copy") is archivist.takes("move") is kept
     assert archivist.takes("upload")
     assert not archivist.takes("bypass")

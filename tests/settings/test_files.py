@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from daskflow.settings import front
 from daskflow.settings.files import Artifact, CommandJob
 from daskflow.settings.front import choose, launcher
 from tests.acceptance.shell import environment
@@ -19,8 +20,8 @@ def test_they_know_the_project(here: Path) -> None:
         assert CommandJob(["cat words"], artifacts=[artifact]).stdout() == "some words"
     finally:
         launcher.close()
-        choose(settings_in(here))
-        launcher.close()
+        # Those after it in this process find what is configured where they are.
+        front._chosen.settings = None
 
 
 def test_who_uses_neither_does_not_pay_for_them(here: Path) -> None:

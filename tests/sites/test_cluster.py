@@ -22,6 +22,9 @@ from daskflow.sites.clusters import local_cluster, running_cluster
 from tests.conftest import Lab
 from tests.execution.counting import count, counted
 
+NEAR = {"protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+"""Where a cluster of threads listens: its workers would everywhere."""
+
 
 class Ear:
     """A listener that remembers what it was told."""
@@ -143,7 +146,7 @@ def _refuse() -> tuple[Any, Sequence[Any]]:
 
 
 def test_a_scheduler_that_runs_already(boxes: str) -> None:
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, **NEAR) as cluster:
         site = ClusterSite(
             "there", running_cluster(cluster.scheduler_address), echo, pickle.loads, slots=1, boxes=boxes
         )
@@ -247,7 +250,7 @@ def test_a_script_without_a_main_guard_does_not_start_itself_again(tmp_path: Pat
 
 
 def test_the_scheduler_forgets_what_is_done(boxes: str) -> None:
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, **NEAR) as cluster:
         site = ClusterSite(
             "there", running_cluster(cluster.scheduler_address), echo, pickle.loads, slots=1, boxes=boxes
         )

@@ -60,6 +60,15 @@ def test_a_local_cluster_computes_and_is_quiet_also_after_its_end(capfd: pytest.
     assert "a step" not in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("processes", [False, True])
+def test_a_local_cluster_listens_on_this_machine_only(processes: bool) -> None:
+    client, closing = local_cluster(workers=1, threads=1, processes=processes, memory=0, dashboard="")()
+    listening = client.run(lambda dask_worker: dask_worker.http_server.address)
+    assert set(listening.values()) == {"127.0.0.1"}
+    assert closing[0].scheduler.http_server.address == "127.0.0.1"
+    close_all([client, *closing])
+
+
 def test_processors_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cores() == len(os.sched_getaffinity(0))
     monkeypatch.delattr(os, "sched_getaffinity")
