@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from daskflow.artifacts.places.arrivals import Arrivals, Slot
 from daskflow.artifacts.places.cloud import Cloud
-from daskflow.artifacts.places.place import Progress
+from daskflow.artifacts.places.place import Progress, silent
 from daskflow.artifacts.store import ObjectStore
 from daskflow.errors import ArtifactMissing
 
@@ -62,7 +62,7 @@ class Arriving:
         upload = upload or secrets.token_hex(16)
         return Opening(False, upload, tuple(Arrivals(self._cloud.bucket).slots(upload, size, expires)))
 
-    def accept(self, upload: str, digest: str, size: int, progress: Progress = lambda _: None) -> None:
+    def accept(self, upload: str, digest: str, size: int, progress: Progress = silent) -> None:
         """Verify what was brought, and make it an object.
 
         Raises

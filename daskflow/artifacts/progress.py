@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeAlias
 
-from daskflow.artifacts.places.place import Progress
+from daskflow.artifacts.places.place import Progress, silent
 from daskflow.model.quantities import as_bytes
 
 Shown: TypeAlias = bool | Progress | None
@@ -91,7 +91,7 @@ def showing(title: str, total: int | None, wanted: Shown = None) -> Iterator[Pro
         return
     make = None if wanted is False else _kind(wanted is True)
     if make is None:
-        yield _silent
+        yield silent
         return
     counter = Counter(lambda: make(title, total), 0.0 if wanted else _PATIENCE)
     try:
@@ -179,7 +179,3 @@ def _widgets() -> bool:
     except ImportError:
         return False
     return True
-
-
-def _silent(done: int) -> None:
-    """Nobody wants to know."""

@@ -19,7 +19,7 @@ from daskflow.artifacts.places.addresses import normal_url
 from daskflow.artifacts.places.cloud import Cloud
 from daskflow.artifacts.places.directory import Directory
 from daskflow.artifacts.places.memory import Memory
-from daskflow.artifacts.places.place import Place, Progress
+from daskflow.artifacts.places.place import Place, Progress, silent
 from daskflow.errors import ArtifactDamaged, ArtifactError, ArtifactMissing
 
 _FEW = 8
@@ -152,11 +152,11 @@ class ObjectStore(Notes):
         -----
         On a cloud, an upload that was killed goes on at the first part that is missing.
         """
-        return self._place.store_file(Path(path), digest=digest and _valid(digest), progress=progress or _silent)
+        return self._place.store_file(Path(path), digest=digest and _valid(digest), progress=progress or silent)
 
     def put_stream(self, file: IO[bytes], progress: Progress | None = None) -> tuple[str, int]:
         """Keep what a file object has to give, from where it stands to its end; returns digest and size [bytes]."""
-        return self._place.store_stream(file, progress or _silent)
+        return self._place.store_stream(file, progress or silent)
 
     def temporary(self) -> AbstractContextManager[Path]:
         """A path where a new file may be written and given to `take`; removed at the end of the block."""
@@ -272,7 +272,7 @@ class ObjectStore(Notes):
         next download of the same object to this path goes on.
         """
         try:
-            self._place.fetch_file(_valid(digest), Path(path), size=size, progress=progress or _silent)
+            self._place.fetch_file(_valid(digest), Path(path), size=size, progress=progress or silent)
         except FileNotFoundError as error:
             raise self._missing(digest) from error
 
@@ -384,10 +384,6 @@ def known(url: str) -> ObjectStore | None:
     """The store of that URL that was made last in this process."""
     # Most ask by the URL that a store has told of itself, and many at once: to make one normal takes 5 µs.
     return _KNOWN.get(url) or _KNOWN.get(normal_url(url))
-
-
-def _silent(done: int) -> None:
-    """Nobody wants to know."""
 
 
 def _valid(digest: str) -> str:

@@ -17,7 +17,8 @@ def check_order(order: Order) -> None:
     Raises
     ------
     ArgumentsInvalid
-        There is no command that is not a sidecar; a parameter is used that is not there; two input files have one name.
+        There is no command that is not a sidecar; a parameter is used that is not there; a mount has no absolute place;
+        two input files have one name.
     PathRefused
         The name of a file or the pattern of an output leads out of the scratch directory.
 

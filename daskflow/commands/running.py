@@ -169,8 +169,8 @@ class Running:
     def _launch(self, command: Command) -> Launch:
         own = own_variables(self._order, self._tools, self._scratch, command.env)
         argv = [_SHELL, "-c", command.line] if command.line is not None else list(command.argv)
-        launch = Launch(argv, self._scratch.folder(command.workdir), {**os.environ, **own}, own)
-        launch = launch._replace(image=command.image, mounts=command.mounts)
+        folder, env = self._scratch.folder(command.workdir), {**os.environ, **own}
+        launch = Launch(argv, folder, env, own, image=command.image, mounts=command.mounts)
         return self._tools.wrap(launch, self._scratch)
 
     def _wait(self, process: Process, step: _Step, start: float) -> tuple[int, str]:

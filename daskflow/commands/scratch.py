@@ -202,9 +202,9 @@ def checked_name(name: str | os.PathLike[str]) -> str:
 
 
 def remove(path: Path) -> None:
-    """Remove a directory with all that is in it, however deep and however protected; nothing happens without one."""
+    """Remove a file, or a directory with all in it, however deep and however protected; nothing happens without one."""
     with suppress(OSError, RecursionError):
-        shutil.rmtree(path)
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     if not os.path.lexists(path):
         return
     # Directories that may not be written to, and trees that are too deep for Python. The modes of files stay: they may

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from blake3 import blake3
 
-from daskflow.artifacts.cache import NodeCache
 from daskflow.artifacts.contents.digests import DIGITS, digest_file
 from daskflow.artifacts.contents.frames import Buffer
 from daskflow.artifacts.names import Named, Names, checked
-from daskflow.artifacts.places.files import Source, arriving, landing, read_some
+from daskflow.artifacts.places.afar import Afar
+from daskflow.artifacts.places.files import Source, arriving, read_some
 from daskflow.artifacts.places.place import Progress
 from daskflow.artifacts.store import ObjectStore
 from daskflow.errors import ArtifactDamaged, ArtifactError, ArtifactMissing
@@ -27,7 +26,7 @@ _REACHED: list[Freight] = []
 """The way to the artifact store of the server by which this process got what it performs."""
 
 
-class ServedPlace:
+class ServedPlace(Afar):
     """Objects on a server: a `Place`. What has to do with all that lies there is for who keeps the server.
 
     Parameters
@@ -38,9 +37,6 @@ class ServedPlace:
 
     def __init__(self, freight: Freight) -> None:
         self._freight = freight
-
-    def path(self, digest: str) -> Path | None:
-        """None: objects are no files."""
 
     def size(self, digest: str, size: int | None = None) -> int | None:
         """Size of the object [bytes]; None where there is none."""
@@ -100,24 +96,6 @@ class ServedPlace:
                 file.write(block)
                 progress(len(block))
 
-    @contextmanager
-    def temporary(self) -> Iterator[Path]:
-        """A path for a new file on this node, removed at the end."""
-        with tempfile.TemporaryDirectory(prefix="daskflow-") as directory:
-            yield Path(directory, "object")
-
-    def take(self, path: Path, digest: str) -> None:
-        """Keep the bytes of a file made in `temporary`."""
-        self.store_file(path, digest=digest, progress=_silent)
-        path.unlink(missing_ok=True)
-
-    def folder(self, name: str) -> Path | None:
-        """None: there are no files."""
-
-    def written(self) -> AbstractContextManager[None]:
-        """A block in which files are written on this node."""
-        return landing(Path(tempfile.gettempdir(), "daskflow"))
-
     def url_of(self, digest: str, expires: float, name: str | None) -> str:
         """No such URLs are given from here. Raises ArtifactError."""
         _refuse("URLs of objects are made")
@@ -171,24 +149,21 @@ class ServedStore(ObjectStore):
     ----------
     freight
         Brings them there and back.
-    url
-        Of a store; what names it, in this process, means this one from now on. Empty: none.
 
     Notes
     -----
     As any store, but that nothing is listed or removed from here; names are given and found by `names_of`.
     """
 
-    def __init__(self, freight: Freight, url: str = "", cache: NodeCache | None = None) -> None:
+    def __init__(self, freight: Freight) -> None:
         self.freight = freight
         """Brings objects there and back."""
-        self._named = url
-        super().__init__(url or f"memory://{freight.url}", None, cache)
-        if not url:
-            self.url = freight.url
+        # An address of a server is none of a store.
+        super().__init__(f"memory://{freight.url}")
+        self.url = freight.url
 
     def __reduce__(self) -> Any:
-        return ServedStore, (self.freight, self._named, self._given_cache)
+        return ServedStore, (self.freight,)
 
     @cached_property
     def _place(self) -> ServedPlace:
@@ -260,7 +235,3 @@ def reached() -> Freight | None:
 
 def _refuse(what: str) -> NoReturn:
     raise ArtifactError(f"Where the artifact store is that of a server, {what} only where the server is.")
-
-
-def _silent(done: int) -> None:
-    """Nobody wants to know."""

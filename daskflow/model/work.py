@@ -263,7 +263,7 @@ class Work(BaseModel):
         """
         fields = {name: value for name, value in known(cls, payload).items() if value is not None}
         # Who deposited it keeps the token, and whoever reads it has no use for one.
-        return cls(**fields, token=None)
+        return cls(**fields | {"token": None})
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -15,16 +15,14 @@ from daskflow.execution.agents.functions import find
 from daskflow.execution.agents.notices import Notices
 from daskflow.execution.agents.terms import Allowed, Terms
 from daskflow.execution.bucketing.parcel import PERFORM
-from daskflow.execution.served import ServedStore
+from daskflow.execution.served import ServedStore, freight_of
 from daskflow.settings.buckets import buckets_of, check_site
 from daskflow.settings.options import Settings, load
 from daskflow.settings.signing import prepare_agent
 from daskflow.stores.buckets import Buckets
-from daskflow.stores.buckets.freight import Freight
 from daskflow.stores.buckets.shelf import Wanted
 
 _LOG = logging.getLogger("daskflow")
-_CLOUDS = ("s3://", "gs://", "az://")
 _ARTIFACTS = "artifacts"
 """Stands for the artifact store where the archive is named."""
 
@@ -52,7 +50,7 @@ def agent_of(
     )
 
 
-def archivist_of(settings: Settings, buckets: Buckets | None = None) -> Archivist:
+def archivist_of(settings: Settings, buckets: Buckets) -> Archivist:
     """What keeps what works have made, as configured.
 
     Parameters
@@ -63,13 +61,10 @@ def archivist_of(settings: Settings, buckets: Buckets | None = None) -> Archivis
     """
 
     def store() -> ObjectStore:
-        from daskflow.stores.buckets.remote import RemoteShelf  # noqa: PLC0415, most works are in a store
-
-        shelf = None if buckets is None else buckets.shelf
-        if isinstance(shelf, RemoteShelf) and not settings.artifacts.startswith(_CLOUDS):
-            return ServedStore(Freight(shelf.line))
         options = {name: value.get_secret_value() for name, value in settings.storage.items()}
-        return ObjectStore(settings.artifacts, options, NodeCache(settings.cache, settings.cache_limit))
+        configured = ObjectStore(settings.artifacts, options, NodeCache(settings.cache, settings.cache_limit))
+        freight = freight_of(buckets.shelf) if configured.local else None
+        return configured if freight is None else ServedStore(freight)
 
     where = settings.works.archive
     directory = Path(where).expanduser() if where not in ("", _ARTIFACTS) else None

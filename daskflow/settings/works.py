@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from daskflow.model.quantities import Bytes, Seconds
-
-
-def _several(given: Any) -> Any:
-    return (given,) if isinstance(given, str) else given
-
-
-_Names = Annotated[tuple[str, ...], BeforeValidator(_several)]
-"""Several names; one text is a list of one."""
+from daskflow.settings.sites import Lines
 
 
 class WorkSettings(BaseModel):
@@ -29,12 +21,12 @@ class WorkSettings(BaseModel):
     """Lets us in at a server; best by the variable `DASKFLOW_WORKS__TOKEN`. Empty: that of `DASKFLOW_TOKEN`."""
     authorities: Path | None = None
     """File of certificates of authorities that are trusted at a server, in PEM form; None: those of this machine."""
-    sites: _Names = ()
+    sites: Lines = ()
     """Sites that works may ask for besides those under `sites`: agents there serve them by themselves. `*`: any."""
-    functions: _Names = ()
+    functions: Lines = ()
     """Functions that agents import where a work names them: `package.module.function`, or `package.*` for all in it.
     One that is named on the command line of an agent need not be here."""
-    commands: _Names = ()
+    commands: Lines = ()
     """Programs that agents start where a work names them: `convert`, `/opt/bin/*`; `*` for any, and for lines of the
     shell. One that is named on the command line of an agent need not be here."""
     pipeline: str = Field(default="", max_length=128, pattern="^[a-z0-9-]*$")

@@ -17,6 +17,8 @@ class Chapter:
     ----------
     database
         Where it is written.
+    patience
+        For so long a server that is away is waited for, once it has answered [s]; 0: not at all.
 
     Notes
     -----
@@ -24,10 +26,10 @@ class Chapter:
     its thread has begun.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, patience: float = 0.0) -> None:
         self.database = database
-        self.patience = Patience(database)
-        """How those who call bear that the store is away: not at all."""
+        self.patience = Patience(database, patience)
+        """How those who call bear that the store is away."""
 
     @reading
     def below(self, run: str) -> list[str]:

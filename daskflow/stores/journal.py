@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from daskflow.stores.contexts import Contexts
-from daskflow.stores.database import Database
 from daskflow.stores.dialect import Row
 from daskflow.stores.fingerprints import FileDigests, Fingerprints
 from daskflow.stores.holdings import Holdings
 from daskflow.stores.jobs import Jobs
-from daskflow.stores.patience import Patience, writing
+from daskflow.stores.patience import writing
 from daskflow.stores.questions import Questions
 from daskflow.stores.reports import Events, Reports
 from daskflow.stores.results import Results
@@ -32,11 +31,6 @@ class Journal(Runs, Jobs, Results, Fingerprints, FileDigests, Reports, Events, Q
     Any thread may call any method. A method that writes is one transaction; within
     `journal.database.transaction()` all that its thread writes is one. It pickles as the URL.
     """
-
-    def __init__(self, database: Database, patience: float = 0.0) -> None:
-        super().__init__(database)
-        self.patience = Patience(database, patience)
-        """How those who call bear that the store is away."""
 
     @writing
     def write(self, batch: Mapping[str, Iterable[Row]]) -> None:

@@ -61,10 +61,6 @@ class Patience:
         """Whether the store is known to be away."""
         return self._told
 
-    def wait_until(self, event: threading.Event | None) -> None:
-        """Let this thread wait for a store that is away, no longer than until an event; None: not at all."""
-        self._mine.cut = event
-
     @contextmanager
     def until(self, event: threading.Event) -> Iterator[None]:
         """Let this thread wait within the block for a store that is away, no longer than until an event."""
@@ -101,10 +97,11 @@ class Patience:
             return action()
         with self._lock:
             name = self._names.pop() if self._names else f"unit {uuid.uuid4().hex}"
-        given = self._done(_Unit(self._database, name, action, sweep=self._sweep).once)
-        with self._lock:
-            self._names.append(name)
-        return given
+        try:
+            return self._done(_Unit(self._database, name, action, sweep=self._sweep).once)
+        finally:
+            with self._lock:
+                self._names.append(name)
 
     def _is_once(self) -> bool:
         mine = self._mine

@@ -110,8 +110,8 @@ WHERE ordinal < :below
       AND parent <> ''  --? parent
       AND ordinal IN (SELECT work FROM works_marks WHERE kind = 'event' AND value IN {events})  --? event
       AND ordinal IN (SELECT work FROM works_marks WHERE kind = 'tag' AND value IN {tags})  --? tag
-      AND EXISTS (SELECT 1 FROM {in_payload} AS likely WHERE payload LIKE likely.value ESCAPE '!')  --? in_payload
-      AND EXISTS (SELECT 1 FROM {in_outcome} AS likely WHERE outcome LIKE likely.value ESCAPE '!')  --? in_outcome
+      AND EXISTS (SELECT 1 FROM {in_payload} AS likely WHERE payload LIKE likely.value ESCAPE '\')  --? in_payload
+      AND EXISTS (SELECT 1 FROM {in_outcome} AS likely WHERE outcome LIKE likely.value ESCAPE '\')  --? in_outcome
 ORDER BY ordinal DESC LIMIT :most OFFSET :skip;
 
 -- works_counted: How many works there are.

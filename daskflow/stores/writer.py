@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -121,7 +120,7 @@ class JournalWriter:
             self.flush(patient=False)
         return self._stuck
 
-    def flush(self, timeout: float | None = None, *, patient: bool = True) -> None:
+    def flush(self, *, patient: bool = True) -> None:
         """Wait until all that was put before this call is written.
 
         Parameters
@@ -134,16 +133,16 @@ class JournalWriter:
         StoreFull, StoreError
             What the writer met, now or earlier.
         StoreUnavailable
-            It took longer than `timeout` seconds, or the store is away, or its server hangs.
+            Without patience: the store is away, or its server hangs.
         """
         with self._changed:
             wanted = self._put
             self._wanted = max(self._wanted, wanted)
             self._changed.notify_all()
             if patient:
-                self._changed.wait_for(lambda: self._is_through(wanted), timeout)
+                self._changed.wait_for(lambda: self._is_through(wanted))
             else:
-                self._glance(wanted, timeout)
+                self._glance(wanted)
             if self.failure is not None:
                 raise self.failure
             if self._written < wanted:
@@ -153,12 +152,11 @@ class JournalWriter:
                     f"{wanted - self._written} records were not written in time."
                 )
 
-    def _glance(self, wanted: int, timeout: float | None) -> None:
+    def _glance(self, wanted: int) -> None:
         """Wait, unless the store is away or hangs."""
         since = time.monotonic()
-        until = math.inf if timeout is None else since + timeout
-        while not self._journal.patience.away and (left := until - time.monotonic()) > 0 and not self._is_stuck(since):
-            if self._changed.wait_for(lambda: self._is_through(wanted), min(left, _GLANCE)):
+        while not self._journal.patience.away and not self._is_stuck(since):
+            if self._changed.wait_for(lambda: self._is_through(wanted), _GLANCE):
                 return
 
     def _is_stuck(self, since: float) -> bool:
@@ -211,10 +209,10 @@ class JournalWriter:
         return self._written >= wanted or self.failure is not None or not self._thread.is_alive()
 
     def _serve(self) -> None:
-        self._journal.patience.wait_until(self._cut)
-        # Nothing of a batch may be kept while the next one is awaited: it may be large.
-        while self._write(self._next_batch()):
-            pass
+        with self._journal.patience.until(self._cut):
+            # Nothing of a batch may be kept while the next one is awaited: it may be large.
+            while self._write(self._next_batch()):
+                pass
 
     def _write(self, batch: list[Operation]) -> bool:
         """Write a batch; whether to go on."""

@@ -469,6 +469,19 @@ class TestLease:
         assert again.ended
         assert buckets.audit()["failed"] == 0
 
+    def test_a_failure_that_is_no_fault_of_the_work_does_not_count(self, buckets: Buckets) -> None:
+        buckets.deposit(make(retries=1))
+        # Who performs a work may say that of its own attempt, and of no more.
+        for told, ended in ((1, False), (5, True)):
+            work = take(buckets)
+            work.given_back, work.status = told, WorkStatus.failure
+            buckets.update(work)
+            found = stored(buckets, work)
+            assert (found.status, found.given_back, found.ended) == (WorkStatus.failure, 1, ended)
+            buckets.update(work)
+            assert stored(buckets, work).given_back == 1
+            assert buckets.audit()["failed"] == (not ended)
+
     def test_without_a_lease_the_timeout_counts(self, buckets: Buckets) -> None:
         buckets.deposit([make(1, timeout=86400)])
         assert buckets.withdraw("sample") is not None

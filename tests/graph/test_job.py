@@ -106,7 +106,7 @@ def test_collections_of_dask_as_arguments() -> None:
 def test_a_client_of_distributed_computes_jobs() -> None:
     distributed = pytest.importorskip("distributed")
     with distributed.Client(
-        processes=False, dashboard_address="127.0.0.1:0", n_workers=1, threads_per_worker=2
+        processes=False, protocol="tcp://", dashboard_address="127.0.0.1:0", n_workers=1, threads_per_worker=2
     ) as client:
         job = summed([plus(1), plus(da.arange(3, chunks=1).sum(), 1)])
         assert client.compute(job).result(timeout=60) == 5

@@ -378,6 +378,10 @@ class TestWhatWasStored:
         with pytest.raises(WorkInvalid, match=r"config\.archive\.models: .*; shape: "):
             Work.from_dict(newer)
 
+    def test_no_token_is_taken_from_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("DASKFLOW_TOKEN", "mine")
+        assert Work.from_stored({**make().payload, "token": "another"}).token is None
+
     def test_what_does_not_fit_is_refused(self) -> None:
         for wrong in ({"config": 7}, {"tags": 7}, {"pipeline": ""}):
             with pytest.raises(WorkInvalid, match=next(iter(wrong))):

@@ -4,6 +4,7 @@ import logging
 import pickle
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,9 @@ def journal(postgres: str) -> Iterator[Journal]:
     """A journal that has answered, and that this thread waits for."""
     with Database(postgres) as database:
         journal = Journal(database, FOREVER)
-        journal.patience.wait_until(threading.Event())
-        journal.add_run(run_record())
-        yield journal
+        with journal.patience.until(threading.Event()):
+            journal.add_run(run_record())
+            yield journal
 
 
 @pytest.fixture
@@ -43,9 +44,9 @@ def relayed(postgres: str, postgres_server: Postgres, relay: Relay) -> Iterator[
     url = postgres.replace(f":{postgres_server.port}/", f":{relay.port}/")
     with Database(url) as database:
         journal = Journal(database, FOREVER)
-        journal.patience.wait_until(threading.Event())
-        journal.add_run(run_record())
-        yield journal
+        with journal.patience.until(threading.Event()):
+            journal.add_run(run_record())
+            yield journal
 
 
 @pytest.fixture
@@ -63,9 +64,9 @@ def test_what_is_asked_while_the_store_is_away_is_answered_when_it_is_back(
     found: list[str] = []
 
     def ask() -> None:
-        away.patience.wait_until(threading.Event())
-        found.append(away.run(RUN).flow)
-        away.add_events([(RUN, "a", 1.0, "", "{}")])
+        with away.patience.until(threading.Event()):
+            found.append(away.run(RUN).flow)
+            away.add_events([(RUN, "a", 1.0, "", "{}")])
 
     threads = [threading.Thread(target=ask) for _ in range(3)]
     with caplog.at_level(logging.INFO, "daskflow"):
@@ -84,21 +85,26 @@ def test_what_is_asked_while_the_store_is_away_is_answered_when_it_is_back(
 
 
 def test_only_who_was_told_to_waits(away: Journal) -> None:
-    away.patience.wait_until(None)
-    with pytest.raises(StoreUnavailable, match="does not answer"):
-        away.run(RUN)
+    with ThreadPoolExecutor(1) as another, pytest.raises(StoreUnavailable, match="does not answer"):
+        another.submit(away.run, RUN).result()
     assert not away.patience.away
 
 
-def test_a_block_may_wait(postgres_server: Postgres, away: Journal) -> None:
-    away.patience.wait_until(None)
+def test_after_a_block_it_is_as_before(postgres_server: Postgres, away: Journal) -> None:
     cut = threading.Event()
     cut.set()
     with away.patience.until(cut), pytest.raises(StoreUnavailable, match="does not answer"):
         away.run(RUN)
-    postgres_server.start()
-    with away.patience.until(cut):
+    assert not away.patience.away
+
+    def start() -> None:
+        until(lambda: away.patience.away)
+        postgres_server.start()
+
+    with ThreadPoolExecutor(1) as another:
+        started = another.submit(start)
         assert away.run(RUN).flow == "study"
+        started.result()
 
 
 def test_who_is_cut_short_waits_no_longer(away: Journal) -> None:
@@ -106,8 +112,7 @@ def test_who_is_cut_short_waits_no_longer(away: Journal) -> None:
     told: list[Exception] = []
 
     def ask() -> None:
-        away.patience.wait_until(cut)
-        with pytest.raises(StoreUnavailable, match="does not answer") as caught:
+        with away.patience.until(cut), pytest.raises(StoreUnavailable, match="does not answer") as caught:
             away.run(RUN)
         told.append(caught.value)
 
@@ -132,8 +137,7 @@ def test_patience_comes_to_an_end(away: Journal) -> None:
 def test_a_store_that_never_answered_is_not_waited_for() -> None:
     with Database("postgresql://ann@127.0.0.1:1/group") as database:
         journal = Journal(database, FOREVER)
-        journal.patience.wait_until(threading.Event())
-        with pytest.raises(StoreUnavailable, match="does not answer"):
+        with journal.patience.until(threading.Event()), pytest.raises(StoreUnavailable, match="does not answer"):
             journal.run(RUN)
 
 
@@ -190,10 +194,9 @@ def test_every_kind_of_change_is_made_once(relay: Relay, relayed: Journal, fate:
 
 
 def test_without_patience_a_lost_commit_is_told(relay: Relay, relayed: Journal) -> None:
-    relayed.patience.wait_until(None)
     relay.losing = "answer"
-    with pytest.raises(StoreUnavailable):
-        relayed.add_events([(RUN, "a", 1.0, "", "{}")])
+    with ThreadPoolExecutor(1) as another, pytest.raises(StoreUnavailable):
+        another.submit(relayed.add_events, [(RUN, "a", 1.0, "", "{}")]).result()
     assert len(relayed.events(RUN)) == 1
 
 
@@ -204,10 +207,11 @@ def test_marks_are_used_again_and_old_ones_go(journal: Journal) -> None:
     database.write("add_meta", name="identity", value="000000000001")
 
     again = Journal(Database(database.url), FOREVER)
-    again.patience.wait_until(threading.Event())
-    with again.database:
+    with again.database, again.patience.until(threading.Event()):
         for number in range(5):
             again.heartbeat(RUN, float(number))
+            with pytest.raises(NotFound):
+                again.update_run("nobody", site="cedar")
     rows = database._access.rows("SELECT name FROM meta", {})
     found = sorted(name for (name,) in rows)
     assert found[0] == "identity"
@@ -220,8 +224,8 @@ def test_marks_are_used_again_and_old_ones_go(journal: Journal) -> None:
 def test_a_file_is_never_away(tmp_path: Path) -> None:
     with Database(tmp_path / "journal.db") as database:
         journal = Journal(database, FOREVER)
-        journal.patience.wait_until(threading.Event())
-        journal.add_run(run_record())
+        with journal.patience.until(threading.Event()):
+            journal.add_run(run_record())
         assert journal.patience.longest == 0
         assert database._access.rows("SELECT name FROM meta", {}) == []
         (tmp_path / "directory").mkdir()
@@ -245,8 +249,7 @@ def test_pauses_grow_to_some_seconds(away: Journal, monkeypatch: pytest.MonkeyPa
                 self.set()
             return self.is_set()
 
-    away.patience.wait_until(Cut())
-    with pytest.raises(StoreUnavailable):
+    with away.patience.until(Cut()), pytest.raises(StoreUnavailable):
         away.run(RUN)
     assert pauses[0] == waiting._SHORTEST
     assert pauses == sorted(pauses)

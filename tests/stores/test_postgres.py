@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import socket
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from daskflow.errors import ExtraMissing, SettingsInvalid, StoreError, StoreUnavailable
 from daskflow.stores import Database, Journal
 from daskflow.stores.postgres import PostgreSQL
+from tests.services.ports import free_port
 from tests.services.postgres import Postgres
 from tests.stores.samples import run_record
 
@@ -96,8 +96,7 @@ def test_words() -> None:
 
 
 def test_nobody_listens() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
     with pytest.raises(StoreUnavailable, match="Check that the server runs") as caught:
         Database(f"postgresql://ann:secret@127.0.0.1:{port}/x").open()
     assert caught.value.transient

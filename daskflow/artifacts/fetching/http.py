@@ -98,7 +98,7 @@ class HttpSource:
         timeout = Timeout(connect=self._timeouts[0], read=self._timeouts[1])
         everything = {"Accept-Encoding": "identity", "User-Agent": "daskflow", **_login(self._login), **headers}
         try:
-            return _pool(self._url).request(
+            return pool_for(self._url).request(
                 method, self._url, headers=everything, retries=retry, timeout=timeout, preload_content=False
             )
         except HTTPError as error:
@@ -128,7 +128,8 @@ class HttpSource:
         raise FetchFailed(f"{told} Look whether the address is right.")
 
 
-def _pool(url: str) -> PoolManager:
+def pool_for(url: str) -> PoolManager:
+    """Connections to the server of a URL, by the proxy that the environment names for it."""
     from urllib.request import getproxies, proxy_bypass
 
     from urllib3 import PoolManager, ProxyManager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
@@ -122,12 +121,7 @@ class Arrivals:
 
     def sweep(self, older: float) -> int:
         """Remove what came more than `older` [s] ago and was never made an object; returns how much [bytes]."""
-        limit, freed = time.time() - older, 0
-        for key, found in list(self._bucket.list(_FOLDER)):
-            if found.time < limit:
-                self._bucket.delete(key)
-                freed += found.size
-        return freed
+        return self._bucket.sweep(_FOLDER, older)
 
 
 def spans(size: int) -> Iterator[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -146,6 +147,15 @@ class Bucket:
         with self._told() as store:
             for batch in store.list(prefix, chunk_size=1000):
                 yield from ((meta["path"], _found(meta)) for meta in batch)
+
+    def sweep(self, prefix: str, older: float) -> int:
+        """Remove what was written below a prefix more than `older` [s] ago; returns how much [bytes]."""
+        limit, freed = time.time() - older, 0
+        for key, found in self.list(prefix):
+            if found.time < limit:
+                self.delete(key)
+                freed += found.size
+        return freed
 
     def sign(self, key: str, expires: float, method: Literal["GET", "PUT"] = "GET") -> str:
         """A URL that is good for `expires` [s]. Raises ArtifactError where the store has none."""

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
 from daskflow.artifacts.contents.digests import digest_bytes
 from daskflow.artifacts.contents.frames import Buffer
 from daskflow.artifacts.places import parts
+from daskflow.artifacts.places.afar import Afar
 from daskflow.artifacts.places.arrivals import Arrivals
 from daskflow.artifacts.places.bucket import Bucket
 from daskflow.artifacts.places.connection import connect
 from daskflow.artifacts.places.downloads import Download, PartMissing, range_of_part, read_spans
-from daskflow.artifacts.places.files import FULL, Source, arriving, read_some
+from daskflow.artifacts.places.files import Source, arriving, read_some
 from daskflow.artifacts.places.links import Links
 from daskflow.artifacts.places.parts import Manifest, in_parts, load_manifest, manifest_key, note_key, object_key
-from daskflow.artifacts.places.place import FRESH, Progress
+from daskflow.artifacts.places.place import FRESH, Progress, silent
 from daskflow.artifacts.places.uploads import Sent, Upload
-from daskflow.errors import ArtifactDamaged, ArtifactError, CacheFull
+from daskflow.errors import ArtifactDamaged, ArtifactError
 
 _T = TypeVar("_T")
 _UNASKED = 1 << 18
@@ -30,7 +30,7 @@ _REMEMBERED = 256
 """Manifests kept in memory; one of a 1 TiB object takes about 1 MB."""
 
 
-class Cloud:
+class Cloud(Afar):
     """Objects in a bucket, below one prefix.
 
     ``objects/<2>/<digest>`` holds small objects and the parts of large ones, whose manifest is a note written last.
@@ -53,9 +53,6 @@ class Cloud:
     def __init__(self, url: str, options: Mapping[str, str]) -> None:
         self._bucket = Bucket(url, lambda: connect(url, options))
         self._manifests: dict[str, Manifest] = {}
-
-    def path(self, digest: str) -> Path | None:
-        """None: the object is no file."""
 
     def size(self, digest: str, size: int | None = None) -> int | None:
         """Size of the object [bytes]; None where there is none. Where `size` is known, one place is looked at."""
@@ -132,7 +129,7 @@ class Cloud:
         # Copies of what an iterator gives: it may use its buffer again.
         given = buffers if isinstance(buffers, list) else [bytes(buffer) for buffer in buffers]
         if in_parts(sum(memoryview(buffer).nbytes for buffer in given)):
-            self._seal(Upload(self._bucket, _silent).buffers(given)._replace(digest=digest))
+            self._seal(Upload(self._bucket, silent).buffers(given)._replace(digest=digest))
         else:
             self._write_whole(digest, given[0] if len(given) == 1 else b"".join(given))
 
@@ -192,31 +189,6 @@ class Cloud:
         sent = Arrivals(self._bucket).accept(upload, digest, size, progress)
         if sent is not None:
             self._seal(sent)
-
-    @contextmanager
-    def temporary(self) -> Iterator[Path]:
-        """A path for a new file on this node, removed at the end."""
-        with tempfile.TemporaryDirectory(prefix="daskflow-") as directory:
-            yield Path(directory, "object")
-
-    def take(self, path: Path, digest: str) -> None:
-        """Keep the bytes of a file made in `temporary`."""
-        self.store_file(path, digest=digest, progress=_silent)
-        path.unlink(missing_ok=True)
-
-    def folder(self, name: str) -> Path | None:
-        """None: there are no files."""
-
-    @contextmanager
-    def written(self) -> Iterator[None]:
-        """A block in which files are written on this node: errors of the operating system say what to do."""
-        try:
-            yield
-        except OSError as error:
-            raise (CacheFull if error.errno in FULL else ArtifactError)(
-                f"A file cannot be written on this node: {error.strerror or error}. Free some space, or look who may "
-                "write there."
-            ) from error
 
     def url_of(self, digest: str, expires: float, name: str | None) -> str:
         """A presigned URL; see `Links`."""
@@ -364,7 +336,3 @@ class Cloud:
                 f"The object {digest} in {self._bucket.url} has {found} bytes instead of {size}. "
                 "Run the flow again: what it needs is made anew."
             )
-
-
-def _silent(done: int) -> None:
-    """Nobody wants to know."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -51,12 +50,7 @@ class Links:
 
     def sweep(self, older: float) -> int:
         """Remove copies made more than `older` [s] ago; returns how much [bytes]."""
-        limit, freed = time.time() - older, 0
-        for key, found in self._bucket.list("links"):
-            if found.time < limit:
-                self._bucket.delete(key)
-                freed += found.size
-        return freed
+        return self._bucket.sweep("links", older)
 
     def _copy(self, digest: str, manifest: Manifest | None, key: str) -> None:
         if manifest is None:

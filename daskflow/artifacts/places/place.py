@@ -16,6 +16,10 @@ FRESH = 86400.0
 """An object that nobody wrote for so long [s] is written or touched again by who needs it: it might be about to go."""
 
 
+def silent(done: int) -> None:
+    """The progress of which nobody wants to know."""
+
+
 class Place(Protocol):
     """Where objects lie: a directory, or a bucket of a cloud. Digests and paths of notes come checked."""
 

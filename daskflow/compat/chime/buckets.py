@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Self, TypeAlias
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 import daskflow
 from daskflow.compat.chime import variables
 from daskflow.compat.chime.fields import modern
@@ -31,7 +33,7 @@ class Buckets:
         Where they are: the address of a server, a path, `postgresql://...`; of several the first server that takes
         connections. None: as daskflow is configured.
     token
-        Lets us in at a server. None: as configured, else that of `WORKFLOW_TOKEN`.
+        Lets us in at a server. None: as configured, else that of `WORKFLOW_TOKEN`, or of a secret.
     timeout
         So long it is waited for each of several servers, from 0.5 to 60 [s].
     debug, authentication
@@ -46,7 +48,7 @@ class Buckets:
         self,
         base_url: str | Path | Sequence[str] | None = None,
         *,
-        token: str | None = None,
+        token: str | SecretStr | None = None,
         timeout: float = 15.0,
         debug: bool = False,
         authentication: bool = False,
@@ -57,7 +59,8 @@ class Buckets:
         url: Any = base_url
         if not isinstance(url, str | os.PathLike) and isinstance(url, Iterable):
             url = _answering(list(url), timeout)
-        self.buckets = daskflow.Buckets(url, token=token or _own_token())
+        secret = token.get_secret_value() if isinstance(token, SecretStr) else token
+        self.buckets = daskflow.Buckets(url, token=secret or _own_token())
         """The buckets themselves."""
 
     def __enter__(self) -> Self:

@@ -26,11 +26,10 @@ class HTTPContext:
     """
 
     def __init__(self, timeout: float = 15.0, token: Any = None, base_url: Any = None) -> None:
-        secret = token.get_secret_value() if hasattr(token, "get_secret_value") else token
-        self.buckets = Buckets(base_url, token=secret, timeout=timeout)
+        self.buckets = Buckets(base_url, token=token, timeout=timeout)
         """The client of buckets."""
-        self.results = Results(base_url, token=secret, timeout=timeout)
-        """The client of results."""
+        self.results = Results(self.buckets)
+        """The client of results, by the same connections."""
 
     def __enter__(self) -> Self:
         return self
@@ -41,4 +40,3 @@ class HTTPContext:
     def close(self) -> None:
         """Give connections back; what is asked next opens them again."""
         self.buckets.close()
-        self.results.close()

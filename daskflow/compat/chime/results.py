@@ -16,7 +16,7 @@ _ENDS = ("success", "failure")
 class Results:
     """A client of the results.
 
-    Takes the same parameters as `Buckets`.
+    Takes the same parameters as `Buckets`, or such to use.
 
     Notes
     -----
@@ -25,7 +25,7 @@ class Results:
     """
 
     def __init__(self, base_url: Any = None, **options: Any) -> None:
-        self.client = Buckets(base_url, **options)
+        self.client = base_url if isinstance(base_url, Buckets) else Buckets(base_url, **options)
         """The buckets that hold them."""
 
     def __enter__(self) -> Self:

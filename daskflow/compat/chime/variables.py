@@ -13,6 +13,8 @@ _SECRETS = "/run/secrets"
 """Where containers find files with what is not to be seen in their environment."""
 _TEXTS = ("pipeline", "site", "user", "function")
 _FIELDS = (*_TEXTS, "command", "parameters", "event", "timeout", "retries", "priority")
+_INSTEAD = {"function": "command", "command": "function"}
+"""Who gives one of these wants no other one that is said."""
 _PARTS: dict[str, tuple[str, ...]] = {
     "config": ("metrics", "parent", "orgs", "teams", "strategy"),
     "config.archive": ("results", "products", "plots", "logs"),
@@ -40,7 +42,9 @@ def completed(fields: Mapping[str, Any]) -> dict[str, Any]:
     if not (any(name.startswith(_PREFIX) for name in os.environ) or os.path.isdir(_SECRETS)):
         return found
     for name in _FIELDS:
-        if name not in found and (text := said(name)) is not None:
+        if name in fields or fields.get(_INSTEAD.get(name, "")) is not None:
+            continue
+        if (text := said(name)) is not None:
             found[name] = text if name in _TEXTS else _read(text)
     for path, names in _PARTS.items():
         prefix = path.replace(".", "_")
@@ -60,8 +64,11 @@ def said(name: str) -> str | None:
     found = os.environ.get(f"{_PREFIX}{name.upper()}")
     if found is not None:
         return found
+    place = os.path.join(_SECRETS, f"{_PREFIX}{name}".lower())
+    if not os.path.exists(place):  # a failed attempt to read takes far longer, and each work looks for all fields
+        return None
     try:
-        return Path(_SECRETS, f"{_PREFIX}{name}".lower()).read_text("utf-8").strip()
+        return Path(place).read_text("utf-8").strip()
     except (OSError, ValueError):
         return None
 

@@ -105,7 +105,7 @@ def _command(task: TaskDocument, place: int, job: JobDocument, terms: Terms) -> 
         retries=job.policies.maximum_task_retries,
         sidecar=task.type == "sidecar",
         image=_image(task.image),
-        mounts=dict([artifact.mount for artifact in job.artifacts if artifact.mount is not None]) if task.image else {},
+        mounts=dict(job.mounts) if task.image else {},
     )
 
 

@@ -334,9 +334,14 @@ class JobDocument(Document):
             raise ValueError("all tasks are sidecars: there is nothing that they run beside")
         return given
 
+    @property
+    def mounts(self) -> list[tuple[str, str]]:
+        """Paths in containers, and what of the artifacts is shown there."""
+        return [artifact.mount for artifact in self.artifacts if artifact.mount is not None]
+
     @model_validator(mode="after")
     def _mounts_are_seen(self) -> Self:
-        mounts = [artifact.mount for artifact in self.artifacts if artifact.mount is not None]
+        mounts = self.mounts
         if mounts and not any(task.image for task in self.tasks):
             raise ValueError(
                 f"{mounts[0][0]} is a mount point, and no task has an image: on the node itself nothing is mounted. "

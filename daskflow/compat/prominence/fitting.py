@@ -6,7 +6,6 @@ from daskflow import CommandJob, Resources
 from daskflow.errors import FitsNowhere
 from daskflow.execution.project import BATCH
 from daskflow.model.needs import Needs
-from daskflow.sites import ClusterSite, SynchronousSite
 
 
 def check_fit(resources: Resources, site: str | None) -> None:
@@ -31,8 +30,8 @@ def check_fit(resources: Resources, site: str | None) -> None:
     """
     project = CommandJob.launcher.project()
     name = site or project.default_site
-    chosen = project.site(name)
-    beside = project.site(name + BATCH) if project.has_site(name + BATCH) else chosen
+    # Its batch jobs hold whatever its workers do, and more: several nodes, and all of the walltime.
+    beside = project.site(name + BATCH if project.has_site(name + BATCH) else name)
     seconds = resources.walltime
     needs = Needs(
         resources.cores,
@@ -43,7 +42,5 @@ def check_fit(resources: Resources, site: str | None) -> None:
         nodes=resources.nodes,
         tasks=resources.tasks,
     )
-    # Several nodes are a batch job anyhow, and so may be what no worker holds.
-    alone = needs.nodes > 1 or isinstance(chosen, ClusterSite | SynchronousSite)
-    if reason := beside.fit(needs) if alone else chosen.fit(needs) and beside.fit(needs):
+    if reason := beside.fit(needs):
         raise FitsNowhere(reason)

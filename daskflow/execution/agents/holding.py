@@ -118,12 +118,13 @@ class Holder:
         Killed
             It was killed; or it should have been, and this process was stopped at that time.
         """
-        if self._is_lost(held):
+        if now() >= self._end(held):
             held.kill(Why.silent)
         held.grip.check()
 
-    def _is_lost(self, held: Held) -> bool:
-        return now() >= held.heard + _MARGIN * self._lease
+    def _end(self, held: Held) -> float:
+        """When it is to be killed if nothing is heard until then [s]."""
+        return held.heard + _MARGIN * self._lease
 
     def kill(self, why: Why) -> None:
         """Kill all attempts."""
@@ -186,6 +187,6 @@ class Holder:
             held.heard = held.tried
 
     def _watch(self) -> None:
-        while (ready := self._next(lambda held: held.heard + _MARGIN * self._lease)) is not None:
+        while (ready := self._next(self._end)) is not None:
             for held in ready:
                 held.kill(Why.silent)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr
 
+from daskflow.artifacts.fetching.http import pool_for
 from daskflow.errors import DaskflowError, SettingsInvalid
 from daskflow.execution.agents.outcome import in_short
 from daskflow.execution.notices.messenger import Messenger
@@ -29,7 +31,6 @@ _TRIES = 3
 _PAUSE = 30.0
 """Where Slack says that there are too many messages it is not waited for longer than this [s]."""
 _CONNECT, _READ = 5.0, 10.0
-_TOO_MANY = 429
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 
 Answer = dict[str, Any]
@@ -89,7 +90,7 @@ class Slack:
     def _posted(self, place: _Place, message: dict[str, Any]) -> Answer:
         for left in reversed(range(_TRIES)):
             status, pause, answer = _once(place, message)
-            if status != _TOO_MANY or not left or self._closed.wait(min(pause, _PAUSE)):
+            if status != HTTPStatus.TOO_MANY_REQUESTS or not left or self._closed.wait(min(pause, _PAUSE)):
                 break
         return answer
 
@@ -117,18 +118,13 @@ def _place(secret: str) -> _Place | str:
 
 def _once(place: _Place, message: dict[str, Any]) -> tuple[int, float, Answer]:
     """Post a message once: the status, what to wait for before the next one [s], and the answer."""
-    from urllib.request import getproxies, proxy_bypass
-
-    from urllib3 import PoolManager, ProxyManager, Timeout
+    from urllib3 import Timeout
     from urllib3.exceptions import HTTPError
 
-    parts = urlsplit(place.url)
-    proxy = getproxies().get(parts.scheme)
-    direct = proxy is None or proxy_bypass(parts.hostname or "")
     headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "daskflow"}
     if place.token:
         headers["Authorization"] = f"Bearer {place.token}"
-    with PoolManager() if direct else ProxyManager(str(proxy)) as pool:
+    with pool_for(place.url) as pool:
         try:
             response = pool.request(
                 "POST",
@@ -156,12 +152,11 @@ def _answer(status: int, data: bytes, token: str) -> Answer:
         found = json_ready(json.loads(text))
     except (ValueError, RecursionError):
         found = None
+    good = status == HTTPStatus.OK
     if not isinstance(found, dict):
         # Webhooks of Slack answer with one word.
-        good = status == 200  # OK
         return {"ok": True} if good else {"ok": False, "error": f"Slack answers {status}: {text.strip()[:200]}"}
-    if "ok" not in found:
-        found["ok"] = status == 200  # OK
+    found.setdefault("ok", good)
     if len(as_text(found)) > _KEPT:
         kept = {name: str(found[name])[:_LONGEST] for name in _TELLING if name in found}
         return {"ok": bool(found["ok"]), **kept}

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from daskflow.errors import AgentsLost, BatchError, DaskflowError
 from daskflow.execution.agents.outage import Outage
@@ -29,6 +29,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
 """After the first end in a row an agent is started again after the first time, then after twice as long ... [s]."""
 _BLAMELESS = frozenset({"Cancelled", "NodeFailure", "Preempted", "WalltimeExceeded"})
 """Ends that say nothing of whether an agent can do what it is for."""
+_OURS = [str(WorkStatus.queued), str(WorkStatus.running)]
+"""Works that agents could take, or have in hand."""
 _LINES = 20
 
 
@@ -208,7 +210,7 @@ class Upkeep:
                 with suppress(DaskflowError):
                     if self._buckets.audit(None)["expired"]:
                         self._buckets.audit(None)
-            count = self._buckets.count(waiting_for(self._wanted))
+            count = self._buckets.count({**self._wanted.query, "status": {"$in": _OURS}})
         except DaskflowError as error:
             if not error.transient:
                 raise
@@ -242,26 +244,3 @@ def works_wait(count: int) -> str:
     ('1 work waits', '2 works wait')
     """
     return "1 work waits" if count == 1 else f"{count} works wait"
-
-
-def waiting_for(wanted: Wanted) -> dict[str, Any]:
-    """The query for the works that agents could take, or have in hand.
-
-    Examples
-    --------
-    >>> waiting_for(Wanted(("fit",), "cedar", tags=("night",)))["tags"]
-    {'$in': ['night']}
-    """
-    several = {
-        "pipeline": wanted.pipelines,
-        "event": wanted.events,
-        "tags": wanted.tags,
-        "config.parent": wanted.parents,
-    }
-    single = {"site": wanted.site, "user": wanted.user, "priority": wanted.priority}
-    states = [str(state) for state in (WorkStatus.queued, WorkStatus.running)]
-    return {
-        "status": {"$in": states},
-        **{name: {"$in": list(values)} for name, values in several.items() if values},
-        **{name: value for name, value in single.items() if value},
-    }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from daskflow.artifacts.places.directory import Directory
-from daskflow.artifacts.places.place import Progress
+from daskflow.artifacts.places.place import Progress, silent
 from daskflow.artifacts.store import ObjectStore
 from daskflow.errors import ArtifactMissing
 from daskflow.execution.served import ServedPlace
@@ -98,7 +98,7 @@ class Fetching(Directory):
             return
         with self._fetched.temporary() as path:
             try:
-                self._server.fetch_file(digest, path, size=None, progress=_silent)
+                self._server.fetch_file(digest, path, size=None, progress=silent)
             except FileNotFoundError:
                 return
             self._fetched.take(path, digest)
@@ -122,7 +122,3 @@ class Fetching(Directory):
         """Copy an object to a new file, verified. Raises FileNotFoundError, ArtifactDamaged."""
         self.fetch(digest)
         super().fetch_file(digest, path, size=size, progress=progress)
-
-
-def _silent(done: int) -> None:
-    """Nobody wants to know."""

@@ -150,14 +150,17 @@ class _Performance:
 
     def _completed(self, made: Answer, store: ObjectStore) -> Answer:
         """An answer with what was stored here."""
+        outcomes: list[Outcome] = pickle.loads(made.records)
+        if not outcomes:  # it was killed: nobody asks for its answer
+            return made
         taken_up = sum(map(len, made.logs.values())) + sum(map(len, made.told)) + len(made.records) + _HEAD
-        records, carried = self._carried(made.records, store, ROOM - taken_up)
+        notes = notes_in(store, dict.fromkeys(outcome.key for outcome in outcomes))
+        last, carried = self._carried(outcomes[-1], store, ROOM - taken_up, notes)
         # Results go first.
-        left = ROOM - taken_up - sum(map(len, carried.objects.values()))
-        keys = dict.fromkeys(outcome.key for outcome in pickle.loads(records))
-        states, more = collect(store, keys, self._parcel.states, left, self._freight)
+        states, more = collect(store, notes, self._parcel.states, ROOM - taken_up - carried.size, self._freight)
+        last = self._handed(last, states)
         return made._replace(
-            records=self._handed(records, states),
+            records=made.records if last is outcomes[-1] else pickle.dumps([*outcomes[:-1], last], protocol=5),
             objects={**carried.objects, **more.objects},
             states=states,
             served=carried.served + more.served,
@@ -199,33 +202,27 @@ class _Performance:
             print(logs[path.name].decode(errors="replace"), end="", flush=True)
         return logs, cuts
 
-    def _carried(self, records: bytes, store: ObjectStore, room: int) -> tuple[bytes, Taken]:
+    def _carried(
+        self, last: Outcome, store: ObjectStore, room: int, notes: Mapping[str, bytes]
+    ) -> tuple[Outcome, Taken]:
         """What was stored goes along, or to the server; where neither can be, the job fails for that."""
-        outcomes: list[Outcome] = pickle.loads(records)
-        saved = {
-            digest for note in notes_in(store, [each.key for each in outcomes]).values() for digest in objects_of(note)
-        }
-        there = {*self._parcel.objects, *saved}
+        # States go apart.
+        there = {*self._parcel.objects, *(digest for note in notes.values() for digest in objects_of(note))}
         fresh = {digest: size for digest, size, _ in store.objects() if digest not in there}
-        given = _digests(outcomes[-1]) if outcomes else []
-        needed = [digest for digest in given if digest not in there and store.exists(digest)]
+        needed = [digest for digest in _digests(last) if digest not in there and store.exists(digest)]
         if sum(fresh.values()) <= room and all(digest in fresh for digest in needed):
-            return records, Taken({digest: bytes(store.get(digest)) for digest in fresh}, (), sum(fresh.values()))
+            return last, Taken({digest: bytes(store.get(digest)) for digest in fresh}, (), sum(fresh.values()))
         taken = send(self._freight, store, needed, max(0, room), fresh)
         if not taken.absent:
-            return records, taken
+            return last, taken
         failure = describe(_too_large(self._parcel, taken))
-        outcomes[-1] = outcomes[-1]._replace(state="failed", value=None, failure=failure)
-        return pickle.dumps(outcomes, protocol=5), Taken({}, (), 0)
+        return last._replace(state="failed", value=None, failure=failure), Taken({}, (), 0)
 
-    def _handed(self, records: bytes, states: Mapping[str, bytes | None]) -> bytes:
+    def _handed(self, last: Outcome, states: Mapping[str, bytes | None]) -> Outcome:
         """A job that hands over a state which cannot travel fails: it would begin anew again and again."""
-        outcomes: list[Outcome] = pickle.loads(records)
-        last = outcomes[-1]
         if last.state != "waiting" or last.value is not None or states.get(last.key, b"") is not None:
-            return records
-        outcomes[-1] = last._replace(state="failed", final=True, failure=describe(_stranded(self._parcel)))
-        return pickle.dumps(outcomes, protocol=5)
+            return last
+        return last._replace(state="failed", final=True, failure=describe(_stranded(self._parcel)))
 
 
 def _digests(outcome: Outcome) -> list[str]:

@@ -60,16 +60,16 @@ def lay(store: ObjectStore, notes: Mapping[str, bytes]) -> None:
 
 
 def collect(
-    store: ObjectStore, keys: Iterable[str], came: Iterable[str], room: int, freight: Freight | None = None
+    store: ObjectStore, found: Mapping[str, bytes], came: Iterable[str], room: int, freight: Freight | None
 ) -> tuple[dict[str, bytes | None], Taken]:
     """What jobs have left of states in a store: the notes, and the objects, as far as there is room or a server.
 
     Parameters
     ----------
-    keys
-        Those of the jobs.
+    found
+        The notes of the jobs that have a state there.
     came
-        Those of which a state came along.
+        Keys of those of which a state came along.
     room
         [bytes]
     freight
@@ -79,7 +79,7 @@ def collect(
     objects: dict[str, bytes] = {}
     served: list[str] = []
     here = {digest for digest, _, _ in store.objects()}
-    for key, note in notes_in(store, keys).items():
+    for key, note in found.items():
         digests = [digest for digest in objects_of(note) if digest not in objects]
         taken = send(freight, store, digests, max(0, room - len(note)), here)
         lost = bool(taken.absent) or len(note) > room

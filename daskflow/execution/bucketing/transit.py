@@ -35,8 +35,10 @@ def bring(freight: Freight | None, store: ObjectStore, digests: Iterable[str], p
     ServerError, StoreError
         The server does not take it.
     """
-    deadline, left = time.monotonic() + patience, [] if freight is None else list(digests)
-    while freight is not None and left:
+    if freight is None:
+        return
+    deadline, left = time.monotonic() + patience, list(digests)
+    while left:
         try:
             _bring(freight, store, left[0])
             del left[0]

@@ -5,15 +5,14 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hmac import compare_digest
-from pathlib import Path
 from typing import Any
 
 from daskflow.artifacts.forms.signing import SIGNATURE, Signer
+from daskflow.commands.scratch import remove
 from daskflow.errors import SignatureWrong
 from daskflow.execution.commanding.following import live_paths
 
@@ -52,12 +51,10 @@ class Asks:
 
     def make(self) -> bool:
         """Make the folder, for a node; False where that is not possible: nobody can ask then."""
-        try:
+        with suppress(OSError):  # it is mostly not there
             # An attempt that was killed with its driver has left its own, and had perhaps this number.
             if self.path.lstat().st_uid == os.geteuid():
-                _discard(self.path)
-        except OSError:
-            pass  # it is mostly not there
+                remove(self.path)
         try:
             self.path.mkdir(mode=0o700)
         except OSError:
@@ -137,10 +134,3 @@ class Asks:
             yield folder
         finally:
             os.close(folder)
-
-
-def _discard(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()

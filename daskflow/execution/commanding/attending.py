@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, TypeAlias
 
 from daskflow.artifacts.artifact import Artifact
@@ -131,14 +131,12 @@ class Attendant:
 
     def _run(self, request: Request, launch: Launch, scratch: Scratch) -> dict[str, Any]:
         own = self._wrap(launch._replace(argv=list(request["argv"]), workdir=scratch.work), scratch)
-        place = scratch.path / f"asked-{secrets.token_hex(4)}"
-        place.mkdir()
-        with open(place / "out", "w+b") as out, open(place / "err", "w+b") as err, open(os.devnull, "rb") as null:
+        place = scratch.path
+        with TemporaryFile(dir=place) as out, TemporaryFile(dir=place) as err, open(os.devnull, "rb") as null:
             code = self._wait(
                 Process(own, (null.fileno(), out.fileno(), err.fileno())), time.monotonic() + request["timeout"]
             )
             said = [os.pread(file.fileno(), _MOST, 0).decode(errors="replace") for file in (out, err)]
-        shutil.rmtree(place, ignore_errors=True)
         return {"code": code, "stdout": said[0], "stderr": said[1]}
 
     def _wait(self, process: Process, deadline: float) -> int:
@@ -161,7 +159,7 @@ class Attendant:
             copy_now(source, copy, self._check)
             kept = self._keep(copy, "scratch" if whole else name, self._check)
         finally:
-            remove(copy) if copy.is_dir() else copy.unlink(missing_ok=True)
+            remove(copy)
         return {"digest": kept.digest, "size": kept.size, "kind": kept.kind}
 
 

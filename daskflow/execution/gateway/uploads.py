@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -104,7 +103,7 @@ class Uploads:
         self._lock = threading.Lock()
         self._large = ThreadPoolExecutor(_AT_ONCE, "daskflow-verifier")
         self._small = ThreadPoolExecutor(1, "daskflow-small-verifier")
-        self._known: OrderedDict[tuple[str, str, int], Verification] = OrderedDict()
+        self._known: dict[tuple[str, str, int], Verification] = {}
         self._closed = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep, name="daskflow-sweeper", daemon=True)
         if not store.local:

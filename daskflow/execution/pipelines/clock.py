@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from daskflow.errors import DaskflowError
+from daskflow.execution.agents.outcome import in_short
 from daskflow.execution.pipelines.ticking import Tick
 from daskflow.execution.run import Run
 from daskflow.model.states import RunState
@@ -60,11 +61,6 @@ class Clock:
         self._stopped.set()
         self._thread.join()
 
-    @property
-    def going(self) -> int:
-        """How many of the runs that it began have not ended."""
-        return sum(not run.ended for run in self._going)
-
     def _attend(self) -> None:
         ticking: Ticking | None = None
         while not self._stopped.is_set():
@@ -75,8 +71,10 @@ class Clock:
                 pause = max(_LEAST, ticking.patience(self._every))
             except DaskflowError as error:
                 self._tell([f"Schedules cannot be looked at: {error}"])
-            except Exception:  # what else works here goes on
-                _LOG.exception("Schedules cannot be looked at")
+            except Exception as error:  # what else works here goes on
+                if repr(error) not in self._told:
+                    _LOG.exception("Schedules cannot be looked at")
+                self._told = {repr(error)}
             self._stopped.wait(pause)
 
     def _tick(self, ticking: Ticking) -> None:
@@ -98,4 +96,4 @@ class Clock:
 
 
 def _why(run: Run) -> str:
-    return "" if run.error is None else f": {str(run.error).strip().partition(chr(10))[0]}"
+    return "" if run.error is None else f": {in_short(str(run.error))}"

@@ -7,6 +7,17 @@ from zoneinfo import ZoneInfo
 
 from daskflow.errors import ExtraMissing, PipelineInvalid
 
+_NAMED = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+"""What crontab(5) gives a name to, but for `@reboot`, which is no time."""
+
 
 def next_due(cron: str, timezone: str, after: float) -> float | None:
     """The first due time after some time; both in seconds since the epoch [s]. None: there is none for 50 years.
@@ -33,12 +44,14 @@ def next_due(cron: str, timezone: str, after: float) -> float | None:
     except ImportError:
         raise ExtraMissing("Schedules need cronsim. Install it: pip install 'daskflow[schedule]'") from None
     zone = _zone(timezone)
-    if len(cron.split()) != 5:
+    fields = _NAMED.get(cron.strip(), cron)
+    if len(fields.split()) != 5:
         raise PipelineInvalid(
-            f"{cron!r:.100} is no line of a crontab: minute, hour, day of month, month and day of week make one."
+            f"{cron!r:.100} is no line of a crontab: minute, hour, day of month, month and day of week make one, or "
+            f"{', '.join(_NAMED)}."
         )
     try:
-        found: datetime = next(CronSim(cron, datetime.fromtimestamp(after, UTC).astimezone(zone)))
+        found: datetime = next(CronSim(fields, datetime.fromtimestamp(after, UTC).astimezone(zone)))
     except CronSimError as error:
         raise PipelineInvalid(f"{cron!r:.100} is no line of a crontab: {error}.") from None
     except StopIteration:

@@ -16,7 +16,7 @@ Predicate: TypeAlias = Callable[[Json], bool]
 Condition: TypeAlias = Callable[[list[Json]], bool]
 """Whether it holds for what a path leads to."""
 
-_JOINS: dict[str, Callable[[list[bool]], bool]] = {"$and": all, "$or": any, "$nor": lambda held: not any(held)}
+JOINS: dict[str, Callable[[list[bool]], bool]] = {"$and": all, "$or": any, "$nor": lambda held: not any(held)}
 
 
 def predicate(query: Mapping[str, Any], *, within: bool = False) -> Predicate:
@@ -39,14 +39,14 @@ def predicate(query: Mapping[str, Any], *, within: bool = False) -> Predicate:
 
 
 def _part(name: str, wanted: Any, within: bool) -> Predicate:
-    if name in _JOINS:
+    if name in JOINS:
         if not isinstance(wanted, list) or not wanted:
             raise WorkInvalid(f"{name} takes a list of queries, and got {wanted!r:.100}.")
         parts = [predicate(each, within=within) for each in wanted]
-        join = _JOINS[name]
+        join = JOINS[name]
         return lambda value: join([part(value) for part in parts])
     if name.startswith("$"):
-        raise WorkInvalid(f"{name:.100} is no operator between queries; {', '.join(_JOINS)} are.")
+        raise WorkInvalid(f"{name:.100} is no operator between queries; {', '.join(JOINS)} are.")
     path, holds = steps(name, within=within), condition(wanted)
     return lambda value: holds(list(found(value, path)))
 
@@ -155,7 +155,7 @@ def _size(operand: Any) -> Condition:
 def _element(operand: Any) -> Condition:
     if not isinstance(operand, Mapping) or not operand:
         raise WorkInvalid(f"$elemMatch takes a query or operators, and got {operand!r:.100}.")
-    if _has_operators(operand) and not _JOINS.keys() & operand.keys():
+    if _has_operators(operand) and not JOINS.keys() & operand.keys():
         inner = condition(operand)
         fits: Predicate = lambda element: inner([element])  # noqa: E731, the other way is a function as well
     else:

@@ -254,6 +254,10 @@ class Line:
                 f"The certificate of {self.url} is not trusted: {why}. Name the file of its authority under "
                 "`works: authorities:`."
             )
+        if isinstance(error, SSLError) and "wrong_version_number" in why.lower():
+            return ServerRefused(
+                f"{self.url} does not speak TLS. Start that server with a certificate, or write http{self.url[5:]}."
+            )
         if isinstance(error, LocationValueError):
             return SettingsInvalid(f"{self.url} is no address of a server. Write https://host:port.")
         return _PassingError(ServerSilent(f"{self.url} does not answer: {why}. Check its address, and that it runs."))

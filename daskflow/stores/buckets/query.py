@@ -8,7 +8,7 @@ from typing import Any
 from daskflow.errors import WorkInvalid
 from daskflow.model.jsons import as_text, json_ready
 from daskflow.model.work import WorkStatus, bucket_name
-from daskflow.stores.buckets.conditions import predicate
+from daskflow.stores.buckets.conditions import JOINS, predicate
 from daskflow.stores.buckets.ordering import Ordering
 from daskflow.stores.buckets.paths import Projection
 from daskflow.stores.buckets.shelf import Payload, Query, View
@@ -41,7 +41,7 @@ def _fitted(query: dict[str, Any]) -> dict[str, Any]:
     """The same, with names of buckets as buckets have them; what is no status is refused, as nothing would be found."""
     return {
         name: [_fitted(each) for each in wanted]
-        if name in _JOINS
+        if name in JOINS
         else _of_each(_VALUES[name], wanted)
         if name in _VALUES
         else wanted
@@ -76,8 +76,7 @@ def _status(given: str) -> str:
 
 
 _STATUSES = [str(status) for status in WorkStatus]
-_JOINS = frozenset({"$and", "$or", "$nor"})
-_EQUAL = frozenset({"$eq", "$ne", "$in", "$nin", "$not"})
+_EQUAL = frozenset({"$eq", "$ne", "$in", "$nin", "$all", "$not"})
 _VALUES: dict[str, Callable[[str], str]] = {"pipeline": _bucket, "status": _status}
 
 
@@ -111,8 +110,3 @@ def matches(payload: Payload, query: Query) -> bool:
     False
     """
     return predicate(check_query(query))(payload)
-
-
-def shown(work: Payload, projection: dict[str, Any]) -> Payload:
-    """What is shown of a work."""
-    return Projection(projection).of(work) if projection else work

@@ -66,7 +66,7 @@ class RemoteShelf:
         query = {"holder": holder} | ({} if lease is None else {"lease": lease})
         request = self._known((wanted, holder)) or uuid.uuid4().hex
         try:
-            reply = self.line.ask("POST", "/work/withdraw", query=query, body=_filter(wanted), request=request)
+            reply = self.line.ask("POST", "/work/withdraw", query=query, body=wanted.query, request=request)
         except BaseException:
             # Ctrl-C as well: nobody knows what the server has given out.
             with self._lock:
@@ -171,20 +171,6 @@ class RemoteShelf:
 
     def _change(self, method: str, path: str, query: dict[str, Any] | None, body: Any) -> Any:
         return self.line.ask(method, path, query=query, body=body, request=uuid.uuid4().hex).value
-
-
-def _filter(wanted: Wanted) -> dict[str, Any]:
-    """Which works, in the words of older clients."""
-    several = {
-        "pipeline": wanted.pipelines,
-        "event": wanted.events,
-        "tags": wanted.tags,
-        "config.parent": wanted.parents,
-    }
-    single = {"site": wanted.site, "user": wanted.user, "priority": wanted.priority}
-    return {name: {"$in": list(values)} for name, values in several.items() if values} | {
-        name: value for name, value in single.items() if value
-    }
 
 
 def remote_shelf(url: str, token: SecretStr | None, authorities: Path | None = None) -> Shelf:

@@ -31,6 +31,26 @@ class Wanted(NamedTuple):
     priority: int | None = None
     """Only works of this priority."""
 
+    @property
+    def query(self) -> dict[str, Any]:
+        """The query for these works, whatever their status.
+
+        Examples
+        --------
+        >>> Wanted(("fit",), "cedar", tags=("night",)).query
+        {'pipeline': {'$in': ['fit']}, 'tags': {'$in': ['night']}, 'site': 'cedar'}
+        """
+        several = {
+            "pipeline": self.pipelines,
+            "event": self.events,
+            "tags": self.tags,
+            "config.parent": self.parents,
+        }
+        single = {"site": self.site, "user": self.user, "priority": self.priority}
+        return {name: {"$in": list(values)} for name, values in several.items() if values} | {
+            name: value for name, value in single.items() if value
+        }
+
 
 class View(NamedTuple):
     """Which works are looked at, and what is shown of them."""

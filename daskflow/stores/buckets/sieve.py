@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 from daskflow.model.jsons import Json, as_text
 from daskflow.stores.buckets.paths import steps
 from daskflow.stores.buckets.shelf import Query
+from daskflow.stores.chapter import like
 
 _COLUMNS = {"parameters": "in_payload", "results": "in_outcome"}
 """Fields of any shape, and the parts of statements that look into their texts."""
@@ -61,7 +62,7 @@ class Sieve:
         """Patterns for LIKE, by the part of the statement: of each one has to fit."""
         for hint in sorted(hints, key=lambda hint: len(min(hint.needles, key=len))):
             if len(hint.needles) <= _MOST and max(map(len, hint.needles)) <= _LONGEST:
-                self.patterns[hint.column] = [_like(needle) for needle in hint.needles]
+                self.patterns[hint.column] = [f"%{like(needle)}%" for needle in hint.needles]
         self._tests = [*map(_test_of, hints), *tests]
 
     def passes(self, payload: str, outcome: str) -> bool:
@@ -180,7 +181,3 @@ def _comparing(key: str, compare: Callable[[Any, Any], bool], operand: float) ->
 
 def _number(text: str) -> float:
     return int(text) if text.lstrip("-").isdigit() else float(text)
-
-
-def _like(needle: str) -> str:
-    return "%" + re.sub(r"([!%_])", r"!\1", needle) + "%"

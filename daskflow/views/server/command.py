@@ -44,8 +44,9 @@ def serve_command(  # noqa: PLR0913, PLR0917, typer takes each option as a param
 ) -> None:
     """Serve works, artifacts, runs and questions over HTTP, until SIGTERM or Ctrl-C."""
     settings = configured(config)
-    given = {"host": host, "port": port, "certificate": certificate, "private_key": private_key, "open": open_}
-    changes = {name: value for name, value in (given | {"schedules": schedules}).items() if value is not None}
+    given = {"host": host, "port": port, "certificate": certificate, "private_key": private_key}
+    given |= {"open": open_, "schedules": schedules}
+    changes = {name: value for name, value in given.items() if value is not None}
     server = ServerSettings.model_validate(settings.server.model_dump() | changes)
     serve(settings.model_copy(update={"server": server}), insecure=insecure)
 

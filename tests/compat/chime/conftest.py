@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +9,7 @@ from typing import NamedTuple
 import pytest
 
 import daskflow
-from tests.acceptance.shell import daskflow as shell
-from tests.acceptance.shell import environment
+from tests.services.servers import ServerProcess
 
 TOKENS = (
     "GITHUB_TOKEN",
@@ -47,25 +43,9 @@ class Server(NamedTuple):
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One for all tests of this room; each leaves it empty."""
     home = tmp_path_factory.mktemp("server")
-    (home / "daskflow.yaml").write_text("works: {sites: [chime]}\nserver: {rate: 10000}\n")
-    made = shell(home, "token", "create", "ada", "--scope", "read,deposit,perform,admin", "--json")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "daskflow", "serve", "--port", "0"],
-        cwd=home,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        assert line.startswith("Serving http"), line + process.stdout.read()
-        yield Server(line.split()[1], json.loads(made)["token"])
-    finally:
-        process.terminate()
-        process.wait(60)
-        process.stdout.close()
+    (home / "daskflow.yaml").write_text("works: {sites: [chime]}\n")
+    with ServerProcess(home) as process:
+        yield Server(process.url, process.token("read", "deposit", "perform", "admin"))
 
 
 @pytest.fixture(

@@ -4,11 +4,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from typer.core import TyperGroup
 
 import daskflow
 from daskflow.compat.chime.command import translated
+from daskflow.views.cli import app
 from tests.acceptance.shell import environment
 
 
@@ -28,8 +32,9 @@ from tests.acceptance.shell import environment
         ),
         ("run b --site s a.b", "work run b a.b --site s"),
         ("run b --site s c -t x a.b --sleep 7", "work run b c a.b --site s --sleep 7 --tag x"),
-        ("run b -s s -s 1e3 -l 2", "work run b --site s --lives 2 --idle 2000 --sleep 1e3"),
+        ("run b -s s -s 1e2 -l 2", "work run b --site s --lives 2 --idle 200 --sleep 1e2"),
         ("run b -s s --lives 1", "work run b --site s --lives 1 --idle 30"),
+        ("run b -s s --lives 0", "work run b --site s --lives 0 --idle 30"),
         ("audit", "work audit --every 5"),
         ("audit -s 60", "work audit --every 60"),
         ("audit --test-mode", "work audit --json"),
@@ -49,6 +54,17 @@ from tests.acceptance.shell import environment
 )
 def test_each_command_has_another_one_here(given: str, made: str) -> None:
     assert " ".join(translated(given.split())) == made
+    assert_known(made.split())
+
+
+def assert_known(words: list[str]) -> None:
+    """See that daskflow has such a command, and takes such options."""
+    command: Any = typer.main.get_command(app)
+    context = None
+    while isinstance(command, TyperGroup):
+        context = command.make_context("daskflow", words, parent=context)
+        _, command, words = command.resolve_command(context, [*context._protected_args, *context.args])
+    command.make_context("daskflow", words, parent=context)
 
 
 def test_a_line_for_the_shell_stays_one_word() -> None:

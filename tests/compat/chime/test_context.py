@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
+from daskflow.compat.chime import buckets
 from daskflow.compat.chime.context import HTTPContext
 from daskflow.errors import WorkInvalid
 
@@ -19,6 +20,18 @@ def test_buckets_and_results_are_of_the_same_place(token: object) -> None:
         assert http.results.get_by_count("sample")[0]["results"] == 3
         http.close()
         assert http.results.status() == {"sample": 1}
+
+
+def test_buckets_and_results_ask_once_which_of_several_servers_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[list[str]]()
+
+    def answering(urls: list[str], timeout: float) -> str:
+        asked.append(urls)
+        return urls[0]
+
+    monkeypatch.setattr(buckets, "_answering", answering)
+    with HTTPContext(base_url=["works.db", "else.db"]):
+        assert asked == [["works.db", "else.db"]]
 
 
 def test_its_timeout_is_that_of_buckets() -> None:

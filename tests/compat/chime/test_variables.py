@@ -63,6 +63,16 @@ def test_what_is_given_goes_first(monkeypatch: pytest.MonkeyPatch, secrets: Path
     assert completed({"config": whole.config})["config"] is whole.config
 
 
+def test_who_gives_a_function_wants_no_command_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKFLOW_COMMAND", '["echo", "a"]')
+    assert completed({"function": "statistics.fmean"}) == {"function": "statistics.fmean"}
+    assert completed({"function": None})["command"] == ["echo", "a"]
+    monkeypatch.setenv("WORKFLOW_FUNCTION", "statistics.fmean")
+    assert completed({"command": ["ls"]}) == {"command": ["ls"]}
+    with pytest.raises(WorkInvalid, match="together"):
+        Work(pipeline="sample", site="local", user="ada")
+
+
 def test_a_variable_that_does_not_fit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKFLOW_TIMEOUT", "soon")
     with pytest.raises(WorkInvalid, match="timeout"):

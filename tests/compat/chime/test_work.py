@@ -131,7 +131,7 @@ def test_a_token_goes_to_no_other_place(monkeypatch: pytest.MonkeyPatch) -> None
         work.update(base_url="b.db")
     work.delete()
     made(token="own").deposit(base_url="c.db")
-    made(token="own").deposit(base_url="d.db", token="for-d")
+    made(token="own").deposit(base_url="d.db", token=SecretStr("for-d"))
     made().deposit()
     assert given == [
         ("a.db", "for-a"),

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from daskflow.compat.prominence.driver import performed
-from daskflow.compat.prominence.errors import JobCreationError
 from daskflow.compat.prominence.job import Job
 from daskflow.compat.prominence.ledger import Entry, new_id
-from daskflow.compat.prominence.tasks import Task
 from daskflow.compat.prominence.workflow import Workflow
 from daskflow.errors import RunFailed
 from daskflow.settings.front import launcher
+from tests.compat.prominence.jobs import made
 
 CONFIGURATION = "site: threads\ncontainers: [charliecloud, bubblewrap]\n"
 
@@ -29,7 +28,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     # Else the store counts in which a job of an earlier test was performed, as it does on workers.
     launcher.project()
+    # What performs a job in a process of its own listens to this signal for good.
+    before = signal.getsignal(signal.SIGTERM)
     yield tmp_path
+    signal.signal(signal.SIGTERM, before)
     launcher.close()
 
 
@@ -51,13 +53,4 @@ def perform(here: Path) -> Callable[[Job | Workflow], None]:
 def job() -> Callable[..., Job]:
     """Makes a job of commands."""
 
-    def make(*commands: str, name: str = "", **attributes: Any) -> Job:
-        made = Job()
-        made.name, made.tasks = name, [Task(command=command) for command in commands]
-        for attribute, value in attributes.items():
-            if not hasattr(made, attribute):
-                raise JobCreationError(attribute)
-            setattr(made, attribute, value)
-        return made
-
-    return make
+    return made

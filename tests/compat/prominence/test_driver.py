@@ -259,38 +259,32 @@ def test_what_ends_a_job_is_answered_before_its_end_is_told(
     here: Path, job: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who has asked looks whether the job still runs, and then no more."""
-    ended, written, told = threading.Event(), threading.Event(), list[bool]()
+    order = list[str]()
+
+    class Answering(threading.Thread):
+        def join(self, timeout: float | None = None) -> None:
+            assert timeout
+            order.append("answered")
 
     def attend(entry: Entry, _: Any, token: str) -> threading.Thread:
-        def answer() -> None:
-            (here / "enough").touch()
-            assert ended.wait(60)
-            told.append(written.wait(0.5))
-            entry.drop("asked", token)
+        (here / "enough").touch()
+        entry.drop("asked", token)
+        return Answering()
 
-        thread = threading.Thread(target=answer, daemon=True)
-        thread.start()
-        return thread
-
-    finish, end = Performance._finish, Performance._end
-
-    def finish_and_tell(self: Performance, one: Any) -> None:
-        ended.set()
-        finish(self, one)
+    end = Performance._end
 
     def end_and_tell(self: Performance, *args: Any, **told: Any) -> None:
+        order.append("told")
         end(self, *args, **told)
-        written.set()
 
     monkeypatch.setattr(driver, "attend", attend)
-    monkeypatch.setattr(Performance, "_finish", finish_and_tell)
     monkeypatch.setattr(Performance, "_end", end_and_tell)
     entry = Entry("job", "a")
     waits = job(f"/bin/sh -c 'until [ -e {here}/enough ]; do sleep 0.05; done'")
     entry.write("request", {"document": waits.to_dict(), "createTime": 1.0})
     entry.note("asked", "t", {})
     assert performed("job", "a") == "completed"
-    assert told == [False]
+    assert order == ["answered", "told"]
 
 
 def test_a_store_that_is_away_for_a_moment_ends_no_job(

@@ -143,6 +143,17 @@ def test_what_an_agent_may_not_perform_is_left_to_one_that_may(buckets: Buckets)
     assert [found(buckets, id).results for id in ids] == [1, 2, 3]
 
 
+def test_who_refused_a_work_looks_seldom_after_works_but_at_once_after_what_failed_before(
+    buckets: Buckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents, "_LOOK", 0.05)
+    buckets.deposit(make(command=["false", "x"], priority=5))
+    buckets.deposit(make("add", parameters={"x": 1}))
+    agent = Agent(buckets, terms(idle=0.5, allowed=Allowed((), ("false",))))
+    # The look for what failed queued what was refused again as well; no other look came after that.
+    assert agent.run() == {"failure": 2, "refused": 2}
+
+
 def test_a_refused_work_costs_a_life(buckets: Buckets) -> None:
     buckets.deposit([make("add", parameters={"x": 1})])
     assert Agent(buckets, terms(lives=1, allowed=Allowed())).run() == {"refused": 1}
@@ -207,7 +218,7 @@ def begun(buckets: Buckets, tmp_path: Path) -> tuple[str, Path]:
 
 def test_a_deleted_work_is_killed_and_the_next_one_performed(buckets: Buckets, tmp_path: Path) -> None:
     id, started = begun(buckets, tmp_path)
-    agent = Agent(buckets, terms(lease=1.0, lives=2))
+    agent = Agent(buckets, terms(lease=4.0, lives=2))
     with serving(agent) as thread:
         until(started.exists)
         pid = int(started.read_text())
@@ -350,7 +361,7 @@ def test_a_lease_that_cannot_be_renewed_ends_the_attempt_and_the_work_waits_agai
 ) -> None:
     id, started = begun(buckets, tmp_path)
     monkeypatch.setattr(buckets, "heartbeat", Failing(buckets.heartbeat, *[StoreUnavailable() for _ in range(100)]))
-    agent = Agent(buckets, terms(lease=1.0, lives=1))
+    agent = Agent(buckets, terms(lease=4.0, lives=1))
     with serving(agent) as thread:
         until(started.exists)
         thread.join(60)
@@ -362,7 +373,7 @@ def test_a_lease_that_cannot_be_renewed_ends_the_attempt_and_the_work_waits_agai
 def test_what_another_agent_has_lost_is_performed(buckets: Buckets) -> None:
     (id,) = buckets.deposit([make("add", parameters={"x": 1})])
     assert buckets.withdraw("sample", lease=0.001) is not None
-    assert Agent(buckets, terms(lives=1, lease=1.0)).run() == {"success": 1}
+    assert Agent(buckets, terms(lives=1, lease=4.0)).run() == {"success": 1}
     assert found(buckets, id).attempt == 2
 
 

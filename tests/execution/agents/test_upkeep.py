@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -179,6 +180,40 @@ def scripted(buckets: Buckets, count: int, *steps: Callable[[Scripted, list[str]
 
 def lose(name: str, **fields: Any) -> Callable[[Scripted, list[str]], None]:
     return lambda services, started: services.put(name, "failed", **{"reason": "it broke", **fields})
+
+
+def test_pauses_are_longer_and_longer(buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(upkeep, "time", SimpleNamespace(monotonic=lambda: clock[0], time=time.time))
+    monkeypatch.setattr(upkeep, "_FIRST_PAUSE", 10.0)
+    buckets.deposit(make("add"))
+    seen: list[list[str]] = []
+
+    def at(moment: float) -> Callable[[Scripted, list[str]], None]:
+        def step(services: Scripted, started: list[str]) -> None:
+            seen.append(list(started))
+            clock[0] = moment
+
+        return step
+
+    scripted(buckets, 1, lose("agent-0"), at(109.0), at(110.0), lose("agent-1"), at(129.0), at(130.0), at(131.0))
+    first, second = ["agent-1"], ["agent-1", "agent-2"]
+    assert seen == [[], [], first, first, second]
+
+
+def test_no_more_agents_are_started_than_works_wait_and_those_are_given_up_after_twice_as_many_ends(
+    buckets: Buckets,
+) -> None:
+    buckets.deposit(make("add"))
+
+    def lose_both(services: Scripted, started: list[str]) -> None:
+        for name in ("agent-0", "agent-1"):
+            lose(name)(services, started)
+
+    made, started = scripted(buckets, 2, lose_both, lose("agent-2"))
+    assert (started, made.tally) == (["agent-2", "agent-3"], Tally(lost=3, replaced=2))
+    with pytest.raises(AgentsLost, match=r"4 agents .* 1 work waits"):
+        scripted(buckets, 2, lose_both, lose("agent-2"), lose("agent-3"))
 
 
 def test_what_a_batch_system_ended_is_replaced_however_often(buckets: Buckets) -> None:

@@ -19,6 +19,7 @@ from daskflow.execution.bucketing.parcel import ROOM, Answer, open_answer
 from daskflow.execution.bucketing.performing import perform
 from daskflow.execution.worker.attempt import current
 from daskflow.model.outcome import Outcome
+from daskflow.sites.grip import condemn, pardon
 from daskflow.sites.site import Node
 from daskflow.stores.buckets.freight import Freight
 from tests.execution.bucketing.camp import Camp, add
@@ -94,6 +95,15 @@ def test_a_job_that_fails_has_an_answer_too(camp: Camp, distance: str) -> None:
     assert last.failure is not None
     assert (last.failure.type, last.failure.message) == ("ValueError", "no good")
     assert "in fail" in last.failure.traceback
+
+
+def test_a_job_that_is_killed_has_an_answer_without_outcomes(camp: Camp, distance: str) -> None:
+    node = camp.node("sum", add, 1, 2)
+    condemn([node.key])
+    try:
+        assert outcomes(answer(camp, node)) == []
+    finally:
+        pardon([node.key])
 
 
 def test_the_limits_of_a_job_hold(camp: Camp, distance: str) -> None:

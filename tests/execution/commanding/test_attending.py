@@ -176,31 +176,37 @@ def test_answers_of_others_are_refused(lab: Lab, tmp_path: Path) -> None:
         made.attempts -= 1
 
 
-def attendant(tmp_path: Path, keep: Any) -> tuple[Attendant, Asks]:
-    """One that attends a command, with the folder where it is asked."""
+@contextmanager
+def keeping(
+    tmp_path: Path, keep: Callable[[Callable[[int], object]], Artifact]
+) -> Iterator[tuple[Attendant, Asks, Scratch]]:
+    """One that has begun to keep a file, with the folder where it was asked."""
+    begun = threading.Event()
+
+    def begin(_path: Path, _name: str, progress: Callable[[int], object]) -> Artifact:
+        begun.set()
+        return keep(progress)
+
     asks = Asks(str(tmp_path), "run", "key", 1, Signer.of(bytes(32)))
     asks.path.parent.mkdir()
     assert asks.make()
-    made = Attendant(asks, lambda launch, _: launch, keep)
-    return made, asks
+    attendant = Attendant(asks, lambda launch, _: launch, begin)
+    with Scratch(tmp_path / "scratch") as scratch:
+        scratch.write("x", b"data")
+        attendant.wrap(Launch(["true"], scratch.work, {}, {}), scratch)
+        asks.write("t.asked", {"path": "x"})
+        attendant.look()
+        assert begun.wait(60)
+        yield attendant, asks, scratch
 
 
 def test_the_end_of_a_job_waits_for_no_file_that_is_being_kept(tmp_path: Path) -> None:
-    begun = threading.Event()
-
-    def keep_for_ever(path: Path, name: str, progress: Callable[[int], object]) -> Artifact:
-        begun.set()
+    def keep_for_ever(progress: Callable[[int], object]) -> Artifact:
         while True:
             progress(1)
 
-    made, asks = attendant(tmp_path, keep_for_ever)
-    with Scratch(tmp_path / "scratch") as scratch:
-        scratch.write("x", b"data")
-        made.wrap(Launch(["true"], scratch.work, {}, {}), scratch)
-        asks.write("t.asked", {"path": "x"})
-        made.look()
-        assert begun.wait(60)
-        closing = threading.Thread(target=made.close, daemon=True)
+    with keeping(tmp_path, keep_for_ever) as (attendant, asks, scratch):
+        closing = threading.Thread(target=attendant.close, daemon=True)
         closing.start()
         until(lambda: "t.answered" in asks.names())
         assert asks.read("t.answered") == {"error": "the job has ended meanwhile"}
@@ -211,21 +217,14 @@ def test_the_end_of_a_job_waits_for_no_file_that_is_being_kept(tmp_path: Path) -
 
 def test_a_store_that_does_not_answer_holds_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attending, "_HANGING", 0.0)
-    begun, go = threading.Event(), threading.Event()
+    go = threading.Event()
 
-    def hang(path: Path, name: str, progress: Callable[[int], object]) -> Artifact:
-        begun.set()
+    def hang(_: Callable[[int], object]) -> Artifact:
         assert go.wait(60)
         raise CommandError("late")
 
-    made, asks = attendant(tmp_path, hang)
-    with Scratch(tmp_path / "scratch") as scratch:
-        scratch.write("x", b"data")
-        made.wrap(Launch(["true"], scratch.work, {}, {}), scratch)
-        asks.write("t.asked", {"path": "x"})
-        made.look()
-        assert begun.wait(60)
-        made.close()
+    with keeping(tmp_path, hang) as (attendant, asks, _):
+        attendant.close()
         go.set()
         until(lambda: "t.answered" in asks.names())
 

@@ -12,6 +12,7 @@ import pytest
 from daskflow.artifacts.store import ObjectStore
 from daskflow.execution.doctor import places
 from daskflow.execution.doctor.findings import Mark
+from tests.services.ports import free_port
 
 
 def test_a_directory_is_made_and_left_empty(tmp_path: Path) -> None:
@@ -84,7 +85,8 @@ def test_an_interface_of_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_schedulers() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    with socket.create_server(("127.0.0.1", port)):
         assert places.scheduler(address).mark is Mark.ok
     assert places.scheduler(address).mark is Mark.broken

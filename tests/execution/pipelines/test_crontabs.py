@@ -58,7 +58,18 @@ def test_a_day_that_comes_rarely_is_found_and_one_that_never_comes_is_not() -> N
     assert next_due("0 0 */31 * MON#5", "UTC", 0.0) is None
 
 
-@pytest.mark.parametrize("cron", ["", "* * * *", "* * * * * *", "61 * * * *", "a b c d e", "@daily", "* * * * 1-"])
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [("@hourly", "0 * * * *"), ("@daily", "0 0 * * *"), ("@weekly", "0 0 * * SUN"), ("@yearly", "0 0 1 JAN *")],
+)
+def test_some_times_have_names(name: str, fields: str) -> None:
+    after = at("2026-11-18T12:34")
+    assert due(name, after, 3) == due(fields, after, 3)
+
+
+@pytest.mark.parametrize(
+    "cron", ["", "* * * *", "* * * * * *", "61 * * * *", "a b c d e", "@reboot", "@daily 5", "* * * * 1-"]
+)
 def test_what_is_no_line_of_a_crontab_is_refused(cron: str) -> None:
     with pytest.raises(PipelineInvalid, match="crontab"):
         next_due(cron, "UTC", 0.0)

@@ -82,7 +82,13 @@ class TestDeposit:
     def test_buckets_have_one_name_each(self, buckets: Buckets) -> None:
         (id,) = buckets.deposit(make(pipeline="x-y"))
         buckets.deposit(make())
-        asked: list[Any] = ["X_Y", {"$eq": "X Y"}, {"$in": ["X_Y", "none"]}, {"$not": {"$ne": "X_Y"}}]
+        asked: list[Any] = [
+            "X_Y",
+            {"$eq": "X Y"},
+            {"$in": ["X_Y", "none"]},
+            {"$not": {"$ne": "X_Y"}},
+            {"$all": ["X_Y"]},
+        ]
         asked += [{"$nin": ["Sample"]}]
         for pipeline in asked:
             for query in ({"pipeline": pipeline}, {"$or": [{"pipeline": pipeline}]}):

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from daskflow.errors import WorkInvalid
-from daskflow.stores.buckets.query import check_query, check_view, matches, shown
+from daskflow.stores.buckets.query import check_query, check_view, matches
 from daskflow.stores.buckets.shelf import View
 
 
@@ -22,7 +22,15 @@ def test_no_query(query: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked", ["done", {"$in": ["success", "done"]}, {"$ne": "done"}, {"$not": {"$eq": "done"}}, {"$nin": ["done"]}]
+    "asked",
+    [
+        "done",
+        {"$in": ["success", "done"]},
+        {"$ne": "done"},
+        {"$not": {"$eq": "done"}},
+        {"$nin": ["done"]},
+        {"$all": ["done"]},
+    ],
 )
 def test_what_is_no_status_is_refused(asked: Any) -> None:
     for query in ({"status": asked}, {"$and": [{"user": "ada"}, {"$nor": [{"status": asked}]}]}):
@@ -76,8 +84,3 @@ def test_matches_checks_first() -> None:
     assert matches({"event": [1]}, {"event": {"$in": (1, 2)}})
     with pytest.raises(WorkInvalid):
         matches({}, {"unknown": 1})
-
-
-def test_shown() -> None:
-    assert shown({"id": "a", "user": "b"}, {}) == {"id": "a", "user": "b"}
-    assert shown({"id": "a", "user": "b"}, {"user": 1, "id": 0}) == {"user": "b"}
