@@ -112,9 +112,16 @@ def serve(
 
     Examples
     --------
-    >>> from dask.distributed import Client  # doctest: +SKIP
-    >>> client = Client("tcp://scheduler:8786")  # doctest: +SKIP
-    >>> client.submit(serve, "sample", site="cedar", url="https://works.example.org", lives=10)  # doctest: +SKIP
+    >>> from tempfile import TemporaryDirectory
+    >>> from daskflow import Buckets, Work
+    >>> with TemporaryDirectory() as place, Buckets(f"{place}/works.db") as buckets:
+    ...     work = Work(pipeline="sample", site="local", user="ada", function="statistics.fmean")
+    ...     work.parameters = {"data": [1, 3]}
+    ...     id = buckets.deposit(work)
+    ...     serve("sample", site="local", url=f"{place}/works.db", function="statistics.fmean", lives=1)
+    {'success': 1}
+
+    As a task of a dask cluster: ``client.submit(serve, "sample", site="cedar", url="https://works.example.org")``.
     """
     settings = load()
     if url is not None:

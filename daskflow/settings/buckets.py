@@ -40,9 +40,12 @@ class Buckets(stored.Buckets):
 
     Examples
     --------
+    >>> from tempfile import TemporaryDirectory
     >>> from daskflow import Buckets, Work
-    >>> with Buckets("works.db") as buckets:  # doctest: +SKIP
-    ...     buckets.deposit(Work(pipeline="sample", site="local", user="ada", function="math.sqrt"))
+    >>> with TemporaryDirectory() as place, Buckets(f"{place}/works.db") as buckets:
+    ...     ids = buckets.deposit(Work(pipeline="sample", site="local", user="ada", function="math.sqrt"))
+    ...     buckets.withdraw("sample").function
+    'math.sqrt'
     """
 
     def __init__(self, url: str | os.PathLike[str] | None = None, *, token: str | None = None) -> None:

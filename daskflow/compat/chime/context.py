@@ -20,8 +20,11 @@ class HTTPContext:
 
     Examples
     --------
-    >>> with HTTPContext(base_url="works.db") as http:  # doctest: +SKIP
-    ...     Work(pipeline="sample", site="local", user="ada", function="math.sqrt").deposit(http=http)
+    >>> from tempfile import TemporaryDirectory
+    >>> from daskflow.compat.chime import Work
+    >>> with TemporaryDirectory() as place, HTTPContext(base_url=f"{place}/works.db") as http:
+    ...     work = Work(pipeline="sample", site="local", user="ada", function="math.sqrt", token="of-ada")
+    ...     work.deposit(http=http)
     True
     """
 
