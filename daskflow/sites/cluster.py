@@ -20,6 +20,9 @@ from daskflow.sites.packages import Package, Packages, register
 from daskflow.sites.relay import LOST, STRUCK, TOPICS, plugin, ride, worker_plugin
 from daskflow.sites.site import DEAD_UPSTREAM, Listener, Node, Perform
 
+_INSIDE = "inproc://"
+"""So begins the address of a scheduler in this process."""
+
 WATCH = 1.0
 """How often a site looks whether its scheduler still knows what was submitted [s]."""
 
@@ -286,7 +289,14 @@ class ClusterSite:
     def address(self) -> str:
         """Address of the dask dashboard, once the site is open."""
         client = self._client
-        return str(client.dashboard_link or "") if client is not None else ""
+        if client is None:
+            return ""
+        link, scheduler = str(client.dashboard_link or ""), str(client.scheduler.address)
+        if scheduler.startswith(_INSIDE):
+            # It is called by an address of this machine, and its dashboard listens on loopback.
+            host = scheduler.removeprefix(_INSIDE).partition("/")[0]
+            return link.replace(f"//{host}:", "//127.0.0.1:", 1)
+        return link
 
     def rest(self) -> None:
         """Close, if nothing is to be performed: the workers go. The next node opens the site again."""

@@ -39,6 +39,7 @@ _DIGITS = 12
 app = typer.Typer(
     help="Keep files and directories in the artifact store, under names.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode=None,
 )
 app.command("gc")(gc_command)

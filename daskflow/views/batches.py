@@ -26,6 +26,7 @@ _LINES = 10
 app = typer.Typer(
     help="Batch jobs by name, which go on when you leave: spawn them, list them, read their logs, kill them.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode=None,
 )
 SiteOption = Annotated[str | None, typer.Option("--site", help="Where; by default the site of the configuration.")]

@@ -30,7 +30,10 @@ from daskflow.views.terminal import run_fields, say, show_json, show_table
 from daskflow.views.units import moment
 
 app = typer.Typer(
-    help="Pipelines of works, from YAML, once or by a schedule.", no_args_is_help=True, rich_markup_mode=None
+    help="Pipelines of works, from YAML, once or by a schedule.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
 )
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A pipeline, in YAML.")]
 PutOption = Annotated[
@@ -78,8 +81,8 @@ def check_command(
         ],
     )
     say(f"{found.name}: {len(works)} works{f' in each of {runs} runs' if found.matrix else ''}.")
-    if due is not None:
-        say(f"Scheduled, it would first start at {moment(due)}.")
+    if due is not None and found.schedule is not None:
+        say(f"Scheduled, it would first start at {moment(due, found.schedule.timezone)}.")
     say(*[f"Note: {text}" for text in warnings(found)], style="yellow")
 
 
@@ -185,7 +188,7 @@ def schedule_command(
     if as_json:
         show_json(_fields(record))
     else:
-        say(f"{record.id}: {record.name} starts at {moment(record.due or 0.0)}, and then by {record.cron!r}.")
+        say(f"{record.id}: {record.name} starts at {moment(record.due, record.timezone)}, and then by {record.cron!r}.")
 
 
 @app.command("schedules")
@@ -205,7 +208,7 @@ def schedules_command(config: ConfigOption = None, as_json: JsonOption = False) 
                 each.state.value,
                 each.cron,
                 each.timezone,
-                moment(each.due) if each.state is ScheduleState.active and each.due is not None else "",
+                moment(each.due, each.timezone) if each.state is ScheduleState.active and each.due is not None else "",
                 "for ever" if each.lives < 0 else each.lives,
                 each.latest,
             ]
@@ -232,7 +235,7 @@ def unpause_command(ident: IdArgument, config: ConfigOption = None) -> None:
     """Let a schedule go on; what it missed is not started."""
     choose(configured(config))
     record = pipelines.unpause(ident)
-    say(f"{record.id}: {record.name} starts at {moment(record.due or 0.0)}.")
+    say(f"{record.id}: {record.name} starts at {moment(record.due, record.timezone)}.")
 
 
 @app.command("unschedule")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 _LINES, _WIDTH = 20, 100
@@ -59,9 +61,19 @@ def percent(part: float | None) -> str:
     return f"{part * 100:.0f} %" if part >= 0.0995 else f"{part * 100:.1f} %"
 
 
-def moment(seconds: float | None) -> str:
-    """A time in seconds since the epoch as local date and time; nothing for None."""
-    return "" if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+def moment(seconds: float | None, zone: str | None = None) -> str:
+    """A time in seconds since the epoch as date and time, local or of a time zone that is named; nothing for None.
+
+    Examples
+    --------
+    >>> moment(1e9, "America/Vancouver")
+    '2001-09-08 18:46:40 PDT'
+    """
+    if seconds is None:
+        return ""
+    if zone is None:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    return datetime.fromtimestamp(seconds, ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def number(value: Any) -> str:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -263,6 +264,19 @@ def test_the_scheduler_forgets_what_is_done(boxes: str) -> None:
             assert max(pickle.loads(record)[1] for record in ear.records) == 29
             site.release([nodes[-1].key])
             _until(lambda: not cluster.scheduler.tasks)
+        site.close()
+
+
+@pytest.mark.parametrize("processes", [True, False])
+def test_its_address_is_that_of_its_dashboard(processes: bool, boxes: str) -> None:
+    connect = local_cluster(workers=1, threads=1, processes=processes, memory="auto", dashboard="127.0.0.1:0")
+    site = ClusterSite("a-site", connect, echo, pickle.loads, slots=1, boxes=boxes)
+    try:
+        site.open()
+        assert site.address().startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(site.address(), timeout=30) as page:
+            assert page.status == 200
+    finally:
         site.close()
 
 

@@ -5,18 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from daskflow.compat.prominence.errors import ProminenceError
@@ -88,6 +81,15 @@ class TaskDocument(Document):
             raise ValueError("the task needs a command: what an image would start by itself is not known here")
         return given
 
+    @field_validator("cmd")
+    @classmethod
+    def _can_be_split(cls, given: str) -> str:
+        try:
+            shlex.split(given)
+        except ValueError as error:
+            raise ValueError(f"{given!r:.200} cannot be read as a program and its arguments: {error}") from None
+        return given
+
     @field_validator("image")
     @classmethod
     def _lies_near(cls, given: str | None) -> str | None:
@@ -101,9 +103,7 @@ class TaskDocument(Document):
     @model_validator(mode="after")
     def _starts_ranks_once(self) -> Self:
         if self.type in MPI and _STARTERS.match(self.cmd):
-            raise ValueError(
-                f"a task of the type {self.type} is started by mpirun anyhow: leave that out of its command"
-            )
+            raise ValueError(f"a task of type {self.type} is started by mpirun anyhow: leave that out of its command")
         return self
 
 

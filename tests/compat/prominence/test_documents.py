@@ -28,6 +28,10 @@ def test_defaults() -> None:
     [
         ({"tasks": []}, "tasks: a job needs at least one task"),
         ({"tasks": [{"cmd": " "}]}, r"fit: tasks\.0: the task needs a command: [^;]*\.$"),
+        (
+            {"tasks": [{"cmd": "echo 'unclosed"}]},
+            r"fit: tasks\.0\.cmd: .*unclosed.* cannot be read .*No closing quotation",
+        ),
         ({"tasks": [{"image": "centos:7"}]}, r"fit: tasks\.0: the task needs a command: [^;]*\.$"),
         ({"tasks": [{"cmd": ["date"]}]}, r"tasks\.0\.cmd"),
         ({"tasks": [{**TASK, "type": "sidecar"}]}, "sidecars"),
