@@ -21,8 +21,8 @@ MOST = 10_000
 _FEW = 1000
 """So many works are deleted at a time by who only performs."""
 _OUTCOME = ("status", "results", "products", "plots", "error", "log", "host")
-_WRITTEN = (*_OUTCOME, "stop", "final")
-"""What who only performs may write of a work."""
+_WRITTEN = (*_OUTCOME, "stop", "final", "tags", "event", "group")
+"""What who only performs may write of a work: what came of it, and by what that is found."""
 _NONE = Asked()
 
 

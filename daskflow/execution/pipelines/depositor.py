@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from daskflow.errors import DaskflowError, SiteError, UsageError, WorkError, WorkFailed
+from daskflow.execution.bucketing.unserved import Unserved, Waiting
 from daskflow.execution.worker.attempt import current
 from daskflow.execution.worker.footprint import Span
 from daskflow.model.needs import Needs
@@ -29,7 +30,7 @@ _PART = 10
 """Looking may take one part in so many of the time."""
 _SLOTS = 100_000
 """The buckets keep the queue."""
-_SEEN = {"id": 1, "status": 1, "attempt": 1, "given_back": 1, "retries": 1, "final": 1, "tags": 1}
+_SEEN = {"id": 1, "pipeline": 1, "status": 1, "attempt": 1, "given_back": 1, "retries": 1, "final": 1, "tags": 1}
 """What is looked at of a work that goes on."""
 _WORK: ContextVar[Work | None] = ContextVar("daskflow_pipeline_work", default=None)
 """The work that has ended, and of which the record is just made."""
@@ -74,6 +75,15 @@ class _Order:
         self.id = ""
         self.pipeline = ""
         self.running = False
+        self.since = time.monotonic()
+        """When it began to be as it is [s]."""
+
+    def waiting(self) -> Waiting:
+        """That nobody has taken it."""
+        return Waiting(self.pipeline, self.fields["site"], self.since, self.listener, self._event)
+
+    def _event(self, kind: str, **data: Any) -> None:
+        self.listener.tell(kind, json.dumps({"job": self.node.key, **data}))
 
     def work(self) -> Work:
         """The work that is to be deposited."""
@@ -115,6 +125,7 @@ class Depositor:
         self._lock = threading.RLock()
         self._orders: dict[str, _Order] = {}
         self._opened: Buckets | None = None
+        self._unserved: Unserved | None = None
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
 
@@ -167,7 +178,7 @@ class Depositor:
             if known is None or _failed(known):
                 new.append((order, order.work()))
             else:
-                order.id = known["id"]
+                order.id, order.pipeline = known["id"], known["pipeline"]
         ids = buckets.deposit([work for _, work in new])
         for (order, work), id in zip(new, ids, strict=True):
             order.id, order.pipeline = id, work.pipeline
@@ -195,6 +206,7 @@ class Depositor:
             buckets = self._buckets()
             seen = {each["id"]: each for run in {order.node.run for order in orders} for each in _of_run(buckets, run)}
             changed = [self._settle(buckets, order, seen.get(order.id)) for order in orders]
+            self._tell_unserved(buckets)
             return any(changed)
         except DaskflowError as error:
             if error.transient:
@@ -205,10 +217,20 @@ class Depositor:
             self._forget([order.node.key for order in orders])
             return False
 
+    def _tell_unserved(self, buckets: Buckets) -> None:
+        if self._unserved is None:
+            self._unserved = Unserved(buckets)
+        if self._unserved.due():
+            with self._lock:
+                orders = [order for order in self._orders.values() if not order.running]
+            self._unserved.look([order.waiting() for order in orders])
+
     def _settle(self, buckets: Buckets, order: _Order, seen: Mapping[str, Any] | None) -> bool:
         if seen is not None and not _ended(seen):
             running = seen["status"] == WorkStatus.running
-            changed, order.running = running is not order.running, running
+            changed = running is not order.running
+            if changed:
+                order.running, order.since = running, time.monotonic()
             return changed
         work = None if seen is None else buckets.get(order.id)
         if not self._forget([order.node.key]):
@@ -250,9 +272,8 @@ class Depositor:
         for order in orders:
             try:
                 buckets = self._buckets()
-                pipeline = order.pipeline or Work(**order.fields).pipeline
                 # Taken as an agent would: none takes it at the same time.
-                work = buckets.withdraw(pipeline, tags=order.mark, parent=order.node.run)
+                work = buckets.withdraw(order.pipeline, tags=order.mark, parent=order.node.run)
                 if work is not None:
                     buckets.delete(work)
                     back.add(order.node.key)
@@ -314,6 +335,7 @@ class Depositor:
         with self._lock:
             self._orders.clear()
             opened, self._opened, thread = self._opened, None, self._thread
+            self._unserved = None
         self._wake.set()
         if thread is not None and thread is not threading.current_thread():
             thread.join()

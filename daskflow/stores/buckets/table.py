@@ -150,7 +150,7 @@ class WorkTable:
             gone = [ordinal for (ordinal,) in self.database.change("delete_works", ids=list(ids))]
             locked = [id for (id,) in self.database.rows("locked_works", ids=list(ids))]
             if locked:
-                raise WorkLocked(f"{len(locked)} of these works are locked: {few(locked)}. Unlock them first.")
+                raise WorkLocked(f"Locked, so that none of these works is deleted: {few(locked)}. Unlock them first.")
             if gone:
                 self.database.change("delete_work_marks", ordinals=gone)
         return len(gone)

@@ -234,6 +234,8 @@ def test_who_performs_writes_what_came_of_what_is_held(desk: WorkDesk) -> None:
         desk.update([queued | {"status": "success"}], held=True)
     taken = take(desk)
     done = taken | {"status": "success", "results": {"y": 1}, "error": "e", "log": "l", "host": "h", "stop": 5.0}
+    # By what it is found is part of what came of it.
+    done |= {"tags": ["found"], "event": [7], "group": ["of-it"]}
     desk.update([done | {"function": "os.system", "user": "eve", "retries": 5, "pipeline": "other"}], held=True)
     assert desk.view(View({"id": id}))[0] == done
     # Who did not hear the answer says it again; another outcome is not taken.

@@ -220,6 +220,33 @@ def test_what_is_just_being_deposited_is_left_when_the_driver_stops(stand: Stand
         run.result(30)
 
 
+def test_works_that_nobody_performs_are_told_of(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daskflow.execution.bucketing.unserved.PATIENCE", 0.2)
+    run: Run = stand.flow(["step:a[0]", "step:a[1]"]).submit()
+    stand.until(lambda: bool(run.events("bucket.unserved")))
+    told = run.events("bucket.unserved")[0].data
+    assert (told["waiting"], told["bucket"], told["command"]) == (2, "p", "daskflow work run p --site local")
+    for _ in range(2):
+        stand.end(stand.take())
+    run.result(30)
+
+
+def test_works_that_are_taken_over_are_told_of_as_well(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = stand.flow(["step:a"])
+    run: Run = study.submit()
+    stand.until(lambda: stand.statuses() == ["queued"])
+    stand.lab.launcher.close()
+    with pytest.raises(RunInterrupted):
+        run.result(30)
+    monkeypatch.setattr("daskflow.execution.bucketing.unserved.PATIENCE", 0.2)
+    stand._equipped(stand.lab)
+    again: Run = stand.lab.launcher.resume(study, stand.lab.project.journal.run(run.id), {}, background=True)
+    stand.until(lambda: bool(again.events("bucket.unserved")))
+    assert again.events("bucket.unserved")[0].data["bucket"] == "p"
+    again.cancel()
+    assert stand.statuses() == []
+
+
 def test_a_locked_work_keeps_no_other_from_being_deleted(stand: Stand) -> None:
     run: Run = stand.flow(["step:a[0]", "step:a[1]"]).submit()
     stand.buckets.lock(stand.take())
