@@ -121,7 +121,7 @@ class Depositor:
         self._open = open_buckets
         self._perform = perform
         self._turn = threading.Lock()
-        """Held while works are deposited: they are there for agents before it is known here what they are called."""
+        """Held while works are deposited, or deleted: what is known of them here and what there is are not the same."""
         self._lock = threading.RLock()
         self._orders: dict[str, _Order] = {}
         self._opened: Buckets | None = None
@@ -285,16 +285,17 @@ class Depositor:
         """Delete works; an agent that performs one hears of that at its next heartbeat, and kills what it does."""
         asked = set(keys)
         condemn(asked)
+        # Another thread may be at the same works, which are forgotten then, and not yet gone: both wait for that.
         with self._turn:
             orders = self._forget(asked)
-        try:
-            if orders:
-                self._buckets().delete([order.id for order in orders])
-        except WorkError:  # one is locked, which keeps the others
-            self._delete_each(orders)
-        except DaskflowError as error:
-            _LOG.warning("works cannot be deleted: %s", error)
-            return asked - {order.node.key for order in orders}
+            try:
+                if orders:
+                    self._buckets().delete([order.id for order in orders])
+            except WorkError:  # one is locked, which keeps the others
+                self._delete_each(orders)
+            except DaskflowError as error:
+                _LOG.warning("works cannot be deleted: %s", error)
+                return asked - {order.node.key for order in orders}
         return asked
 
     def _delete_each(self, orders: Sequence[_Order]) -> None:
