@@ -293,9 +293,10 @@ class ClusterSite:
             return ""
         link, scheduler = str(client.dashboard_link or ""), str(client.scheduler.address)
         if scheduler.startswith(_INSIDE):
-            # It is called by an address of this machine, and its dashboard listens on loopback.
+            # The link has the address by which that is called; where the dashboard listens may be loopback only.
             host = scheduler.removeprefix(_INSIDE).partition("/")[0]
-            return link.replace(f"//{host}:", "//127.0.0.1:", 1)
+            bound = client.cluster.scheduler.http_server.address
+            return link.replace(f"//{host}:", f"//{bound}:", 1) if bound == "127.0.0.1" else link
         return link
 
     def rest(self) -> None:

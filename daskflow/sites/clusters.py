@@ -31,9 +31,10 @@ def silence() -> None:
 
 
 def _near(*scheduler: Any, **options: Any) -> Any:
-    """A worker in this process. Those in others listen where their scheduler does; it has no address for that.
+    """A worker in this process that answers on loopback only.
 
-    An argument of the cluster would start a dashboard of each worker too; without any they listen everywhere.
+    Workers in processes of their own listen on the host of their scheduler, which has none here; left alone these would
+    listen everywhere. As an option of the cluster the address would give each a dashboard, too.
     """
     from distributed import Worker
 

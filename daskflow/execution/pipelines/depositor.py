@@ -133,6 +133,7 @@ class Depositor:
         with self._lock:
             if self._opened is None:
                 self._opened = self._open()
+                self._unserved = Unserved(self._opened)
             return self._opened
 
     def submit(
@@ -206,7 +207,7 @@ class Depositor:
             buckets = self._buckets()
             seen = {each["id"]: each for run in {order.node.run for order in orders} for each in _of_run(buckets, run)}
             changed = [self._settle(buckets, order, seen.get(order.id)) for order in orders]
-            self._tell_unserved(buckets)
+            self._tell_unserved()
             return any(changed)
         except DaskflowError as error:
             if error.transient:
@@ -217,10 +218,8 @@ class Depositor:
             self._forget([order.node.key for order in orders])
             return False
 
-    def _tell_unserved(self, buckets: Buckets) -> None:
-        if self._unserved is None:
-            self._unserved = Unserved(buckets)
-        if self._unserved.due():
+    def _tell_unserved(self) -> None:
+        if self._unserved is not None and self._unserved.due():
             with self._lock:
                 orders = [order for order in self._orders.values() if not order.running]
             self._unserved.look([order.waiting() for order in orders])
@@ -336,7 +335,6 @@ class Depositor:
         with self._lock:
             self._orders.clear()
             opened, self._opened, thread = self._opened, None, self._thread
-            self._unserved = None
         self._wake.set()
         if thread is not None and thread is not threading.current_thread():
             thread.join()
