@@ -138,7 +138,7 @@ def test_works_of_a_run_are_listed_and_some_of_them_deleted(place: Desk, buckets
 def test_locked_works_stay(place: Desk, buckets: Buckets) -> None:
     (id,) = buckets.deposit([make()])
     assert place.json("lock", id) == {"locked": 1}
-    assert "locked" in place.error("rm", id)
+    assert f"Locked, so that none of these works is deleted: {id}." in place.error("rm", id)
     assert place.run("unlock", id) == "1 work is unlocked.\n"
     assert place.json("rm", id) == {"deleted": 1}
 
