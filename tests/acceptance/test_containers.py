@@ -74,7 +74,7 @@ def test_the_image_counts_by_its_content(contained: Lab, image: Path, tmp_path: 
 
 
 def test_a_job_that_takes_too_long_is_dead(contained: Lab, image: Path) -> None:
-    job = contained.command(["echo begun; sleep 1000"], image=image, timeout=1)
+    job = contained.command(["echo begun; sleep 1000"], image=image, timeout=5)
     with pytest.raises(JobFailed, match="longer than its timeout"):
         job.result(60)
     assert job.stdout() == "begun\n"

@@ -26,7 +26,7 @@ def store(s3: S3, prefix: str) -> ObjectStore:
 
 def bring(opening: Opening) -> None:
     for slot in opening.slots:
-        urllib3.request("PUT", slot.url, body=DATA[slot.start : slot.start + slot.size])
+        urllib3.request("PUT", slot.url, body=DATA[slot.start : slot.start + slot.size], timeout=60.0)
 
 
 def test_an_object_is_brought_once(store: ObjectStore) -> None:

@@ -121,9 +121,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _body(self, data: bytes) -> None:
         breaks = self.web.breaks.pop(0) if self.web.breaks else None
+        # Who asked may have all of it, and look at the count, before this thread goes on.
+        self.web.sent += len(data[:breaks])
         try:
             self.wfile.write(data[:breaks])
-            self.web.sent += len(data[:breaks])
         except OSError:  # who asked is gone
             return
         if breaks is not None:

@@ -185,10 +185,11 @@ class Counting:
         end = size // 2 if breaking else size
         while True:
             if data:
-                target.sendall(data[: end - passed])
-                passed += len(data)
+                # Who gets the last of it may look at the count before this thread goes on.
                 with self._lock:
                     setattr(self, name, getattr(self, name) + len(data))
+                target.sendall(data[: end - passed])
+                passed += len(data)
             if breaking and passed >= end:
                 raise EOFError
             if passed >= size:
@@ -201,9 +202,9 @@ class Counting:
         """Pass on until the end of the answer, chunked as it is."""
         tail = b""
         while True:
-            client.sendall(data)
             with self._lock:
                 self.received += len(data)
+            client.sendall(data)
             tail = (tail + data)[-5:]
             if tail == b"0\r\n\r\n":
                 return

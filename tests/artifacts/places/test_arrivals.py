@@ -29,7 +29,7 @@ def cloud(s3: S3, prefix: str) -> Cloud:
 
 
 def put(url: str, data: bytes) -> int:
-    return urllib3.request("PUT", url, body=data, retries=False).status
+    return urllib3.request("PUT", url, body=data, retries=False, timeout=60.0).status
 
 
 def bring(cloud: Cloud, data: bytes, size: int | None = None) -> None:
@@ -158,7 +158,7 @@ def test_an_address_of_one_slot_is_none_of_another_nor_of_an_object(cloud: Cloud
         url = slot.url.replace(f"incoming/{UPLOAD}/000000", other)
         assert url != slot.url
         assert put(url, bytes(10)) == 403
-    assert urllib3.request("GET", slot.url, retries=False).status == 403
+    assert urllib3.request("GET", slot.url, retries=False, timeout=60.0).status == 403
 
 
 def test_what_is_never_accepted_is_swept(cloud: Cloud) -> None:

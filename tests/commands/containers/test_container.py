@@ -146,7 +146,7 @@ def sleeping(long: str) -> bool:
 
 
 def test_nothing_is_alive_after_a_timeout(long: str, done: Callable[..., Done]) -> None:
-    found = done(Command(f"sleep {long} & echo up; sleep {long}", timeout=1))
+    found = done(Command(f"sleep {long} & echo up; sleep {long}", timeout=5))
     assert isinstance(found.failure, CommandFailed)
     assert "timeout" in found.commands[0].end
     assert found.stdout == b"up\n"

@@ -38,7 +38,7 @@ def desk(store: ObjectStore) -> Iterator[Uploads]:
 def brought(desk: Uploads, data: bytes = DATA) -> str:
     opened = desk.open(DIGEST, len(DATA))
     for slot in opened.slots:
-        urllib3.request("PUT", slot.url, body=data)
+        urllib3.request("PUT", slot.url, body=data, timeout=60.0)
     return opened.upload
 
 
@@ -182,7 +182,7 @@ def test_what_was_missing_and_came_since_is_verified_anew(desk: Uploads, store: 
         desk.verify(opened.upload, DIGEST, len(DATA)).future.result(60)
     # Who asked has gone before it was told, and comes back.
     for slot in opened.slots:
-        urllib3.request("PUT", slot.url, body=DATA)
+        urllib3.request("PUT", slot.url, body=DATA, timeout=60.0)
     desk.verify(opened.upload, DIGEST, len(DATA)).future.result(60)
     assert store.exists(DIGEST)
 
@@ -204,6 +204,6 @@ def test_a_refusal_is_told_for_some_time_and_not_to_who_goes_on(
     with pytest.raises(ArtifactDamaged):
         desk.verify(again, DIGEST, len(DATA)).future.result(60)
     for slot in desk.open(DIGEST, len(DATA), again).slots:
-        urllib3.request("PUT", slot.url, body=DATA)
+        urllib3.request("PUT", slot.url, body=DATA, timeout=60.0)
     desk.verify(again, DIGEST, len(DATA)).future.result(60)
     assert store.exists(DIGEST)

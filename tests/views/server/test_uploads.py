@@ -34,7 +34,7 @@ def stored(s3: S3, prefix: str, tmp_path: Path) -> Iterator[Client]:
 def bring(opened: dict[str, Any], data: bytes = DATA) -> None:
     for part in opened["parts"]:
         sent = data[part["start"] : part["start"] + part["size"]]
-        assert urllib3.request("PUT", part["url"], body=sent).status == 200
+        assert urllib3.request("PUT", part["url"], body=sent, timeout=60.0).status == 200
 
 
 def test_an_object_goes_there_without_passing_through_the_server(stored: Client, s3: S3) -> None:
