@@ -24,6 +24,8 @@ _PATIENCE = 5.0
 _ABSENT = {errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ELOOP, errno.ENOEXEC, errno.ENAMETOOLONG}
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 """In what `resource` counts memory [bytes]."""
+_ERROR = 1.05
+"""The kernel counts the memory of two processes that share it alike up to this factor."""
 
 
 class Launch(NamedTuple):
@@ -150,8 +152,6 @@ class Process:
         return code
 
     def _start(self, launch: Launch, streams: tuple[int, int, int]) -> None:
-        # The kernel counts the memory of this process as that of the new one, which shares it until it executes.
-        self._shared = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         stdin, stdout, stderr = streams
         try:
             self._popen = subprocess.Popen(
@@ -165,6 +165,8 @@ class Process:
             )
         except (OSError, ValueError) as error:
             raise _not_started(launch, error) from None
+        # The kernel counts the memory of this process as that of the new one, which shared it until it executed.
+        self._shared = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT * _ERROR
         self.pid = self._popen.pid
         """Its id, and that of its group."""
 
@@ -174,8 +176,9 @@ class Process:
         # Else it would be asked for again, and warned of.
         self._popen.returncode = code
         self.cpu = used.ru_utime + used.ru_stime
-        if used.ru_maxrss > self._shared:
-            self.memory = max(self.memory, used.ru_maxrss * _MAXRSS_UNIT)
+        peak = used.ru_maxrss * _MAXRSS_UNIT
+        if peak > self._shared:
+            self.memory = max(self.memory, peak)
         return code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
@@ -18,7 +19,7 @@ from daskflow.commands.order import Ended, Order, Tools
 from daskflow.commands.processes import Launch, Process
 from daskflow.commands.scratch import Scratch
 from daskflow.commands.templates import fill_command, shown
-from daskflow.errors import CommandError, CommandFailed, CommandMissing, JobTimeout
+from daskflow.errors import CommandError, CommandFailed, CommandMissing, JobTimeout, PathRefused
 from daskflow.model.command import Command
 
 _SHELL = "/bin/sh"
@@ -157,7 +158,7 @@ class Running:
         process = self._start(step.command)
         one.end = "it was killed"
         try:
-            one.code, one.end = self._wait(process, step, start)
+            self._wait(process, step, start, one)
         finally:
             one.wall, one.cpu, one.memory = time.monotonic() - start, process.cpu, process.memory
 
@@ -173,8 +174,8 @@ class Running:
         launch = Launch(argv, folder, env, own, image=command.image, mounts=command.mounts)
         return self._tools.wrap(launch, self._scratch)
 
-    def _wait(self, process: Process, step: _Step, start: float) -> tuple[int, str]:
-        """Wait for the end of a process: its exit code, and how it ended."""
+    def _wait(self, process: Process, step: _Step, start: float, one: _Try) -> None:
+        """Wait for the end of a process, and note its exit code and how it ended."""
         timeout = step.command.timeout
         limit = math.inf if timeout is None else start + timeout
         deadline = min(limit, start + self._tools.time_left())
@@ -185,24 +186,25 @@ class Running:
                 now = time.monotonic()
                 ended = self._tools.watch.wait([process.pid, *beside], min(deadline, now + pause))
                 if ended == process.pid:
-                    return _told(process.end())
+                    one.code, one.end = _told(process.end())
+                    return
                 if ended is not None:
                     self._lost(beside[ended])
                     continue
-                for one in (process, *[sidecar.process for sidecar in self._sidecars]):
-                    one.look()
+                for each in (process, *[sidecar.process for sidecar in self._sidecars]):
+                    each.look()
                 pause = min(2 * pause, _SELDOM)
                 if time.monotonic() >= deadline:
                     break
         except BaseException:
             self.killed = True
-            process.kill(self._tools.kill)
+            one.code, _ = _told(process.kill(self._tools.kill))
             raise
         self.killed = True
-        code, _ = _told(process.kill(self._tools.kill))
+        one.code, _ = _told(process.kill(self._tools.kill))
         if deadline < limit:
             raise JobTimeout(f"The job took longer than its timeout, and {step.short} was killed.")
-        return code, f"{_TIMEOUT} of {timeout:g} s"
+        one.end = f"{_TIMEOUT} of {timeout:g} s"
 
     def _failure(self, step: _Step, one: _Try, since: int) -> CommandError | None:
         """Why a try counts as failed; None: it does not."""
@@ -294,7 +296,16 @@ def _sum(step: _Step, tries: list[_Try], before: tuple[int, int], after: tuple[i
 
 @contextmanager
 def _appending(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        # The directory may be one in which others write.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise PathRefused(
+            f"{path} is a symbolic link, and output is written through none: somebody has put it there. Remove it, and "
+            "let nobody else write in that directory."
+        ) from None
     try:
         yield descriptor
     finally:

@@ -171,6 +171,17 @@ def test_memory_is_not_that_of_the_worker(tmp_path: Path) -> None:
     assert 0 < process.memory < 20 << 20
 
 
+def test_memory_of_this_process_is_not_told_as_that_of_a_short_one() -> None:
+    grown = []
+    for _ in range(600):
+        # The kernel adds up pages in batches, at any moment.
+        grown.append(bytearray(12 << 10))
+        process = start("true")
+        Watch().wait([process.pid], time.monotonic() + 60)
+        process.end()
+        assert process.memory < 20 << 20
+
+
 def test_memory_of_all_that_descend() -> None:
     text = "import os, time\nfor _ in range(2):\n  os.fork()\ndata = bytearray(50 << 20)\ntime.sleep(1000)"
     process = start(sys.executable, "-c", text)

@@ -29,6 +29,7 @@ from daskflow.execution.project import Project
 from daskflow.graph.host import Launcher
 from daskflow.graph.task import Task
 from daskflow.model.command import Command, InputFile
+from daskflow.model.mistakes import meant, mistakes_in
 from daskflow.model.policy import Policy
 
 _LARGE = 1 << 16
@@ -158,10 +159,11 @@ def _policy(name: str, policies: Mapping[str, Any]) -> Policy:
     try:
         return Policy.model_validate({"name": name, "version": "1", **fields})
     except ValidationError as error:
-        first = error.errors()[0]
-        known = ", ".join(sorted(set(Policy.model_fields) - {"name", "version"}))
-        what = f"is no option; there are {known}" if first["type"] == "extra_forbidden" else first["msg"]
-        raise ArgumentsInvalid(f"CommandJob({'.'.join(map(str, first['loc']))}=...): {what}.") from None
+        first = mistakes_in(error, fields)[0]
+        known = f"there are {', '.join(sorted(set(Policy.model_fields) - {'name', 'version'}))}"
+        hint = known if len(first.place) == 1 else meant(Policy, first.place)
+        what = f"is no option; {hint}" if first.strange else first.text
+        raise ArgumentsInvalid(f"CommandJob({first.where}=...): {what}.") from None
 
 
 def _name_of(commands: Iterable[Any]) -> str:

@@ -97,8 +97,10 @@ class _Reader:
 
 def live_directory(logs: str) -> bool:
     """Make the directory in which attempts write; False where they have to write elsewhere."""
+    folder = os.path.join(logs, LIVE)
     try:
-        os.makedirs(os.path.join(logs, LIVE), exist_ok=True)
+        os.makedirs(folder, exist_ok=True)
     except OSError:
         return False
-    return True
+    # Where others may write among the logs a link would lead the output anywhere.
+    return not os.path.islink(folder)

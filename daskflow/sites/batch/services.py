@@ -326,7 +326,8 @@ class Services:
             if time.monotonic() >= deadline:
                 return False
             if fresh:
-                due = time.monotonic() + 10.0
+                # What is told to end in the moment of its start is neither gone at once, nor says that it ends.
+                due = time.monotonic() + (10.0 if folder.began() is not None else 1.0)
             time.sleep(pause)
             pause = min(1.5 * pause, _LATER)
 

@@ -45,6 +45,10 @@ def test_jobs_of_a_sweep_share_their_task_at_a_site(lab: Lab) -> None:
 def test_options_are_named_with_those_that_there_are() -> None:
     with pytest.raises(ArgumentsInvalid, match=r"CommandJob\(retires=...\): is no option; there are .*retries"):
         Blueprint(["true"], None, Extras(), {"retires": 3})
+    with pytest.raises(ArgumentsInvalid, match=r"CommandJob\(resources\.core=...\): is no option; do you mean 'cores'"):
+        Blueprint(["true"], None, Extras(), {"resources": {"core": 3}})
+    with pytest.raises(ArgumentsInvalid, match=r"CommandJob\(retries=...\): it must be at least 0\."):
+        Blueprint(["true"], None, Extras(), {"retries": -1})
 
 
 def test_images_of_commands_count_by_their_content(lab: Lab, tmp_path: Path) -> None:

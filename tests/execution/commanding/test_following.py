@@ -139,3 +139,9 @@ def test_names_of_live_files_are_plain(tmp_path: Path) -> None:
     assert live_directory(str(tmp_path))
     (tmp_path / "file").touch()
     assert not live_directory(str(tmp_path / "file"))
+
+
+def test_no_live_files_are_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "live").symlink_to(tmp_path / "elsewhere")
+    assert not live_directory(str(tmp_path))

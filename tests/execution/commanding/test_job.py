@@ -333,7 +333,7 @@ def test_environment_of_a_command(lab: Lab) -> None:
 
 def test_limits_keep_what_there_is(lab: Lab) -> None:
     start = time.monotonic()
-    slow = lab.command(["echo begun; echo part > out; sleep 1000"], output_files=["out"], timeout=1)
+    slow = lab.command(["echo begun; echo part > out; sleep 1000"], output_files=["out"], timeout=4)
     assert isinstance(failure_of(slow), JobTimeout)
     assert slow.stdout() == "begun\n"
     assert slow.get_output_file("out") == b"part\n"

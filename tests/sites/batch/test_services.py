@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,24 @@ def test_what_is_killed_is_dead_before_that_is_said(tmp_path: Path, system: Rost
     ServiceFolder(tmp_path, "x").begin(Began("1", "n1", 1.0))
     assert service.kill()
     assert service.state is ServiceState.killed
+
+
+def test_what_is_killed_as_it_starts_is_soon_known_to_be_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Starting(Roster):
+        """Its job is there for one more look, and says nothing of its end."""
+
+        def cancel(self, ids: object) -> None:
+            self.last = self.questions + 1
+
+        def standings(self, ids: Iterable[str]) -> Mapping[str, Standing]:
+            if self.questions == getattr(self, "last", math.inf):
+                self.jobs.clear()
+            return super().standings(ids)
+
+    monkeypatch.setattr(module, "_PATIENCE", 8.0)
+    system = Starting()
+    assert services_in(tmp_path, system, poll=600.0).spawn("true", name="x").kill()
+    assert system.jobs == {}, "it was looked at again before the patience was over"
 
 
 def test_a_kill_that_the_batch_system_does_not_hear_is_noted(
