@@ -19,6 +19,7 @@ from daskflow.graph.part import Part
 from daskflow.graph.sequel import Later
 from daskflow.graph.structure import transform
 from daskflow.graph.task import importable
+from daskflow.model.mistakes import mistakes_in
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -108,10 +109,10 @@ class Flow(Generic[P, R]):
         try:
             return adapter.validate_python(value)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = "".join(f"[{part!r}]" for part in first["loc"])
+            first = mistakes_in(error, value)[0]
+            place = "".join(f"[{part!r}]" for part in first.place)
             raise ArgumentsInvalid(
-                f"Argument {name!r}{place} of {self.name}(): {first['msg']}; it is {value!r:.200}."
+                f"Argument {name!r}{place} of {self.name}(): {first.text}; it is {value!r:.200}."
             ) from None
 
     @functools.cached_property

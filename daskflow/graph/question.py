@@ -14,6 +14,7 @@ from daskflow.graph.encoding import digest
 from daskflow.graph.host import CURRENT_HOST, Launcher
 from daskflow.graph.job import Job
 from daskflow.graph.verdict import Verdict, plain_policy
+from daskflow.model.mistakes import mistakes_in
 from daskflow.model.quantities import seconds
 
 OnTimeout = Literal["fail", "default"]
@@ -57,8 +58,18 @@ class Inquiry(NamedTuple):
         try:
             return _adapter(self.schema).validate_json(answer)
         except ValidationError as error:
-            found = [f"{'.'.join(map(str, problem['loc'])) or 'it'}: {problem['msg']}" for problem in error.errors()]
-            raise AnswerRefused(f"The answer {answer:.200} does not fit: {'; '.join(found)}.") from None
+            raise AnswerRefused(f"The answer {answer:.200} does not fit: {_told(error, _parsed(answer))}.") from None
+
+
+def _told(error: ValidationError, given: Any) -> str:
+    return "; ".join(map(str, mistakes_in(error, given)))
+
+
+def _parsed(answer: str) -> Any:
+    try:
+        return json.loads(answer)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _sorted(form: str) -> str:
@@ -140,7 +151,9 @@ def _preset(schema: Any, default: Any) -> str | None:
         value = adapter.validate_python(default)
         return adapter.dump_json(value).decode()
     except ValidationError as error:
-        raise ArgumentsInvalid(f"ask(default={default!r:.100}) does not fit its schema: {error}") from None
+        raise ArgumentsInvalid(
+            f"ask(default={default!r:.100}) does not fit its schema: {_told(error, default)}."
+        ) from None
     except Exception as error:
         raise ArgumentsInvalid(f"ask(schema={schema!r:.100}): pydantic cannot ask for that: {error}") from None
 

@@ -23,6 +23,7 @@ from daskflow.graph.host import CURRENT_HOST, CURRENT_SITE, Launcher
 from daskflow.graph.job import Job, Terms
 from daskflow.graph.structure import ATOMS, Nest
 from daskflow.graph.template import Template
+from daskflow.model.mistakes import meant, mistakes_in
 from daskflow.model.outcome import InputFile
 from daskflow.model.policy import Policy, policy_change
 
@@ -205,7 +206,7 @@ class Task(Generic[P, R]):
         try:
             made.policy = policy_change(self.policy, changes)
         except ValidationError as error:
-            raise ArgumentsInvalid(f"{self.policy.name}.options(): {_problems(error)}") from None
+            raise ArgumentsInvalid(f"{self.policy.name}.options(): {_problems(error, changes)}") from None
         if "version" in changes:
             made.refresh()
         return made
@@ -281,22 +282,18 @@ def declare(function: Callable[..., Any] | None, launcher: Launcher | None, poli
         try:
             policy = Policy.model_validate({"name": default, **{k: v for k, v in policies.items() if v is not None}})
         except ValidationError as error:
-            raise ArgumentsInvalid(f"@task of {default}(): {_problems(error)}") from None
+            raise ArgumentsInvalid(f"@task of {default}(): {_problems(error, policies)}") from None
         return Task(function, policy, launcher)
 
     return declared if function is None else declared(function)
 
 
-def _problems(error: ValidationError) -> str:
+def _problems(error: ValidationError, given: Mapping[str, Any]) -> str:
     """What is wrong with some policies, each on a line that names it."""
-    found: dict[str, str] = {}
-    for problem in error.errors():
-        # Of a policy that may be given in several ways, the way is no part of its name.
-        name = ".".join(map(str, problem["loc"] if problem["loc"][0] == "resources" else problem["loc"][:1]))
-        message = problem["msg"].removeprefix("Value error, ").replace("Extra inputs are not permitted", "no policy")
-        known = f"; known are {', '.join(Policy.model_fields)}" if problem["type"] == "extra_forbidden" else ""
-        found.setdefault(name, f"{name}={problem['input']!r:.100}: {message}{known}")
-    return "\n".join(found.values())
+    return "\n".join(
+        f"{each.where}={each.value!r:.100}: {f'no policy; {meant(Policy, each.place)}' if each.strange else each.text}"
+        for each in mistakes_in(error, given)
+    )
 
 
 def _rebuilt(function: Callable[..., Any], policy: Policy) -> Task[Any, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from daskflow.errors import ArgumentsInvalid, FileMissing
+from daskflow.model.mistakes import meant, mistakes_in
 from daskflow.model.quantities import Seconds
 
 
@@ -75,7 +76,7 @@ class Command(BaseModel):
         try:
             super().__init__(**given, **options)
         except ValidationError as error:
-            raise ArgumentsInvalid(f"Command({command!r:.100}): {_problem(error)}") from None
+            raise ArgumentsInvalid(f"Command({command!r:.100}): {_problem(error, Command, given | options)}") from None
         if not (self.line or "").strip() and not (self.argv and self.argv[0]):
             raise ArgumentsInvalid(f"Command({command!r}) is empty: give a line for the shell, or a list.")
 
@@ -142,10 +143,11 @@ class InputFile(BaseModel):
         if content is None:
             content = _read(Path(path if path is not None else name))
             name = name if path is not None else PurePosixPath(name).name
+        given = {"name": name, "content": content, "executable": executable}
         try:
-            super().__init__(name=name, content=content, executable=executable)
+            super().__init__(**given)
         except ValidationError as error:
-            raise ArgumentsInvalid(f"InputFile({name!r:.100}): {_problem(error)}") from None
+            raise ArgumentsInvalid(f"InputFile({name!r:.100}): {_problem(error, InputFile, given)}") from None
 
     def __reduce__(self) -> Any:
         return _input_file, (self.name, self.content, self.executable)
@@ -166,8 +168,6 @@ def _read(path: Path) -> bytes:
         raise FileMissing(f"The input file {path} cannot be read: {error.strerror}. Check the path.") from None
 
 
-def _problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    place = ".".join(map(str, first["loc"]))
-    what = "is no option" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-    return f"{place}: {what}"
+def _problem(error: ValidationError, kind: type[BaseModel], given: Mapping[str, Any]) -> str:
+    first = mistakes_in(error, given)[0]
+    return f"{first.where}: is no option; {meant(kind, first.place)}" if first.strange else str(first)

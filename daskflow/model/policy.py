@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from daskflow.errors import ArgumentsInvalid
+from daskflow.model.mistakes import ended, listed
 from daskflow.model.quantities import Bytes, Seconds, enough
 
 _LEAST_MEMORY = 1000
@@ -36,6 +38,17 @@ class Resources(BaseModel):
     for by the other fields."""
     tasks: int | None = Field(default=None, ge=1)
     """Ranks that an MPI program is started with, over all nodes; None: one for each core."""
+
+    if not TYPE_CHECKING:  # who checks types goes by the fields
+
+        def __init__(self, /, **fields: Any) -> None:
+            try:
+                super().__init__(**fields)
+            except ValidationError as error:
+                raise ArgumentsInvalid(ended(f"Resources(): {listed(error, Resources, fields)}")) from None
+
+        # In another record it is made without this method, so that the mistakes of all are told together.
+        __init__.__pydantic_base_init__ = True
 
 
 class Policy(BaseModel):

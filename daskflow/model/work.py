@@ -185,7 +185,7 @@ class Work(BaseModel):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            raise WorkInvalid(told(error, Work)) from None
+            raise WorkInvalid(told(error, Work, fields)) from None
         if self.token is None and "token" not in fields:
             found = next((value for name in TOKENS if (value := os.environ.get(name))), None)
             self.__dict__["token"] = None if found is None else SecretStr(found)
@@ -199,7 +199,7 @@ class Work(BaseModel):
         except ValidationError as error:
             object.__setattr__(self, "__dict__", before)
             object.__setattr__(self, "__pydantic_fields_set__", known)
-            raise WorkInvalid(told(error, Work)) from None
+            raise WorkInvalid(told(error, Work, {name: value})) from None
 
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()

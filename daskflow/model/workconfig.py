@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from daskflow.errors import WorkInvalid
+from daskflow.model.mistakes import ended, listed, meant
 
 
 def _several(value: Any) -> Any:
@@ -54,39 +54,9 @@ Strategy = Annotated[Literal["bypass", "copy", "move", "delete", "upload"], Befo
 """What becomes of a file."""
 
 
-def told(error: ValidationError, kind: type[BaseModel]) -> str:
+def told(error: ValidationError, kind: type[BaseModel], given: Any = None) -> str:
     """What does not fit in a work, or in a part of one, for people."""
-    return _sentence(mistakes(error, kind))
-
-
-def _sentence(wrong: str) -> str:
-    # What is not known ends with a question.
-    return f"The work does not fit: {wrong}" + ("" if wrong.endswith("?") else ".")
-
-
-def mistakes(error: ValidationError, kind: type[BaseModel]) -> str:
-    """What does not fit, field by field; the values are not shown."""
-    parts = []
-    for mistake in error.errors(include_url=False, include_context=False, include_input=False):
-        place = ".".join(map(str, mistake["loc"]))
-        text = mistake["msg"].removeprefix("Value error, ")
-        if mistake["type"] == "extra_forbidden":
-            text = _strange(kind, mistake["loc"])
-        elif mistake["type"] == "missing":
-            text = "it is needed, and is not given"
-        parts.append(f"{place}: {text}" if place else text)
-    return "; ".join(parts)
-
-
-def _strange(kind: type[BaseModel], place: tuple[int | str, ...]) -> str:
-    """That there is no such field, and which one may be meant; all where none is alike."""
-    inner: type[BaseModel] | None = kind
-    for name in place[:-1]:
-        inner = inner and _parts(inner).get(str(name))
-    fields = list(inner.model_fields) if inner else []
-    near = difflib.get_close_matches(str(place[-1]), fields, 1)
-    meant = f"do you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(fields))}"
-    return f"there is no such field; {meant}"
+    return ended(f"The work does not fit: {listed(error, kind, given)}")
 
 
 def check_assigned(kind: type[BaseModel], name: str) -> None:
@@ -97,7 +67,7 @@ def check_assigned(kind: type[BaseModel], name: str) -> None:
     WorkInvalid
     """
     if name not in kind.model_fields and not name.startswith("_") and not hasattr(kind, name):
-        raise WorkInvalid(_sentence(f"{name}: {_strange(kind, (name,))}"))
+        raise WorkInvalid(ended(f"The work does not fit: {name}: there is no such field; {meant(kind, (name,))}"))
 
 
 def checked(kind: type[BaseModel], dumped: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +81,7 @@ def checked(kind: type[BaseModel], dumped: dict[str, Any]) -> dict[str, Any]:
     try:
         kind.model_validate(dumped)
     except ValidationError as error:
-        raise ValueError(mistakes(error, kind)) from None
+        raise ValueError(listed(error, kind, dumped)) from None
     return dumped
 
 
@@ -145,12 +115,23 @@ class _Part(BaseModel):
         defer_build=True,
     )
 
+    if not TYPE_CHECKING:  # who checks types goes by the fields
+
+        def __init__(self, /, **fields: Any) -> None:
+            try:
+                super().__init__(**fields)
+            except ValidationError as error:
+                raise WorkInvalid(told(error, type(self), fields)) from None
+
+        # In another record it is made without this method, so that the mistakes of all are told together.
+        __init__.__pydantic_base_init__ = True
+
     def __setattr__(self, name: str, value: Any) -> None:
         check_assigned(type(self), name)
         try:
             super().__setattr__(name, value)
         except ValidationError as error:
-            raise WorkInvalid(told(error, type(self))) from None
+            raise WorkInvalid(told(error, type(self), {name: value})) from None
 
 
 class Archive(_Part):

@@ -9,10 +9,11 @@ from typing import Any
 
 from daskflow.artifacts.cache import NodeCache
 from daskflow.artifacts.store import ObjectStore
-from daskflow.execution.agents.agent import Agent, Told
+from daskflow.execution.agents.agent import Agent
 from daskflow.execution.agents.archive import Archivist
 from daskflow.execution.agents.functions import find
 from daskflow.execution.agents.notices import Notices
+from daskflow.execution.agents.settling import NOT_GIVEN_BACK, NOT_WRITTEN, Told
 from daskflow.execution.agents.terms import Allowed, Terms
 from daskflow.execution.bucketing.parcel import PERFORM
 from daskflow.execution.served import ServedStore, freight_of
@@ -103,7 +104,8 @@ def serve(
     Returns
     -------
     dict
-        How many works ended how: `success`, `failure`, `lost`, `given back`.
+        How many works ended how: `success`, `failure`, `refused`, `lost`, `given back`; `not written` and `not given
+        back` are also logged: their store was away to the end.
 
     Raises
     ------
@@ -132,4 +134,10 @@ def serve(
     filters = {name: terms.pop(name) for name in Wanted._fields if name in terms}
     wanted = Wanted(names, site, **filters)
     with buckets_of(settings) as buckets:
-        return agent_of(settings, buckets, Terms(wanted, function, lives=lives, idle=idle, **terms)).run()
+        return agent_of(settings, buckets, Terms(wanted, function, lives=lives, idle=idle, **terms), _warned).run()
+
+
+def _warned(told: Told) -> None:
+    """Log what nobody else knows."""
+    if told.kind in (NOT_WRITTEN, NOT_GIVEN_BACK):
+        _LOG.warning("%s", told.text)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
+
+from daskflow.model.mistakes import mistakes_in, models_within
 
 _FOREIGN = {
     "partition": "queue",
@@ -43,13 +44,14 @@ def told(error: ValidationError, model: type[BaseModel]) -> str:
     model
         What was validated.
     """
-    first = error.errors()[0]
-    places, owner = _walk(model, first["loc"])
+    first = mistakes_in(error)[0]
+    places, owner = _walk(model, first.place)
     place = ".".join(places)
-    if first["type"] == "extra_forbidden":
+    if first.strange:
         return f"The option {place!r} is not known{_meant(places[-1], owner, model)}"
-    what = first["msg"].removeprefix("Value error, ")
-    return f"The option {place!r} does not fit: {what}" if place else f"The configuration does not fit: {what}"
+    return (
+        f"The option {place!r} does not fit: {first.text}" if place else f"The configuration does not fit: {first.text}"
+    )
 
 
 def _walk(model: type[BaseModel], where: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:
@@ -63,17 +65,11 @@ def _walk(model: type[BaseModel], where: tuple[int | str, ...]) -> tuple[list[st
             field = inside.model_fields.get(str(part))
             inside = None if field is None else field.annotation
             continue
-        named = [found for found in _within(inside) if _is_model(found)]
+        named = models_within(inside)
         if isinstance(part, int) or named or str(inside).startswith("dict["):
             places.append(str(part))
             inside = named[0] if named else None
     return places, owner
-
-
-def _within(annotation: Any) -> Iterator[Any]:
-    for found in get_args(annotation):
-        yield found
-        yield from _within(found)
 
 
 def _is_model(found: Any) -> bool:
@@ -85,10 +81,10 @@ def _meant(name: str, owner: type[BaseModel], model: type[BaseModel]) -> str:
     known = owner.model_fields
     if _FOREIGN.get(name) in known:
         return f"; it is called {_FOREIGN[name]!r} here"
+    for outer, field in model.model_fields.items():
+        for inner in models_within(field.annotation):
+            if owner is model and name in inner.model_fields:
+                return f"; it belongs to one of those below {outer!r}"
     if near := difflib.get_close_matches(name.lower(), known, n=1):
         return f"; did you mean {near[0]!r}?"
-    for outer, field in model.model_fields.items():
-        for inner in _within(field.annotation):
-            if owner is model and _is_model(inner) and name in inner.model_fields:
-                return f"; it belongs to one of those below {outer!r}"
     return f" among {', '.join(known)}"

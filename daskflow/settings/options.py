@@ -38,6 +38,8 @@ _SECRET = ("storage", "works__token")
 """Options whose variables may hold secrets."""
 _PASSWORD = re.compile(r"""(\w://[^:/@\s"]*):[^/@\s"]*(?=@)|(?<=[?&])(?:ssl)?password=[^&\s"]*&?""")
 """In a URL, with what stands before it that is kept."""
+_FIELD = re.compile(r'field "(\w+)"')
+"""How pydantic-settings names an option."""
 _SITES = "sites"
 """Directory, beside the store, of what sites keep."""
 
@@ -123,7 +125,7 @@ def load(file: Path | str | None = None) -> Settings:
         # pydantic-settings passes over names that it does not know.
         if _option(name) not in Settings.model_fields:
             raise SettingsInvalid(f"The variable {name} names no option. There are {', '.join(Settings.model_fields)}.")
-    from pydantic_settings import BaseSettings, SettingsConfigDict, YamlConfigSettingsSource
+    from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError, YamlConfigSettingsSource
     from yaml import YAMLError
 
     class Sources(Settings, BaseSettings):
@@ -144,8 +146,16 @@ def load(file: Path | str | None = None) -> Settings:
         return Settings.model_validate(Sources().model_dump(exclude_unset=True))
     except ValidationError as error:
         raise SettingsInvalid(f"{told(error, Settings)} (read {_read(files)}).") from None
-    except (YAMLError, TypeError, ValueError, OSError) as error:
+    except SettingsError as error:
+        field = _FIELD.search(str(error))
+        name = f"The variable {_PREFIX}{field.group(1).upper()}" if field else "One of the variables"
+        raise SettingsInvalid(f"{name} is no JSON, and the option needs it (read {_read(files)}).") from None
+    except (YAMLError, UnicodeDecodeError, OSError) as error:
         raise SettingsInvalid(f"The configuration cannot be read: {error} (read {_read(files)}).") from None
+    except (TypeError, ValueError):
+        raise SettingsInvalid(
+            f"A configuration is a mapping of options: `name: value` (read {_read(files)})."
+        ) from None
 
 
 def _variables() -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from daskflow.errors import NotFound, RunBusy, RunFailed, SiteUnknown, UsageError
 from daskflow.execution.insight.recorded import await_end, cancel, continuation
 from daskflow.execution.launcher import Launcher, Order
-from daskflow.execution.pipelines.conducting import MARK, Conductor
+from daskflow.execution.pipelines.conducting import ENDED, MARK, Conductor
 from daskflow.execution.pipelines.crontabs import next_due
 from daskflow.execution.pipelines.deployments import Quarters, employed
 from daskflow.execution.pipelines.depositor import taken
@@ -232,6 +232,16 @@ def works_of(settings: Settings, run: str) -> list[dict[str, Any]]:
     with buckets_of(settings) as buckets:
         found = buckets.view({"config.parent": run}, projection=_SHOWN, limit=-1)
     return [{**{name: each.get(name) for name in _SHOWN}, "step": _step(each)} for each in reversed(found)]
+
+
+def steps_of(project: Project, run: str) -> list[dict[str, Any]]:
+    """What became of the steps of a run that have ended, by their ends: status, numbers of works, and a reason."""
+    found: dict[str, dict[str, Any]] = {}
+    for event in project.journal.events(run, f"{ENDED}*"):
+        # A run that was resumed tells it again.
+        found.pop(event.data["step"], None)
+        found[event.data["step"]] = event.data
+    return list(found.values())
 
 
 def cancel_run(settings: Settings, ident: str) -> tuple[RunRecord, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from daskflow.model.needs import PLAIN_NEEDS, Needs
 
@@ -126,3 +126,11 @@ class Site(Protocol):
 
     def close(self) -> None:
         """Stop all work and give everything back. The site may be used again."""
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """A site that keeps what belongs to a run when its driver is gone, for who resumes it."""
+
+    def conclude(self, run: str) -> None:
+        """A run has ended: what nobody has asked for is not to be kept; returns at once."""

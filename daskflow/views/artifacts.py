@@ -20,7 +20,7 @@ from daskflow.artifacts.staging import bring
 from daskflow.artifacts.store import ObjectStore
 from daskflow.artifacts.trees import Tree, is_tree
 from daskflow.artifacts.uploading import Upload
-from daskflow.errors import FileMissing, StoreUnavailable, UsageError
+from daskflow.errors import ArtifactMissing, FileMissing, NameRefused, NotFound, StoreMissing, UsageError
 from daskflow.execution.insight.garbage import store_of
 from daskflow.execution.project import Project
 from daskflow.settings.parts import open_project
@@ -60,7 +60,7 @@ def put_command(
     try:
         store = store_of(project)
         mark_owner(store, project.journal)
-        with stdout_kept_clean(when=as_json):
+        with _asked(), stdout_kept_clean(when=as_json):
             named = Names(store).give(Upload(store, project.file_digest)(source, name))
     finally:
         project.close()
@@ -164,7 +164,7 @@ def info_command(name: NameArgument, config: ConfigOption = None, as_json: JsonO
 def _referring(project: Project, digest: str) -> list[Reference]:
     try:
         return project.journal.referring(digest)
-    except StoreUnavailable:  # nothing ran here yet
+    except StoreMissing:  # nothing ran here yet
         return []
 
 
@@ -177,7 +177,7 @@ def rm_command(
     with _opened(config) as (_, store):
         for name in names:
             if not Names(store).take(name):
-                Names(store).find(name)  # which says what is wrong
+                _name(store, name)  # which says what is wrong
             say(f"{name} is no name any more.")
 
 
@@ -206,15 +206,32 @@ def unpin_command(name: NameArgument, config: ConfigOption = None) -> None:
 
 @contextmanager
 def _opened(config: Path | None) -> Iterator[tuple[Project, ObjectStore]]:
-    with reading(config) as project:
+    with reading(config) as project, _asked():
         yield project, store_of(project)
+
+
+@contextmanager
+def _asked() -> Iterator[None]:
+    """A text that is no name is a mistake of who gave it."""
+    try:
+        yield
+    except NameRefused as error:
+        raise UsageError(str(error)) from None
+
+
+def _name(store: ObjectStore, name: str) -> Named:
+    """What a name stands for; that there is none is told as of runs and works. Of bytes that are lost it is not."""
+    try:
+        return Names(store).find(name)
+    except ArtifactMissing as error:
+        raise NotFound(str(error)) from None
 
 
 def _found(store: ObjectStore, ident: str) -> Named:
     """What a name or a digest stands for."""
     names = Names(store)
     if not _DIGEST.fullmatch(ident) or names.look(ident) is not None or not store.exists(ident):
-        return names.find(ident)
+        return _name(store, ident)
     if is_tree(store.read(ident, 0, 32)):
         return Named(ident, ident, Tree.get(store, ident).size, "tree")
     return Named(ident, ident, store.size(ident))

@@ -136,32 +136,34 @@ def ls_command(
 
 @app.command("show")
 def show_command(run: RunArgument = "last", config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show the steps of a run, or its runs where the pipeline has a matrix, and how their works stand."""
+    """Show the works of a run by their steps, or of its runs where the pipeline has a matrix, and what was skipped."""
     settings = configured(config)
     with reading(config) as project:
         record = pipelines.found_run(project, run)
         below = project.journal.trees([record.id])
         works = {each.id: pipelines.works_of(settings, each.id) for each in below}
+        steps = {each.id: pipelines.steps_of(project, each.id) for each in below}
     if as_json:
-        show_json([run_fields(each) | {"works": works[each.id]} for each in below])
+        show_json([run_fields(each) | {"works": works[each.id], "steps": steps[each.id]} for each in below])
         return
     say(f"{record.id}  {record.state}{f': {in_short(record.error)}' if record.error else ''}")
     show_table(
         ["run", "combination", "step", "work", "status", "attempt", "host"],
         [
-            [
-                each.id,
-                each.arguments.get("matrix") or "",
-                work["step"],
-                work["id"],
-                work["status"],
-                work["attempt"],
-                work["host"] or "",
-            ]
+            [each.id, each.arguments.get("matrix") or "", *row]
             for each in below
-            for work in works[each.id]
+            for row in _rows(works[each.id], steps[each.id])
         ],
     )
+
+
+def _rows(works: list[dict[str, Any]], steps: list[dict[str, Any]]) -> Iterator[list[Any]]:
+    """The works of a run, and the steps that have none: skipped ones, and those whose works do not fit."""
+    for work in works:
+        yield [work["step"], work["id"], work["status"], work["attempt"], work["host"] or ""]
+    for step in steps:
+        if not step["succeeded"] + step["failed"]:
+            yield [step["step"], "", f"{step['status']}: {in_short(step['reason'])}", "", ""]
 
 
 @app.command("cancel")

@@ -41,10 +41,10 @@ def test_an_answer_is_typed(schema: Any, answer: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("schema", "answer", "told"),
     [
-        (Literal["a", "b"], '"c"', "it: Input should be 'a' or 'b'"),
-        (Choice, '{"niter": 0}', "niter: Input should be greater than or equal to 1"),
-        (Choice, "{", "Invalid JSON"),
-        (bool, "null", "should be a valid boolean"),
+        (Literal["a", "b"], '"c"', "does not fit: it must be 'a' or 'b'"),
+        (Choice, '{"niter": 0}', "niter: it must be at least 1"),
+        (Choice, "{", "it is no JSON: EOF"),
+        (bool, "null", "it must be true or false"),
     ],
 )
 def test_an_answer_that_does_not_fit_is_refused_with_the_reason(schema: Any, answer: str, told: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from daskflow.errors import ArgumentsInvalid
 from daskflow.model.policy import Policy, Resources, policy_change
 
 
@@ -86,8 +87,22 @@ def test_what_does_not_fit(wrong: dict[str, Any]) -> None:
 
 
 def test_memory_without_its_unit_is_told() -> None:
-    with pytest.raises(ValidationError, match="16 is 16 bytes, and less than 1000 B is too little; write 16 GiB"):
+    with pytest.raises(ArgumentsInvalid, match="16 is 16 bytes, and less than 1000 B is too little; write 16 GiB"):
         Resources(memory=16)
+
+
+def test_resources_tell_all_that_does_not_fit() -> None:
+    with pytest.raises(ArgumentsInvalid) as caught:
+        Resources(cores=0, wallltime="2 h")  # type: ignore[call-arg]
+    assert str(caught.value) == (
+        "Resources(): cores: it must be at least 1; wallltime: there is no such field; do you mean 'walltime'?"
+    )
+
+
+def test_resources_of_a_policy_tell_their_place_in_it() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Policy.model_validate({"name": "fit", "retries": -1, "resources": {"cores": 0}})
+    assert [each["loc"] for each in caught.value.errors()] == [("retries",), ("resources", "cores")]
 
 
 def test_changes_are_checked_and_leave_the_policy_as_it_was() -> None:

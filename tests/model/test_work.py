@@ -391,7 +391,7 @@ class TestWhatWasStored:
 def test_a_payload_tells_what_was_changed_within_its_parts() -> None:
     work = make(config={"teams": ["radio"]}, notify={"slack": {"member_ids": ["U1"]}})
     work.config.teams.append(5)  # type: ignore[union-attr, arg-type]
-    with pytest.raises(WorkInvalid, match=r"config: teams\.1: Input should be a valid string"):
+    with pytest.raises(WorkInvalid, match=r"config: teams\.1: it must be a text"):
         work.payload  # noqa: B018
     work.config.teams.pop()  # type: ignore[union-attr]
     work.notify.slack.member_ids.append(None)  # type: ignore[union-attr, arg-type]

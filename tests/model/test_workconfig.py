@@ -52,13 +52,20 @@ def test_strategies_of_older_versions(given: Any, means: str) -> None:
 
 @pytest.mark.parametrize("given", ["Copy", 1, None, ""])
 def test_no_strategy(given: Any) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(WorkInvalid, match="products: it must be 'bypass', 'copy', 'move', 'delete' or 'upload'"):
         Archive(products=given)
+
+
+def test_a_part_of_a_work_tells_its_place_in_it() -> None:
+    with pytest.raises(
+        WorkInvalid, match=r"retries: it must be less than 6; config\.archive\.products: it must be 'bypass'"
+    ):
+        Work(pipeline="a", site="local", user="ada", retries=6, config={"archive": {"products": "burn"}})
 
 
 def test_an_assignment_that_does_not_fit_changes_nothing() -> None:
     config = WorkConfig()
-    with pytest.raises(WorkInvalid, match="plots: Input should be 'bypass'"):
+    with pytest.raises(WorkInvalid, match="plots: it must be 'bypass'"):
         config.archive.plots = "burn"  # type: ignore[assignment]
     with pytest.raises(WorkInvalid, match=r"parent: .*cannot be printed"):
         config.parent = "a\nb"
@@ -110,6 +117,13 @@ def test_a_field_that_is_misspelt_is_told_with_what_may_be_meant(given: Any, pla
     assert f"{place}: there is no such field; do you mean {meant}?" in told(caught.value, WorkConfig)
 
 
+def test_a_field_that_is_given_by_both_of_its_names_is_told() -> None:
+    with pytest.raises(
+        WorkInvalid, match="tag: it is another name of 'tags', which is given too; leave one of them out"
+    ):
+        Work(pipeline="a", site="local", user="ada", tag=["a"], tags=["b"])
+
+
 def test_an_attribute_that_is_misspelt_is_told() -> None:
     with pytest.raises(WorkInvalid, match="chanel_id: there is no such field; do you mean 'channel_id'"):
         Slack().chanel_id = "C01"
@@ -125,7 +139,7 @@ def test_what_only_newer_versions_know_is_left_out_at_any_depth() -> None:
 def test_what_was_changed_is_checked_again() -> None:
     fits = WorkConfig(teams=["radio"]).model_dump()
     assert checked(WorkConfig, fits) == fits
-    with pytest.raises(ValueError, match=r"^teams\.0: Input should be a valid string$"):
+    with pytest.raises(ValueError, match=r"^teams\.0: it must be a text$"):
         checked(WorkConfig, {**fits, "teams": [5]})
 
 

@@ -1,13 +1,15 @@
 """Agents as configured."""
 
 import os
+import signal
+import threading
 from pathlib import Path
 
 import pytest
 
 from daskflow.artifacts.names import Names
 from daskflow.artifacts.store import ObjectStore
-from daskflow.errors import SiteUnknown
+from daskflow.errors import SiteUnknown, StoreUnavailable
 from daskflow.execution.agents.terms import Terms
 from daskflow.execution.bucketing.parcel import PERFORM
 from daskflow.model.work import Work, WorkStatus
@@ -15,6 +17,7 @@ from daskflow.settings.agents import agent_of, archivist_of, serve
 from daskflow.settings.buckets import buckets_of
 from daskflow.settings.options import Settings
 from daskflow.settings.works import WorkSettings
+from daskflow.stores.buckets import Buckets
 from daskflow.stores.buckets.shelf import Wanted
 from tests.services.servers import serving
 
@@ -133,3 +136,24 @@ def test_who_reaches_only_a_server_archives_there(tmp_path: Path, artifacts: str
         assert bytes(store.get(Names(store).find(kept.removeprefix("artifact:")).digest)) == b"1 2 3"
     # Nothing of it is left on the machine of the agent.
     assert not (tmp_path / ".daskflow" / "artifacts").exists()
+
+
+def test_a_result_that_is_lost_is_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    id = deposited(configured(), function="math.sqrt", parameters={"x": 9})
+
+    pressed = threading.Event()
+
+    def away(buckets: Buckets, work: Work) -> None:
+        if not pressed.is_set():
+            pressed.set()
+            # As Ctrl-C, where a program is an agent.
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        raise StoreUnavailable("The store is away.")
+
+    monkeypatch.setattr(Buckets, "update", away)
+    monkeypatch.setenv("DASKFLOW_STORE", "store.db")
+    with pytest.raises(KeyboardInterrupt):
+        serve("sample", site="local", function="math.sqrt")
+    (text,) = [record.getMessage() for record in caplog.records if id in record.getMessage()]
+    assert "attempt 1: success" in text
+    assert "could not be written and is lost: The store is away." in text

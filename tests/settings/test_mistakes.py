@@ -20,6 +20,9 @@ ONE_OF = "the kinds that have it are"
     [
         ("stroe: a.db", "The option 'stroe' is not known; did you mean 'store'? (read"),
         ("queue: main", "The option 'queue' is not known; it belongs to one of those below 'sites'"),
+        ("functions: [a]", "The option 'functions' is not known; it belongs to one of those below 'works'"),
+        ("logs: 5", "The option 'logs' does not fit: it must be a path"),
+        ("storage: {a: {}}", "The option 'storage.a' does not fit: it must be a text"),
         ("zzz: 1", "The option 'zzz' is not known among store, store_patience, artifacts"),
         ("sites: {'a:b': {}}", "The configuration does not fit: 'a:b' is no name of a site"),
         ("sites: {s: 3}", "The option 'sites.s' does not fit"),
@@ -42,7 +45,7 @@ def test_mistakes_are_told(here: Path, text: str, message: str) -> None:
         (f"{SLURM}, pools: {{b: {{quue: a}}}}", "'sites.s.pools.b.quue' is not known; did you mean 'queue'?"),
         (f"{SLURM}, pools: {{b: {{idle: 1}}}}", "'sites.s.pools.b.idle' is not known among queue, account"),
         ("memory: 3 parsecs", "The option 'sites.s.memory' does not fit: '3 parsecs' is not an amount of memory"),
-        ("cores: 0", "The option 'sites.s.cores' does not fit: Input should be greater"),
+        ("cores: 0", "The option 'sites.s.cores' does not fit: it must be at least 1"),
         ("idle: soon", "The option 'sites.s.idle' does not fit: 'soon' is not an amount of time"),
         (f"{SLURM}, address: a", f"a site of the kind 'slurm' has no option 'address'; {ONE_OF} dask"),
         ("queue: a", f"has no option 'queue'; {ONE_OF} slurm, pbs, sge, lsf, oar, htcondor"),

@@ -80,7 +80,7 @@ def test_the_examples_can_be_read(here: Path, name: str) -> None:
         ("store: [1]", "The option 'store' does not fit"),
         ("stroe: a.db", "The option 'stroe' is not known"),
         ("sites:\n  a:\n    wrkers: 2", r"The option 'sites\.a\.wrkers' is not known"),
-        ("sites:\n  a:\n    kind: slurp", r"The option 'sites\.a\.kind' does not fit: Input should be 'processes'"),
+        ("sites:\n  a:\n    kind: slurp", r"The option 'sites\.a\.kind' does not fit: it must be 'processes'"),
         ("sites:\n  a:\n    workers: 0", r"The option 'sites\.a\.workers' does not fit"),
         ("sites:\n  a:\n    kind: dask", r"The option 'sites\.a' does not fit: .*needs the address"),
         ("containers: [dcoker]", "'dcoker' is no container runtime; known are apptainer"),
@@ -90,7 +90,8 @@ def test_the_examples_can_be_read(here: Path, name: str) -> None:
         ("notifications:\n  - to: x", r"The option 'notifications\.0\.on' does not fit"),
         ("notifications:\n  - {on: a, to: 'json://me:pw@host'}", r"The option 'notifications\.0\.to' .*do not belong"),
         ("a: [", "cannot be read: .*line 1"),
-        ("- a list", "cannot be read"),
+        ("- a list", "A configuration is a mapping of options"),
+        ("5", "A configuration is a mapping of options"),
     ],
 )
 def test_errors_name_the_option_and_the_file(here: Path, text: str, message: str) -> None:
@@ -110,7 +111,7 @@ def test_errors_name_the_option_and_the_file(here: Path, text: str, message: str
         ("DASKFLOW_SITES__A__WRKERS", "2", "The option 'sites.a.wrkers' is not known"),
         ("DASKFLOW_SITES__A__KIND", "slurp", "The option 'sites.a.kind' does not fit"),
         ("DASKFLOW_INLINE_LIMIT", "much", "The option 'inline_limit' does not fit"),
-        ("DASKFLOW_SITES", "{", "sites"),
+        ("DASKFLOW_SITES", "{", "The variable DASKFLOW_SITES is no JSON"),
     ],
 )
 def test_variables_that_do_not_fit(

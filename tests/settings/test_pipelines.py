@@ -91,6 +91,19 @@ def test_each_combination_is_a_run_of_its_own(settings: Settings, monkeypatch: p
     assert {child.site for child in front.launcher.project().journal.children(run.id)} == {":bucket"}
 
 
+def test_steps_tell_what_became_of_them_last(settings: Settings) -> None:
+    steps = [{"name": "a", "work": {"parameters": {}}}, {"name": "b", "stage": 2, "work": {"parameters": {"x": 1}}}]
+    told = [("a", "failure", "1 of 1 works failed"), ("b", "skipped", "its condition is success")]
+    with Agent(settings):
+        run = pipelines.start(json.dumps(document(pipeline={"steps": steps})), Order())
+        assert run.wait(60)
+        project = front.launcher.project()
+        assert pipelines.Starting(front.launcher).go_on(project.journal.run(run.id)).wait(60)
+    found = pipelines.steps_of(project, run.id)
+    assert [(step["step"], step["status"], step["reason"]) for step in found] == told
+    assert len(project.journal.events(run.id, "pipeline.step.*")) == 4
+
+
 def test_runs_of_others_are_none_of_pipelines(settings: Settings) -> None:
     project = front.launcher.project()
     with pytest.raises(NotFound, match="No run of a pipeline"):

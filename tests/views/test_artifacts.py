@@ -62,9 +62,18 @@ def test_what_is_not_there_is_said_with_what_is_near(place: Place) -> None:
     place.write("cube.h5", "one")
     place.run("artifact", "put", "cube.h5")
     for command in ("get", "info", "rm", "pin"):
-        assert "cube.h5" in place.error("artifact", command, "cub.h5", code=1)
+        assert "cube.h5" in place.error("artifact", command, "cub.h5")
     assert "There is no file" in place.error("artifact", "put", "nothing")
-    assert "`..`" in place.error("artifact", "put", "cube.h5", "../x", code=1)
+    assert "`..`" in place.error("artifact", "put", "cube.h5", "../x")
+    assert "no name of an artifact" in place.error("artifact", "get", "raw//a")
+
+
+def test_bytes_that_are_lost_are_no_mistake_of_usage(place: Place) -> None:
+    place.write("a", "one")
+    digest = place.json("artifact", "put", "a")["digest"]
+    for stored in place.directory.glob(f".daskflow/artifacts/objects/*/{digest}"):
+        stored.unlink()
+    assert digest in place.error("artifact", "get", "a", "copy", code=1)
 
 
 def test_pins_keep_what_a_name_meant(place: Place) -> None:

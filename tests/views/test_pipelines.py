@@ -23,6 +23,15 @@ pipeline:
     - {name: two, stage: 2, if: failure, work: {command: [echo, "${{ pipeline.one.status }}"]}}
 """
 
+SPARE = """
+name: spare
+defaults: {user: ada, site: local}
+pipeline:
+  steps:
+    - {name: spare, if: failure, work: {function: f}}
+    - {name: wrong, stage: 2, if: always, work: {function: f, timeout: "${{ pipeline.spare.results }}"}}
+"""
+
 
 @pytest.fixture
 def bursts(place: Place) -> Place:
@@ -72,6 +81,17 @@ def test_a_run_waits_for_agents_and_ends_when_it_is_told_to(
     assert _statuses(bursts) == []
     assert bursts.json("pipeline", "ls")[0]["state"] == "cancelled"
     assert "0 works are deleted" in bursts.run("pipeline", "cancel", "last")
+
+
+def test_steps_without_works_are_shown_with_the_reason(place: Place) -> None:
+    place.write("spare.yaml", SPARE)
+    place.error("pipeline", "run", "spare.yaml", code=1)
+    shown = place.run("pipeline", "show")
+    assert "skipped: its condition is failure" in shown
+    assert "timeout: it must be a whole number" in shown
+    (run,) = place.json("pipeline", "show")
+    assert run["works"] == []
+    assert [(step["step"], step["status"]) for step in run["steps"]] == [("spare", "skipped"), ("wrong", "failure")]
 
 
 def _statuses(place: Place) -> list[str]:

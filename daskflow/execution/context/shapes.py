@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daskflow.errors import ContextRefused
+from daskflow.model.mistakes import mistakes_in
 
 
 class Shape:
@@ -50,8 +51,8 @@ class Shape:
         try:
             return getattr(self._assigned(name, value), name)
         except ValidationError as error:
-            problems = [f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()]
-            raise ContextRefused(f"{name!r} does not fit {self._title}: {'; '.join(problems)}.") from None
+            problems = "; ".join(map(str, mistakes_in(error, {name: value})))
+            raise ContextRefused(f"{name!r} does not fit {self._title}: {problems}.") from None
 
     def _assigned(self, name: str, value: Any) -> BaseModel:
         assert self._model is not None

@@ -19,6 +19,8 @@ Deposit = Callable[[str, str, str], Job]
 
 MARK = "step:"
 """Begins the last tag of each work."""
+ENDED = "pipeline.step."
+"""Begins the kinds of the events that tell what became of a step."""
 SUCCESS, FAILURE, SKIPPED = "success", "failure", "skipped"
 
 
@@ -84,7 +86,7 @@ class Conductor:
             going = [(step, self._begin(step)) for step in stage]
             found = {step.name: jobs if isinstance(jobs, Ended) else _outcome(step, jobs) for step, jobs in going}
             for name, ended in found.items():
-                current().emit(f"pipeline.step.{ended.status}", step=name, **ended.fields())
+                current().emit(f"{ENDED}{ended.status}", step=name, **ended.fields())
             # Not before the whole stage has ended: its steps know nothing of each other.
             self._ended.update(found)
         failed = {name: ended for name, ended in self._ended.items() if ended.status == FAILURE}

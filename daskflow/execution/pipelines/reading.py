@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from daskflow.errors import PipelineInvalid
 from daskflow.execution.pipelines.checking import check
 from daskflow.model.jsons import json_ready
+from daskflow.model.mistakes import ended, meant, mistakes_in
 from daskflow.model.pipeline import Pipeline
 
 _HEADS = ("runs_on", "matrix")
@@ -33,8 +34,10 @@ def read_file(path: Path, changes: Mapping[str, Any] | None = None) -> tuple[Pip
     """
     try:
         text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PipelineInvalid(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise PipelineInvalid(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise PipelineInvalid(f"{path} cannot be read: it is no text in UTF-8.") from None
     try:
         document = _plain(_parsed(text))
         for name, value in (changes or {}).items():
@@ -189,13 +192,11 @@ def _listed(steps: Any) -> Any:
 
 def _told(error: ValidationError, document: Mapping[str, Any]) -> str:
     mistakes = []
-    for mistake in error.errors(include_url=False, include_context=False, include_input=False):
-        text = mistake["msg"].removeprefix("Value error, ")
-        if mistake["type"] == "extra_forbidden":
-            text = "this key is not known"
-        place = _place(mistake["loc"], document)
+    for each in mistakes_in(error, document):
+        text = f"this key is not known; {meant(Pipeline, each.place)}" if each.strange else each.text
+        place = _place(each.place, document)
         mistakes.append(f"{place}: {text}" if place else text)
-    return f"{'; '.join(mistakes)}."
+    return ended("; ".join(mistakes))
 
 
 def _place(loc: Iterable[str | int], document: Any) -> str:

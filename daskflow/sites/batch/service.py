@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from daskflow.errors import ArgumentsInvalid
+from daskflow.model.mistakes import mistakes_in
 from daskflow.model.quantities import Bytes, Seconds
 
 NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}$"
@@ -97,11 +98,8 @@ class ServiceOrder(BaseModel):
         try:
             return cls.model_validate({"command": given, **options})
         except ValidationError as error:
-            first = error.errors()[0]
-            place = str(first["loc"][0]) if first["loc"] else "order"
-            raise ArgumentsInvalid(
-                f"The {place!r} of a service does not fit: {first['msg'].removeprefix('Value error, ')}."
-            ) from None
+            first = mistakes_in(error, {"command": given, **options})[0]
+            raise ArgumentsInvalid(f"The {first.where or 'order'!r} of a service does not fit: {first.text}.") from None
 
 
 class ServiceRecord(BaseModel):

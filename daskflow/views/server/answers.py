@@ -18,15 +18,20 @@ from starlette.responses import JSONResponse  # noqa: TID253, the same
 from daskflow.errors import (
     ArtifactDamaged,
     ArtifactMissing,
+    CacheFull,
     DaskflowError,
     NameRefused,
     NotFound,
+    StoreFull,
+    StoreSilent,
+    StoreUnavailable,
     TokenRefused,
     UsageError,
     WorkLocked,
     WorkLost,
 )
 from daskflow.model.jsons import as_text, json_ready
+from daskflow.model.mistakes import mistakes_in
 
 _LOG = logging.getLogger("daskflow.server")
 _STATUSES: tuple[tuple[type[DaskflowError], int], ...] = (
@@ -39,6 +44,17 @@ _STATUSES: tuple[tuple[type[DaskflowError], int], ...] = (
     (UsageError, 422),
 )
 """The first class that an error is of tells its status."""
+_ELSEWHERE = dict.fromkeys(("path", "query", "header", "cookie"), object())
+"""Where a request says something besides its body; what that is is not at hand."""
+_MOST = 5
+"""So many mistakes are told at once."""
+_TROUBLES: tuple[tuple[type[DaskflowError], str], ...] = (
+    (StoreUnavailable, "its store does not answer"),
+    (StoreFull, "its store has no room left"),
+    (StoreSilent, "its artifact store does not answer"),
+    (CacheFull, "it has no room left for what it reads"),
+)
+"""Why trying again can help, as far as it is told to callers."""
 _AGAIN = 2
 """After this time a store that was not there may be back [s]."""
 
@@ -184,7 +200,8 @@ def answer_of(error: DaskflowError) -> Answer:
     if status == 503:
         # Where the store lies, and what it said, is for those who keep the server.
         _LOG.error("The store fails: %s", error)
-        message = "The server has trouble with its store. Try again; its log tells more."
+        trouble = next((text for known, text in _TROUBLES if isinstance(error, known)), "has trouble with its store")
+        message = f"The server is up, and {trouble}. Try again; its log tells more."
         return refusal(503, message, "StoreUnavailable", {"Retry-After": str(_AGAIN)})
     if status == 500:
         _LOG.error("%s", error, exc_info=error)
@@ -193,9 +210,6 @@ def answer_of(error: DaskflowError) -> Answer:
 
 
 def _told(error: RequestValidationError) -> str:
-    parts = []
-    for mistake in error.errors()[:5]:
-        place = ".".join(str(part) for part in mistake.get("loc", ())[1:])
-        text = str(mistake.get("msg", "")).removeprefix("Value error, ")
-        parts.append(f"{place}: {text}" if place else text)
-    return f"What was sent does not fit: {'; '.join(parts)}."
+    # The first part of a place says whether it is in the body, the query or a header.
+    found = mistakes_in(error, {**_ELSEWHERE, "body": error.body})[:_MOST]
+    return f"What was sent does not fit: {'; '.join(str(each._replace(place=each.place[1:])) for each in found)}."

@@ -48,7 +48,7 @@ def test_an_answer_that_does_not_fit_opens_the_question_again(journal: Journal) 
     assert questions.look() == []
     found = journal.question(ident)
     assert found.state is QuestionState.open
-    assert "valid integer" in found.note
+    assert "it must be a whole number" in found.note
 
 
 def test_who_asks_again_finds_the_answer(journal: Journal) -> None:

@@ -39,7 +39,7 @@ def test_values_are_read_as_the_field_says() -> None:
     ("name", "value", "told"),
     [
         ("scores", {"spw0": "low"}, r"'scores' does not fit Pipeline: scores.spw0: .*number"),
-        ("clean", {"niter": 0}, r"clean.niter: .*greater than 0"),
+        ("clean", {"niter": 0}, r"clean.niter: it must be more than 0"),
         ("score", {}, r"Pipeline has no field 'score'. It has: scores, clean, spws"),
         ("", 1, "called by a text"),
         (7, 1, "called by a text"),

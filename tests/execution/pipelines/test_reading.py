@@ -96,13 +96,13 @@ def test_values_are_set_by_their_paths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("stage: 1", "stages: 1", r"pipeline\.steps\.alpha\.stages: this key is not known"),
-        ("stage: 1", "stage: first", r"pipeline\.steps\.alpha\.stage"),
+        ("stage: 1", "stages: 1", r"pipeline\.steps\.alpha\.stages: this key is not known; do you mean 'stage'\?$"),
+        ("stage: 1", "stage: first", r"pipeline\.steps\.alpha\.stage: it must be a whole number\.$"),
         ("name: frb", "name: a b", "name"),
-        ('version: "2"', 'version: "3"', "version"),
+        ('version: "2"', 'version: "3"', "version: it must be '1' or '2'"),
         ("lives: 2", "lives: 0", r"schedule\.lives.*for ever"),
         ("lives: 2", "lives: 2, count: 1", r"schedule\.count: this key is not known"),
-        ("matrix: {event: [1, 2]}", "matrix: {event: 3}", r"matrix\.event"),
+        ("matrix: {event: [1, 2]}", "matrix: {event: 3}", r"matrix\.event: it must be a list"),
         ("  steps:", "  matrix: {x: [1]}\n  steps:", r"pipeline\.matrix.*Keep one"),
         ("  steps:", "  services: []\n  steps:", r"pipeline\.services: this key is not known"),
         ("name: beta", "name: alpha", "several steps are called alpha"),
@@ -118,20 +118,20 @@ def test_mistakes_are_named_with_their_places(tmp_path: Path, old: str, new: str
     assert str(caught.value).startswith(str(tmp_path))
 
 
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PipelineInvalid, match=r"none\.yaml cannot be read: No such file or directory\.$"):
+        read_file(tmp_path / "none.yaml")
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(PipelineInvalid, match=r"bytes\.yaml cannot be read: it is no text in UTF-8\.$"):
+        read_file(tmp_path / "bytes.yaml")
+
+
 @pytest.mark.parametrize(
     "text", ["", "3", "[1]", "a: [", "a: b: c", "!!python/object:os.system {}", "{[1]: 2}", "a: *b"]
 )
 def test_what_is_no_document_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(PipelineInvalid):
         read_file(written(tmp_path, text))
-
-
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PipelineInvalid, match=r"none\.yaml"):
-        read_file(tmp_path / "none.yaml")
-    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(PipelineInvalid, match=r"bytes\.yaml"):
-        read_file(tmp_path / "bytes.yaml")
 
 
 def test_dates_of_yaml_are_texts_in_works(tmp_path: Path) -> None:

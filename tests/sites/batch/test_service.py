@@ -25,7 +25,7 @@ def test_a_line_stays_a_line() -> None:
         ({"colour": 1}, "core_limit"),
         ({"memory": "much"}, "'memory'"),
         ({"cores": 0}, "'cores'"),
-        ({"env": {"A": 1}}, "'env'"),
+        ({"env": {"A": 1}}, r"'env\.A' .*: it must be a text"),
         ({"binds": ("/a",)}, "image"),
     ],
 )

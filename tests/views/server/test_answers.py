@@ -10,10 +10,13 @@ import pytest
 
 from daskflow.errors import (
     ArtifactMissing,
+    BatchSilent,
+    CacheFull,
     DaskflowError,
     NotFound,
     StoreError,
     StoreFull,
+    StoreSilent,
     StoreUnavailable,
     TokenRefused,
     WorkInvalid,
@@ -72,6 +75,24 @@ def test_what_the_store_said_is_not(error: DaskflowError, status: int) -> None:
     assert ("Retry-After" in answer.headers) is (status == 503)
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (StoreUnavailable("host secret-host refused"), "The server is up, and its store does not answer. Try again"),
+        (StoreFull("/secret/path"), "its store has no room left"),
+        (StoreSilent("https://secret"), "its artifact store does not answer"),
+        (CacheFull("/secret/path"), "it has no room left for what it reads"),
+        (BatchSilent("sacct"), "has trouble with its store"),
+    ],
+)
+def test_which_part_of_the_server_is_away_is_told(error: DaskflowError, told: str) -> None:
+    answer = answer_of(error)
+    found = json.loads(bytes(answer.body))
+    assert (answer.status_code, found["kind"]) == (503, "StoreUnavailable")
+    assert told in found["error"]
+    assert str(error) not in found["error"]
+
+
 def test_a_pause_is_told_in_whole_seconds() -> None:
     assert busy(0.01, "slowly").headers == {"Retry-After": "1"}
     assert busy(2.1, "slowly").headers == {"Retry-After": "3"}
@@ -96,6 +117,26 @@ def test_what_cannot_be_read(client: Client, data: bytes, kind: str) -> None:
         told = client(method, path, data=data, Content_Type=kind)
         assert told.status in {400, 422}, told
         assert told.value["error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "given", "text"),
+    [
+        ("POST", "/work/withdraw", {"pipeline": 5}, "pipeline: it must be a text or a list or a mapping."),
+        ("POST", "/work/withdraw", {"pipeline": ["a", 5]}, "pipeline.1: it must be a text."),
+        ("POST", "/work/withdraw", {}, "pipeline: it is needed, and is not given."),
+        ("POST", "/work/delete", {"ids": [], "id": 1}, "id: there is no such field."),
+        ("POST", "/view", {"limit": -2, "sort": [["a"]]}, "sort.0: it must have at least 2 items, and has 1; limit:"),
+        ("GET", "/artifacts?limit=0", ..., "limit: it must be at least 1."),
+        ("GET", "/artifacts/objects/xyz", ..., "digest: it must look like ^[0-9a-f]{32}$."),
+    ],
+)
+def test_what_does_not_fit_is_told_by_its_field_and_what_fits(
+    client: Client, method: str, path: str, given: Any, text: str
+) -> None:
+    told = client(method, path, given)
+    assert told.status == 422
+    assert told.value["error"].startswith(f"What was sent does not fit: {text}")
 
 
 HOSTILE = ["'; DROP TABLE works; --", '" OR 1=1 --', "%s %(x)s {ids}", "NUL \0", "\ud800", "ä🚀", "../../etc/passwd"]
