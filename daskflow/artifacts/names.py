@@ -93,6 +93,32 @@ class Names:
         _changes[self._store.url] = changes(self._store) + 1
         return named
 
+    def claim(self, named: Named) -> Named:
+        """Let a name stand for a digest if nobody gave it yet; returns what it stands for then, to whomever it is.
+
+        Raises
+        ------
+        NameRefused
+            The text is no name.
+
+        Notes
+        -----
+        Of two who claim one name at once one gets it, where the store honours conditions.
+
+        Examples
+        --------
+        >>> names = Names(ObjectStore("memory://claims"))
+        >>> names.claim(Named("fit.png", "0" * 32, 5)).digest == names.claim(Named("fit.png", "1" * 32, 5)).digest
+        True
+        """
+        named = named._replace(time=named.time or time.time())
+        data = json.dumps(named._asdict()).encode()
+        while (found := self.look(named.name)) is None:
+            if self._store.write_note(note_of(named.name), data, create=True):
+                _changes[self._store.url] = changes(self._store) + 1
+                return named
+        return found
+
     def look(self, name: str) -> Named | None:
         """What a name stands for; None where nobody gave it."""
         data = self._store.read_note(note_of(name))

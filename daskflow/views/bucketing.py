@@ -23,7 +23,7 @@ from daskflow.stores.buckets import Buckets
 from daskflow.views.exits import DONE, FAILED
 from daskflow.views.options import ConfigOption, JsonOption
 from daskflow.views.serving import UrlOption, configured_works
-from daskflow.views.terminal import say, show_json, show_table
+from daskflow.views.terminal import printable, say, show_json, show_table
 from daskflow.views.units import duration, moment, shortened
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -237,13 +237,13 @@ def show_command(
     left_out = ("log", "error", "config", "notify", "creation", "start", "stop")
     for name, value in work.payload.items():
         if name not in left_out and value is not None:
-            say(f"{name + ':':12}{shortened(value) if not isinstance(value, str) else value}")
+            say(printable(f"{name + ':':12}{shortened(value) if not isinstance(value, str) else value}"))
     say(f"{'deposited:':12}{moment(work.creation)}")
     if work.start is not None:
         say(f"{'began:':12}{moment(work.start)}", f"{'took:':12}{duration(_took(work))}")
     for name, text in (("error", work.error), ("log", work.log)):
         if text:
-            say(f"{name}:", *[f"  {line}" for line in text.rstrip().splitlines()])
+            say(f"{name}:", *[f"  {printable(line)}" for line in text.rstrip().splitlines()])
 
 
 def status_command(

@@ -12,7 +12,7 @@ import typer
 
 from daskflow.errors import AgentsLost
 from daskflow.execution.agents.terms import Terms
-from daskflow.execution.agents.upkeep import Tally, Upkeep, works_wait
+from daskflow.execution.agents.upkeep import Tally, Upkeep
 from daskflow.settings.buckets import buckets_of, is_server
 from daskflow.settings.options import Settings, variables_to_hand_on, without_password
 from daskflow.settings.pilots import batch_of
@@ -77,6 +77,7 @@ def spawn_agents(  # noqa: PLR0913, what the command line says
                 buckets,
                 terms.wanted,
                 functools.partial(say, error=as_json),
+                lease=settings.works.lease,
             )
             raise typer.Exit(_kept(upkeep, services, prefix, count, as_json=as_json))
 
@@ -102,10 +103,10 @@ def _kept(upkeep: Upkeep, services: Services, prefix: str, count: int, *, as_jso
 
 
 def _tell_end(upkeep: Upkeep, tally: Tally, *, as_json: bool) -> None:
-    waiting = upkeep.waiting()
+    left = upkeep.left()
     say(
         f"All agents have ended: {', '.join(f'{each} {kind}' for kind, each in tally._asdict().items() if each)}."
-        + (f" {works_wait(waiting)}." if waiting else ""),
+        + (f" {left.told[0].upper()}{left.told[1:]}." if left is not None and any(left) else ""),
         error=as_json,
     )
 

@@ -15,6 +15,7 @@ from daskflow.execution.insight.drawing import COLOURS, MOST_JOBS, Drawing
 from daskflow.execution.insight.summary import Failed, Summary, summarize
 from daskflow.execution.project import Project
 from daskflow.model.records import JobRecord, ReportRecord
+from daskflow.stores.sharing import share
 from daskflow.views import units
 from daskflow.views.gantt import gantt
 
@@ -72,9 +73,7 @@ def write_report(project: Project, ident: str, path: Path) -> Path:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(text)
         # mkstemp makes files that only their owner may read.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
+        share(temporary)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

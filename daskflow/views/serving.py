@@ -11,7 +11,8 @@ import typer
 from pydantic_core import to_json
 
 from daskflow.errors import ArgumentsInvalid, ServerError, StoreError, TargetInvalid
-from daskflow.execution.agents.agent import Agent, Told
+from daskflow.execution.agents.agent import Agent
+from daskflow.execution.agents.settling import NOT_GIVEN_BACK, NOT_WRITTEN, Told
 from daskflow.execution.agents.stopping import stoppable
 from daskflow.execution.agents.terms import Terms
 from daskflow.model.work import Work
@@ -25,6 +26,8 @@ from daskflow.views.terminal import say
 
 UrlOption = Annotated[str | None, typer.Option("--url", help="Where the works are, in place of `works: store`.")]
 _QUIET = ("begun",)
+_UNKNOWN = (NOT_WRITTEN, NOT_GIVEN_BACK)
+"""Ends that only this agent knows, and why."""
 
 
 class ArgSource(StrEnum):
@@ -96,15 +99,30 @@ def run_command(  # noqa: PLR0913, each is an option
     if doubt := check_site(settings, site):
         say(doubt, error=True)
     _warn_of_nothing(settings, terms)
-    if keep and pilots is None:
-        raise ArgumentsInvalid("--keep looks after agents that are batch jobs. Say how many: --pilots N.")
+    options = {"pool": pool, "walltime": walltime, "cores": cores, "memory": memory}
+    _check_pilots(pilots, options, keep=keep)
     if pilots is not None:
         from daskflow.views.fleet import spawn_agents  # noqa: PLC0415, most agents are no batch jobs
 
-        options = {"pool": pool, "walltime": walltime, "cores": cores, "memory": memory}
         spawn_agents(settings, terms, pilots, options, config=config, as_json=as_json, keep=keep)
         return
     _serve(settings, terms, as_json=as_json)
+
+
+def _check_pilots(pilots: int | None, options: dict[str, Any], *, keep: bool) -> None:
+    """Refuse what is said of batch jobs where there are none.
+
+    Raises
+    ------
+    ArgumentsInvalid
+    """
+    if pilots is not None:
+        return
+    if keep:
+        raise ArgumentsInvalid("--keep looks after agents that are batch jobs. Say how many: --pilots N.")
+    if said := [f"--{name}" for name, value in options.items() if value is not None]:
+        say_of = f"{' and '.join(said)} {'is' if len(said) == 1 else 'are'}"
+        raise ArgumentsInvalid(f"{say_of} for agents that are batch jobs. Say how many: --pilots N.")
 
 
 def _warn_of_nothing(settings: Settings, terms: Terms) -> None:
@@ -142,15 +160,16 @@ def _serve(settings: Settings, terms: Terms, *, as_json: bool) -> None:
     def tell(told: Told) -> None:
         if told.kind in _QUIET:
             return
-        if as_json and told.work is not None:
+        ends = told.work is not None and told.kind != "trouble"
+        if as_json and told.work is not None and ends:
             show_json_line(told.kind, told.work)
-        else:
+        if not as_json or not ends or told.kind in _UNKNOWN:
             say(told.text, error=as_json)
 
     with buckets_of(settings) as buckets:
         agent = _agent(settings, buckets, terms, tell)
         try:
-            with stoppable(agent):
+            with stoppable(agent, lambda text: say(text, error=True)):
                 tally = agent.run()
         except (StoreError, ServerError) as error:
             say(str(error), error=True)

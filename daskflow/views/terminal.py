@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 _PIPED_WIDTH = 200
 """Width of tables that go to a file or a pipe [characters]."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What a terminal may obey instead of showing it."""
 
 STYLES = {
     "created": "dim",
@@ -50,6 +54,17 @@ def say(*lines: str, style: str | None = None, error: bool = False) -> None:
         console(error=error).print(line, style=style, soft_wrap=True)
 
 
+def printable(text: str) -> str:
+    r"""A text of somebody else, with its control characters escaped; newlines and tabs stay.
+
+    Examples
+    --------
+    >>> print(printable("\x1b[2Jall \x07gone"))
+    \x1b[2Jall \x07gone
+    """
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "") -> None:
     """Print a table; cells that are states are coloured, numbers stand at the right."""
     from rich import box
@@ -67,7 +82,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: 
 def _cell(value: Any) -> Any:
     from rich.text import Text
 
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    text = f"{value:.6g}" if isinstance(value, float) else printable(str(value))
     return Text(text, style=STYLES.get(text, ""))
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from daskflow.artifacts.names import Named, Names, checked, note_of
+from daskflow.artifacts.names import Named, Names, changes, checked, note_of
 from daskflow.artifacts.store import ObjectStore
 from daskflow.errors import ArtifactDamaged, ArtifactMissing, NameRefused
 
@@ -117,3 +119,25 @@ def test_pins_outlast_names(store: ObjectStore) -> None:
     names.unpin(DIGEST)
     names.unpin(DIGEST)
     assert list(names.pinned()) == []
+
+
+@pytest.mark.parametrize("url", ["directory", "memory://claims-of-names"])
+def test_of_those_who_claim_a_name_one_gets_it(tmp_path: Path, url: str) -> None:
+    url = str(tmp_path / "store") if url == "directory" else url
+    digests = [f"{number:032x}" for number in range(8)]
+    begin = threading.Barrier(len(digests))
+
+    def claim(digest: str) -> Named:
+        begin.wait(timeout=60)
+        return Names(ObjectStore(url)).claim(Named("raw/sky", digest, 5))
+
+    with ThreadPoolExecutor(len(digests)) as pool:
+        found = set(pool.map(claim, digests))
+    names = Names(ObjectStore(url))
+    assert found == {names.find("raw/sky")}
+    before = changes(ObjectStore(url))
+    (winner,) = found
+    assert names.claim(Named("raw/sky", "f" * 32, 5)) == winner
+    assert changes(ObjectStore(url)) == before
+    with pytest.raises(NameRefused):
+        names.claim(Named("", digests[0], 5))

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from daskflow.errors import DaskflowError
-from daskflow.model.work import Work
+from daskflow.model.work import Work, WorkStatus
 from daskflow.stores.buckets import Buckets
 from daskflow.stores.buckets.table import WorkTable
 from daskflow.stores.database import Database
@@ -163,3 +163,17 @@ def test_what_is_not_there_is_told(place: Desk) -> None:
     assert place.error("rm", "abc").startswith("There is no bucket and no work abc.")
     assert place.json("rm", "abc", "--force") == {"deleted": 0}
     assert "is no status" in place.error("view", "--query", '{"status": "done"}')
+
+
+def test_the_terminal_of_others_obeys_no_work(place: Desk, buckets: Buckets) -> None:
+    (id,) = buckets.deposit([make(function="math.sqrt")])
+    work = buckets.withdraw("sample")
+    assert work is not None
+    work.status, work.error, work.log = WorkStatus.failure, "bad \x1b]0;mine\x07", "one\ttwo\n\x1b[2Jgone\n"
+    work.results = {"x": "\x1b[31m"}
+    buckets.update(work)
+    shown = place.run("show", id)
+    assert "  bad \\x1b]0;mine\\x07\n" in shown
+    assert "  \\x1b[2Jgone\n" in shown
+    for text in (shown, place.run("view", "sample")):
+        assert not {letter for letter in text if ord(letter) < 0x20} - {"\n", "\t"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from daskflow.stores.buckets import Buckets
 from daskflow.stores.buckets.table import WorkTable
 from daskflow.stores.database import Database
 from tests.execution.patience import alive
+from tests.services.servers import ServerProcess
 from tests.views.conftest import Place
 
 DONE = """
@@ -146,10 +148,12 @@ def test_a_store_that_cannot_be_reached_is_told(place: Place) -> None:
     assert "occupied" in place.error("work", "run", "sample", "--site", "local", "--url", "occupied/works.db", code=1)
 
 
-def started(place: Place, buckets: Buckets, running: Callable[..., subprocess.Popen[str]]) -> tuple[Any, str, int]:
+def started(
+    place: Place, buckets: Buckets, running: Callable[..., subprocess.Popen[str]], *options: str
+) -> tuple[Any, str, int]:
     """An agent with a work in hand, and the process that performs it."""
     (id,) = buckets.deposit([make()])
-    agent = running("work", "run", "sample", "done.waiting", "--site", "local")
+    agent = running("work", "run", "sample", "done.waiting", "--site", "local", *options)
     place.until((place.directory / "pid").exists)
     return agent, id, int((place.directory / "pid").read_text())
 
@@ -211,3 +215,118 @@ def test_works_that_an_agent_refused_wait_for_one_that_may_perform_them(place: P
     place.write("daskflow.yaml", "works:\n  functions: ['done.*']\n")
     assert "2 success" in place.run("work", "run", "sample", "--site", "local", "--idle", "0")
     assert [found(buckets, id).results for id in ids] == [1, 2]
+
+
+def full(agent: subprocess.Popen[str]) -> None:
+    """Let the agent write no file any more, as on a full disk."""
+    resource.prlimit(agent.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+
+
+def last_words(agent: subprocess.Popen[str]) -> tuple[list[str], str]:
+    """What an agent prints that has a result in hand, is told to stop, and once more when it has said why it stays."""
+    assert agent.stdout is not None
+    agent.send_signal(signal.SIGTERM)
+    lines = []
+    for line in agent.stdout:
+        lines.append(line)
+        if "which could not be written yet" in line:
+            break
+    agent.send_signal(signal.SIGTERM)
+    out, error = agent.communicate(timeout=60)
+    assert agent.returncode == 0
+    return [*lines, *out.splitlines(keepends=True)], error
+
+
+def check_last_words(lines: list[str], id: str) -> None:
+    (waits,) = [line for line in lines if "yet" in line]
+    assert waits.startswith(f"sample {id} attempt 1: success after ")
+    assert "until the agent is stopped again: then it is lost" in waits
+    (lost,) = [line for line in lines if "is lost:" in line]
+    assert lost.startswith(f"sample {id} attempt 1: success after ")
+    assert lost.endswith("The work is performed again when its lease is over.\n")
+    assert lines[-1] == "1 not written\n"
+
+
+def test_a_result_that_a_full_disk_does_not_take_is_named_by_who_is_stopped(
+    place: Place, buckets: Buckets, running: Callable[..., subprocess.Popen[str]]
+) -> None:
+    agent, id, _ = started(place, buckets, running)
+    full(agent)
+    (place.directory / "go").touch()
+    lines, _ = last_words(agent)
+    check_last_words(lines, id)
+    assert found(buckets, id).status is WorkStatus.running
+
+
+def test_a_result_that_waits_for_a_server_is_named_by_who_is_stopped(
+    place: Place, buckets: Buckets, running: Callable[..., subprocess.Popen[str]]
+) -> None:
+    place.write("daskflow.yaml", "server: {open: true}\nworks: {lease: 6 s}\n")
+    (id,) = buckets.deposit([make()])
+    with ServerProcess(place.directory) as server:
+        agent = running("work", "run", "sample", "done.waiting", "--site", "local", "--url", server.url)
+        place.until((place.directory / "pid").exists)
+        server.kill()
+        (place.directory / "go").touch()
+        lines, error = last_words(agent)
+        check_last_words(lines, id)
+        assert error.count("does not answer") <= 1
+        assert "Traceback" not in error
+    # As it says: when the lease is over it is performed again.
+    place.run("work", "run", "sample", "done.waiting", "--site", "local", "--lives", "1")
+    work = found(buckets, id)
+    assert (work.status, work.attempt, work.results) == (WorkStatus.success, 2, "gone")
+
+
+def test_a_result_that_was_not_written_is_in_the_line_of_json(
+    place: Place, buckets: Buckets, running: Callable[..., subprocess.Popen[str]]
+) -> None:
+    (id,) = buckets.deposit([make()])
+    agent = running("work", "run", "sample", "done.waiting", "--site", "local", "--json", "--grace", "0")
+    place.until((place.directory / "pid").exists)
+    full(agent)
+    (place.directory / "go").touch()
+    assert agent.stderr is not None
+    # That it is tried again.
+    assert "is tried again" in agent.stderr.readline()
+    agent.send_signal(signal.SIGTERM)
+    out, error = agent.communicate(timeout=60)
+    assert agent.returncode == 0
+    line = json.loads(out)
+    assert (line["kind"], line["id"], line["status"], line["results"]) == ("not written", id, "success", "gone")
+    assert "could not be written and is lost" in error
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_who_is_told_to_stop_says_at_once_what_it_waits_for(
+    place: Place, buckets: Buckets, running: Callable[..., subprocess.Popen[str]], options: tuple[str, ...]
+) -> None:
+    agent, id, _ = started(place, buckets, running, *options, "--grace", "3600")
+    agent.send_signal(signal.SIGTERM)
+    assert agent.stderr is not None
+    # The work goes on until it is heard.
+    assert agent.stderr.readline() == "Finishing 1 work (at most 3600 s); another signal gives it back.\n"
+    (place.directory / "go").touch()
+    assert agent.wait(timeout=60) == 0
+    assert found(buckets, id).results == "gone"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--keep"], "--keep looks after agents"),
+        (["--pool", "main"], "--pool is for agents"),
+        (
+            ["--walltime", "2 h", "--cores", "2", "--memory", "1 GiB"],
+            "--walltime and --cores and --memory are for agents",
+        ),
+    ],
+)
+def test_what_is_said_of_batch_jobs_is_refused_where_there_are_none(
+    place: Place, buckets: Buckets, options: list[str], told: str
+) -> None:
+    (id,) = buckets.deposit([make()])
+    said = place.error("work", "run", "sample", "done.add", "--site", "local", "--idle", "0", *options, code=2)
+    assert told in said
+    assert "Say how many: --pilots N." in said
+    assert found(buckets, id).status is WorkStatus.queued

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from daskflow.model.records import RunRecord
-from daskflow.views.terminal import counts_rows, run_fields, say, show_json, show_table
+from daskflow.views.terminal import counts_rows, printable, run_fields, say, show_json, show_table
 
 
 def test_json_has_no_nan_and_shows_anything(capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,3 +53,7 @@ def test_standard_output_is_kept_clean() -> None:
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "by us\n"
     assert sorted(found.stderr.splitlines()) == ["by a child", "by the flow"]
+
+
+def test_what_a_terminal_would_obey_is_escaped() -> None:
+    assert printable("a\tb\nc é\x1b[31m\x07\r\x7f\x9b") == "a\tb\nc é\\x1b[31m\\x07\\x0d\\x7f\\x9b"

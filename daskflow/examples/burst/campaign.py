@@ -78,7 +78,7 @@ def far(buckets: Buckets, dm: float) -> list[Work]:
 
 def main(arguments: Sequence[str] = ()) -> None:
     """Measure some events, `python -m daskflow.examples.burst 8`, and print what was found."""
-    count = int(arguments[0]) if arguments else 4
+    count = _count(arguments)
     with Buckets() as buckets:
         first = 1 + max([work.event[0] for work in buckets.view({"pipeline": PIPELINE}, limit=-1) if work.event] or [0])
         events = range(first, first + count)
@@ -95,3 +95,15 @@ def main(arguments: Sequence[str] = ()) -> None:
             width = f"{values['width'] * 1e3:.2f} ± {values['width_error'] * 1e3:.2f}"
             simulated = f"DM {true.dm:.2f}, {true.width * 1e3:.2f} ms"
             print(f"{event:5}  {dm:15}  {width:12}  {values['snr']:3.0f}  {simulated}")
+
+
+def _count(arguments: Sequence[str]) -> int:
+    text = arguments[0] if arguments else "4"
+    if len(arguments) > 1 or not text.isdecimal() or not int(text):
+        print(
+            f"{' '.join(arguments)!r} is no number of events. Say how many are to be measured, or nothing for 4: "
+            "python -m daskflow.examples.burst 8",
+            file=sys.stderr,
+        )
+        raise SystemExit(2)
+    return int(text)

@@ -6,19 +6,21 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-from daskflow.errors import DaskflowError, TokenRefused, WorkLocked, WorkLost
+from daskflow.errors import DaskflowError
 from daskflow.execution.agents.archive import Archivist, Rest
 from daskflow.execution.agents.attempt import Attempt
 from daskflow.execution.agents.holding import Held, Holder, Why, now
 from daskflow.execution.agents.notices import Notices
 from daskflow.execution.agents.outage import Outage
 from daskflow.execution.agents.outcome import in_short
+from daskflow.execution.agents.settling import Settler, Told, ending, named
 from daskflow.execution.agents.terms import Terms
 from daskflow.model.work import Work, WorkStatus
 from daskflow.sites.grip import Killed
 from daskflow.stores.buckets import Buckets
+from daskflow.stores.buckets.absence import until
 
 _LOOK = 5.0
 """Who has nothing to do looks after the works of others so often [s]."""
@@ -36,16 +38,6 @@ _MOST = 1000
 """So many functions and commands that were refused are remembered, to tell of each once."""
 
 _log = logging.getLogger("daskflow")
-
-
-class Told(NamedTuple):
-    """Something that an agent tells of itself."""
-
-    kind: str
-    """`begun`, `success`, `failure`, `refused`, `lost`, `given back`, or `trouble`."""
-    text: str
-    """For people."""
-    work: Work | None = None
 
 
 class Agent:
@@ -85,8 +77,6 @@ class Agent:
     ) -> None:
         self.buckets = buckets
         self.terms = terms
-        self.tally: dict[str, int] = {}
-        """How many works ended how."""
         self._function = function
         self._archivist = archivist or Archivist()
         self._notices = notices or Notices()
@@ -96,9 +86,11 @@ class Agent:
         self._lives = terms.lives
         self._busy = self._serving = 0
         self._stopped = threading.Event()
-        self._ended = threading.Event()
         self._outage = Outage(lambda text: tell(Told("trouble", text)))
         self._shortage = Outage(lambda text: tell(Told("trouble", text)), "Works can be performed here again")
+        self._settler = Settler(buckets, self._outage, tell)
+        self.tally = self._settler.tally
+        """How many works ended how."""
         self._error: BaseException | None = None
         self._reached = False
         self._looked = time.monotonic()
@@ -142,6 +134,11 @@ class Agent:
             raise self._error
         return dict(self.tally)
 
+    @property
+    def in_hand(self) -> int:
+        """How many works it performs, or writes, at present."""
+        return len(self._holder)
+
     def stop(self, *, at_once: bool = False) -> None:
         """Take no more works, and end when those in hand have ended.
 
@@ -153,26 +150,22 @@ class Agent:
         with self._changed:
             self._stopped.set()
             self._changed.notify_all()
+        grace = self.terms.grace
         if at_once:
-            self._ended.set()
+            self._settler.given_up.set()
             self._holder.kill(Why.stopped)
-        elif self.terms.grace is not None:
-            timer = threading.Timer(self.terms.grace, self.stop, kwargs={"at_once": True})
+        elif grace is None:
+            self._settler.hasten("until the store takes it, or until the agent is stopped again: then it is lost.")
+        else:
+            self._settler.hasten(f"for as long as --grace says, {grace:g} s: then it is lost.")
+            timer = threading.Timer(grace, self.stop, kwargs={"at_once": True})
             timer.daemon = True
             timer.start()
 
     def _serve(self) -> None:
         try:
-            while self._may_take():
-                work, since, performed = None, now(), False
-                try:
-                    work = self._withdrawn()
-                    if work is not None:
-                        performed = self._perform(work, since)
-                finally:
-                    self._end_turn(taken=work is not None, performed=performed)
-                if work is None and not self._rest():
-                    break
+            with until(self._stopped):
+                self._take()
         except BaseException as error:
             with self._changed:
                 self._error = self._error or error
@@ -182,9 +175,22 @@ class Agent:
                 self._serving -= 1
                 self._changed.notify_all()
 
+    def _take(self) -> None:
+        """Take works, one after the other."""
+        while self._may_take():
+            work, since, performed = None, now(), False
+            try:
+                work = self._withdrawn()
+                if work is not None:
+                    performed = self._perform(work, since)
+            finally:
+                self._end_turn(taken=work is not None, performed=performed)
+            if work is None and not self._rest():
+                break
+
     def _may_take(self) -> bool:
         """Whether another work is to be taken; then a life is spent, and the agent waits for the end of it."""
-        if self._is_due(max(self.terms.lease, _LOOK_REFUSED if self._refused else 0.0)):
+        if not self._is_over() and self._is_due(max(self.terms.lease, _LOOK_REFUSED if self._refused else 0.0)):
             self._audit()
         with self._changed:
             if self._is_over():
@@ -291,7 +297,7 @@ class Agent:
     def _perform(self, work: Work, since: float) -> bool:
         """Perform a work; False where it was refused."""
         with self._holder.holding(work, since) as held:
-            if self._ended.is_set():
+            if self._settler.given_up.is_set():
                 held.kill(Why.stopped)
             try:
                 with Attempt(work, self.terms, self._function, self.buckets.shelf) as attempt:
@@ -303,7 +309,8 @@ class Agent:
                     if attempt.refused:
                         self._refuse(held)
                         return False
-                    rest = self._archivist.keep(work, attempt.log, lambda: self._holder.check(held))
+                    with until(self._settler.given_up):
+                        rest = self._archivist.keep(work, attempt.log, lambda: self._holder.check(held))
                     self._write(held, rest)
             except Killed:
                 self._let_go(held)
@@ -318,81 +325,43 @@ class Agent:
     def _refuse(self, held: Held) -> None:
         """Leave a work to others: it says why, and the next who looks after works queues it again."""
         work = held.work
-        if not self._settle(held, self.buckets.update):
+        if not self._settler.write(held):
             return
-        named = work.function or str(work.command)
+        self._settler.count("refused")
+        asked = work.function or str(work.command)
         with self._changed:
-            self.tally["refused"] = self.tally.get("refused", 0) + 1
-            known = named in self._refused
+            known = asked in self._refused
             if len(self._refused) < _MOST:
-                self._refused.add(named)
+                self._refused.add(asked)
             # The first look would only queue again what was refused just now.
             self._untended &= self._failing
         if not known:
-            self._tell(Told("refused", f"{_named(work)}: refused, and left to other agents: {work.error}", work))
+            self._tell(Told("refused", f"{named(work)}: refused, and left to other agents: {work.error}", work))
 
     def _write(self, held: Held, rest: Rest) -> None:
         """Write what came out; what was to be deleted is deleted when that is done."""
         work = held.work
-        if not self._settle(held, self.buckets.update):
+        if not self._settler.write(held):
             return
         self._archivist.clear(rest)
+        self._settler.count(str(work.status))
         with self._changed:
-            self.tally[str(work.status)] = self.tally.get(str(work.status), 0) + 1
             self._failing |= not work.ended
             self._untended |= not work.ended
-        self._tell(Told(work.status, _ending(work), work))
+        self._tell(Told(work.status, _told_end(work), work))
         self._notices.tell(work)
         if work.status is WorkStatus.success and not work.config.archive.results:
-            self._settle(held, self.buckets.delete)
+            self._settler.delete(held)
 
     def _let_go(self, held: Held) -> None:
         kind, text = "lost", "somebody else has it, or it was deleted"
-        if held.why is not Why.lost and self._settle(held, self.buckets.give_back):
+        if held.why is not Why.lost:
+            if not self._settler.give_back(held):
+                return
             kind, text = "given back", "it is queued again"
-        with self._changed:
-            self.tally[kind] = self.tally.get(kind, 0) + 1
+        self._settler.count(kind)
         self._tell(Told(kind, f"{held.work.pipeline} {held.work.id} was killed: {text}", held.work))
 
-    def _settle(self, held: Held, act: Callable[[Work], object]) -> bool:
-        """Tell the store about a work, as often as it takes; whether the store took it."""
-        work, refused = held.work, False
-        while True:
-            try:
-                with held.lock:
-                    act(work)
-                    held.done = True
-                return True
-            except (WorkLost, WorkLocked) as error:
-                held.done = True
-                self._tell(Told("lost", str(error), work))
-                return False
-            except DaskflowError as error:
-                if not error.transient:
-                    if isinstance(error, TokenRefused):
-                        raise
-                    if refused:
-                        held.done = True
-                        self._tell(Told("trouble", f"{work.id} is not written: {error}", work))
-                        return False
-                    refused = True
-                    _fail(work, f"What came out of the work cannot be written: {error}")
-                    continue
-                if self._outage.wait(error, self._ended):
-                    self._tell(Told("trouble", f"{work.id}: {error} It is queued again when its lease is over.", work))
-                    return False
 
-
-def _fail(work: Work, why: str) -> None:
-    work.results = work.products = work.plots = None
-    work.status, work.error, work.final = WorkStatus.failure, why, True
-
-
-def _named(work: Work) -> str:
-    return f"{work.pipeline} {work.id} attempt {work.attempt}"
-
-
-def _ending(work: Work) -> str:
-    took = (work.stop or 0.0) - (work.start or 0.0)
-    text = f"{_named(work)}: {work.status} after {took:.1f} s"
-    return text if work.error is None else f"{text}: {in_short(work.error)[:_LONGEST]}"
+def _told_end(work: Work) -> str:
+    return ending(work) if work.error is None else f"{ending(work)}: {in_short(work.error)[:_LONGEST]}"

@@ -18,6 +18,7 @@ from daskflow.artifacts.uploading import Upload
 from daskflow.errors import ArtifactDamaged, DaskflowError
 from daskflow.execution.served import names_of
 from daskflow.model.work import Work, WorkStatus
+from daskflow.stores.sharing import share
 
 ARTIFACT = "artifact:"
 """Begins a path that is the name of an artifact."""
@@ -51,7 +52,8 @@ class Archivist:
     Notes
     -----
     A file appears in the archive when it is whole and its digest is that of the original. Nothing in the archive is
-    written over: what has another content gets another name. What cannot be brought there is left where it is, and the
+    written over: what has another content gets another name; so it is with names of artifacts. Those may read logs who
+    may read other files of the agent. What cannot be brought there is left where it is, and the
     log of the work says so. Originals are deleted by `clear`, once the store knows where the copies are. Paths are
     absolute then, also of what is left where it is; URLs, names of artifacts and what is to be bypassed stay as they
     are, and nobody looks whether they are there.
@@ -114,10 +116,7 @@ class Archivist:
         if strategy == "upload" or self._uploads:
             if self._store is None:
                 raise ArtifactDamaged("No artifact store is configured.")
-            store = self._store()
-            named = f"{_UPLOADED}/{_place(work)}/{name}"
-            names_of(store).give(Upload(store, None, False)(source, named))
-            return f"{ARTIFACT}{named}"
+            return f"{ARTIFACT}{_uploaded(source, self._store(), f'{_UPLOADED}/{_place(work)}', name)}"
         if self._directory is None:
             return str(source)
         folder = self._directory / _place(work)
@@ -196,9 +195,12 @@ class _Keeping:
         if strategy == "delete":
             work.log = None
         elif self._archivist.takes(strategy) and log.is_file() and log.stat().st_size:
+            name = f"log-{work.attempt}.txt"
+            self._used[name] = log
             try:
+                share(log)
                 # The log itself goes with the directory of the attempt.
-                self._archivist.bring(work, log, strategy, f"log-{work.attempt}.txt")
+                self._archivist.bring(work, log, strategy, name)
             except (OSError, DaskflowError) as error:
                 self._said.append(f"The whole log is not archived: {error}")
 
@@ -240,6 +242,17 @@ def _names(name: str) -> list[str]:
     if not stem:
         stem, dot, end = name, "", ""
     return [name, *[f"{stem}-{number}{dot}{end}" for number in range(2, _MANY)]]
+
+
+def _uploaded(source: Path, store: ObjectStore, folder: str, name: str) -> str:
+    """Bring a file or directory into a store, under a name that stands for nothing else there."""
+    names = names_of(store)
+    named = Upload(store, None, False)(source, f"{folder}/{name}")
+    for candidate in _names(name):
+        found = names.claim(named._replace(name=f"{folder}/{candidate}"))
+        if (found.digest, found.kind) == (named.digest, named.kind):
+            return found.name
+    raise ArtifactDamaged(f"{folder} has more than {_MANY} files of the name {name}.")
 
 
 def _copied(source: Path, folder: Path, name: str, *, linking: bool) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -12,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from daskflow.commands.guard import GUARD
-from daskflow.errors import FunctionRefused, JobTimeout, WorkInvalid
+from daskflow.commands.scratch import Scratch, sweep
+from daskflow.errors import CommandError, FunctionRefused, JobTimeout, SignatureWrong, WorkerLost, WorkInvalid
 from daskflow.execution.agents.calling import perform_function
 from daskflow.execution.agents.commanding import perform_command
 from daskflow.execution.agents.functions import check_name, check_owner, find
 from daskflow.execution.agents.outcome import Outcome, Unfit
 from daskflow.execution.agents.terms import Terms
+from daskflow.execution.bucketing.parcel import PERFORM
 from daskflow.execution.served import reach
 from daskflow.execution.worker.failures import describe
 from daskflow.execution.worker.isolation import FailedInChild, call_apart
@@ -27,6 +28,8 @@ from daskflow.stores.buckets.shelf import Shelf
 from daskflow.stores.liveness import this_host
 
 LOG = "log.txt"
+_LABEL = "daskflow-work"
+_swept: set[str] = set()
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -46,7 +49,8 @@ class Attempt:
 
     Notes
     -----
-    A context: within it the attempt has a directory of its own.
+    A context: within it the attempt has a directory of its own. Directories of agents that were killed are removed when
+    this process makes its first attempt.
     """
 
     def __init__(self, work: Work, terms: Terms, function: Any = None, shelf: Shelf | None = None) -> None:
@@ -58,11 +62,21 @@ class Attempt:
         """Whether the agent may not perform the work; such an attempt does not count."""
 
     def __enter__(self) -> Attempt:
-        self.scratch = Path(tempfile.mkdtemp(prefix="daskflow-work-"))
+        root = tempfile.gettempdir()
+        if root not in _swept:
+            _swept.add(root)
+            sweep(root)
+        try:
+            self._room = Scratch(root, _LABEL)
+        except CommandError as error:
+            # What it says helps with the scratch directories of command jobs; this one is where `TMPDIR` says.
+            raise error.__cause__ if isinstance(error.__cause__, OSError) else OSError(str(error)) from None
+        self.scratch = self._room.work
+        """Where the attempt may leave what goes with it."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        self._room.close()
 
     @property
     def log(self) -> Path:
@@ -97,7 +111,7 @@ class Attempt:
         except FailedInChild as error:
             return Outcome(error=error.failure.traceback)
         except ChildProcessError as error:
-            return Outcome(error=f"The attempt ended without a result: {error}")
+            return Outcome(error=f"{WorkerLost.__name__}: The attempt ended without a result: {error}")
         return outcome
 
     def _note(self, outcome: Outcome) -> None:
@@ -138,12 +152,19 @@ class Attempt:
         except Unfit as error:
             return Outcome(error=str(error), final=True)
         except BaseException as error:
+            if isinstance(error, SignatureWrong) and self._is_job():
+                # Nothing of it was loaded; another agent may have the key.
+                return Outcome(error=str(error), refused=True)
             told = describe(error)
             return Outcome(error=f"{told.type}: {told.message}\n\n{told.traceback}")
         finally:
             logging.shutdown()
             sys.stdout.flush()
             sys.stderr.flush()
+
+    def _is_job(self) -> bool:
+        """Whether it is the job of a flow: what performs these raises nothing of what the job does."""
+        return self._function is None and not self._terms.command and self.work.function == PERFORM
 
     def _listen(self) -> None:
         """All that this process and what it starts print goes to the log."""

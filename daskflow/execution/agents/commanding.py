@@ -103,7 +103,8 @@ def _told(lines: list[str]) -> Outcome | None:
         value = json.loads(last)
         if not isinstance(value, dict) and not (isinstance(value, list) and len(value) == _TRIPLE):
             return None
-        outcome = outcome_of(value)
+        # A list of JSON is what a function gives as a tuple.
+        outcome = outcome_of(tuple(value) if isinstance(value, list) and isinstance(value[0], dict) else value)
     except (ValueError, RecursionError, Unfit):
         return None
     # A list of three other things is just what it printed.

@@ -14,6 +14,7 @@ from daskflow.model.work import Work
 from daskflow.sites.grip import CURRENT_GRIP, Grip
 from daskflow.sites.processes import BOOTTIME
 from daskflow.stores.buckets import Buckets
+from daskflow.stores.buckets.absence import until
 
 _PARTS = 3
 """A lease is renewed so often while it lasts."""
@@ -85,6 +86,10 @@ class Holder:
         self._held: set[Held] = set()
         self._changed = threading.Condition()
         self._closed = False
+        self._hurried = threading.Event()
+        """Set when nobody is to wait for a store that is away."""
+        self._missed = False
+        """Whether the latest lease was not renewed."""
         self._threads: list[threading.Thread] = []
 
     @contextmanager
@@ -110,6 +115,10 @@ class Holder:
                 self._held.discard(held)
                 self._changed.notify_all()
 
+    def __len__(self) -> int:
+        """How many works are in hand."""
+        return len(self._held)
+
     def check(self, held: Held) -> None:
         """Go no further with a work that somebody else may have by now.
 
@@ -127,7 +136,8 @@ class Holder:
         return held.heard + _MARGIN * self._lease
 
     def kill(self, why: Why) -> None:
-        """Kill all attempts."""
+        """Kill all attempts; no lease is renewed any more."""
+        self._hurried.set()
         with self._changed:
             found = list(self._held)
         for held in found:
@@ -135,6 +145,7 @@ class Holder:
 
     def close(self) -> None:
         """End the threads."""
+        self._hurried.set()
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -176,15 +187,22 @@ class Holder:
     def _ask(self, held: Held) -> None:
         held.tried = now()
         try:
-            self._buckets.heartbeat(held.work, self._lease)
+            with until(self._hurried):
+                self._buckets.heartbeat(held.work, self._lease)
         except WorkLost:
             held.kill(Why.lost)
         except DaskflowError as error:
-            _log.warning("The lease of the work %s was not renewed: %s", held.work.id, error)
+            # Once for all that is in hand, and for as long as that lasts.
+            if not self._missed and not self._hurried.is_set():
+                _log.warning("The lease of the work %s was not renewed: %s", held.work.id, error)
+            self._missed = True
         except Exception:  # whatever it is: the lease ends, and the watch sees to that
             _log.exception("The lease of the work %s was not renewed.", held.work.id)
         else:
             held.heard = held.tried
+            if self._missed:
+                _log.warning("Leases are renewed again.")
+            self._missed = False
 
     def _watch(self) -> None:
         while (ready := self._next(self._end)) is not None:

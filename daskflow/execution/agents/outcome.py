@@ -56,7 +56,8 @@ def outcome_of(value: Any) -> Outcome:
     value
         A dictionary is the results. `(results, products)` and `(results, products, plots)`, as a tuple or a list, are
         these by their places, where the first is a dictionary or None, or for a tuple no list either, and the others
-        are lists of paths or None. All else is the results as it is.
+        are lists of paths or None. In a tuple of three that begins with a dictionary or None a path that stands alone
+        is a list of one. All else is the results as it is.
 
     Raises
     ------
@@ -67,6 +68,8 @@ def outcome_of(value: Any) -> Outcome:
     --------
     >>> outcome_of(({"dm": 332.7}, [], ["fit.png"]))[:3]
     ({'dm': 332.7}, [], ['fit.png'])
+    >>> outcome_of(({"dm": 332.7}, None, "fit.png"))[:3]
+    ({'dm': 332.7}, None, ['fit.png'])
     >>> outcome_of([1, 2, 3])[:3]
     ([1, 2, 3], None, None)
     """
@@ -86,12 +89,22 @@ def outcome_of(value: Any) -> Outcome:
 
 def _parts(value: Any) -> tuple[Any, Any, Any]:
     if isinstance(value, tuple | list) and not hasattr(value, "_fields"):
-        given = list(value)
+        given = _listed(value)
         if isinstance(value, tuple) and len(given) == 1 and isinstance(given[0], Mapping):
             return given[0], None, None
         if len(given) in (_PAIR, _TRIPLE) and _leads(given[0], value) and all(map(_are_paths, given[1:])):
             return given[0], given[1], given[2] if len(given) == _TRIPLE else None
     return value, None, None
+
+
+def _listed(value: tuple[Any, ...] | list[Any]) -> list[Any]:
+    """What was given, with a list of one in place of each path that stands alone for products or plots.
+
+    Two texts beside a number, or in a list, are more likely to be just that.
+    """
+    if isinstance(value, tuple) and len(value) == _TRIPLE and (value[0] is None or isinstance(value[0], Mapping)):
+        return [value[0], *([each] if _is_path(each) else each for each in value[1:])]
+    return list(value)
 
 
 def _leads(first: Any, value: tuple[Any, ...] | list[Any]) -> bool:
@@ -104,6 +117,11 @@ def _are_paths(value: Any) -> bool:
     return value is None or (
         isinstance(value, tuple | list) and all(isinstance(each, str | os.PathLike) for each in value)
     )
+
+
+def _is_path(value: Any) -> bool:
+    # An empty text would name the working directory.
+    return isinstance(value, os.PathLike) or (isinstance(value, str) and value != "")
 
 
 def _texts(paths: Any) -> list[str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -17,8 +17,13 @@ _END = b"\0"
 
 
 @contextmanager
-def stoppable(agent: Agent) -> Iterator[None]:
+def stoppable(agent: Agent, tell: Callable[[str], object] = lambda text: None) -> Iterator[None]:
     """Within the block, in the main thread, signals stop the agent.
+
+    Parameters
+    ----------
+    tell
+        Gets what is waited for, for people; called by another thread.
 
     Notes
     -----
@@ -36,6 +41,8 @@ def stoppable(agent: Agent) -> Iterator[None]:
             if ord(number) in before:
                 heard += 1
                 agent.stop(at_once=heard > 1)
+                if heard == 1 and (count := agent.in_hand):
+                    tell(finishing(count, agent.terms.grace))
 
     ear = threading.Thread(target=listen, name="daskflow-agent-ear", daemon=True)
     ear.start()
@@ -52,6 +59,22 @@ def stoppable(agent: Agent) -> Iterator[None]:
         ear.join()
         os.close(writer)
         os.close(reader)
+
+
+def finishing(count: int, grace: float | None) -> str:
+    """What an agent says that is told to stop, and has works in hand.
+
+    Examples
+    --------
+    >>> finishing(2, 30.0)
+    'Finishing 2 works (at most 30 s); another signal gives them back.'
+    >>> finishing(1, None)
+    'Finishing 1 work, however long it takes; another signal gives it back.'
+    """
+    one = count == 1
+    works, them, it = ("1 work", "it", "it takes") if one else (f"{count} works", "them", "they take")
+    limit = f", however long {it}" if grace is None else f" (at most {grace:g} s)"
+    return f"Finishing {works}{limit}; another signal gives {them} back."
 
 
 def _heard(number: int, frame: FrameType | None) -> None:

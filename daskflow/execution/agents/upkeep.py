@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -29,9 +30,30 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
 """After the first end in a row an agent is started again after the first time, then after twice as long ... [s]."""
 _BLAMELESS = frozenset({"Cancelled", "NodeFailure", "Preempted", "WalltimeExceeded"})
 """Ends that say nothing of whether an agent can do what it is for."""
-_OURS = [str(WorkStatus.queued), str(WorkStatus.running)]
-"""Works that agents could take, or have in hand."""
+_LEASE = 60.0
+"""[s]"""
 _LINES = 20
+
+
+class Left(NamedTuple):
+    """Works that are not done."""
+
+    queued: int
+    """So many an agent could take."""
+    held: int
+    """So many are in the hands of an agent, or were in those of a lost one."""
+
+    @property
+    def told(self) -> str:
+        """How many, in words.
+
+        Examples
+        --------
+        >>> Left(2, 1).told, Left(1, 0).told
+        ('2 works wait, and 1 work is in hand', '1 work waits')
+        """
+        waits = f"{_works(self.queued)} wait{'s' * (self.queued == 1)}"
+        return waits + (f", and {_works(self.held)} {'is' if self.held == 1 else 'are'} in hand" if self.held else "")
 
 
 class Tally(NamedTuple):
@@ -60,14 +82,17 @@ class Upkeep:
         Where works come from, and which of them the agents take.
     tell
         Gets what happens, for people.
+    lease
+        What a lost agent had in hand comes back when this is over [s].
 
     Notes
     -----
     An agent that ends as `--idle` and `--lives` say, or that somebody kills by its name, is not replaced. One that ends
-    otherwise is, as soon as works wait. What ends one after another without having been there for a minute is replaced
-    after longer and longer pauses, and not any more after twice as many ends as there are agents, at least three. Those
-    that a batch system ended, as its walltime was over or its node failed, do not count. Where no works wait any more
-    what was lost is no failure, if others ended as they were told to.
+    otherwise is, as soon as works wait. What a lost agent had in hand is waited for until its lease is over, also where
+    all agents have ended since; then agents are started for it. What ends one after another without having been there
+    for a minute is replaced after longer and longer pauses, and not any more after twice as many ends as there are
+    agents, at least three. Those that a batch system ended, as its walltime was over or its node failed, do not count.
+    Where no works wait any more what was lost is no failure, if others ended as they were told to.
     """
 
     def __init__(
@@ -77,6 +102,8 @@ class Upkeep:
         buckets: Buckets,
         wanted: Wanted,
         tell: Callable[[str], object] = lambda text: None,
+        *,
+        lease: float = _LEASE,
     ) -> None:
         self.tally = Tally()
         """What became of the agents so far."""
@@ -85,6 +112,10 @@ class Upkeep:
         self._buckets = buckets
         self._wanted = wanted
         self._tell = tell
+        self._lease = lease
+        self._back = -math.inf
+        """Until then works may come back that lost agents had in hand [s]."""
+        self._told_held = self._came_back = False
         self._outage = Outage(tell)
         self._prefix = ""
         self._stop = threading.Event()
@@ -114,7 +145,7 @@ class Upkeep:
             self._look()
             if len(self._row) > before:
                 self._pause()
-            if not self._living and not self._vacant:
+            if not self._living and not self._vacant and not self._reopen():
                 break
             if self._vacant and not self._replace():
                 break
@@ -154,6 +185,8 @@ class Upkeep:
                 self._services.kill(one.name)
         self._leave(one.name, lost=1)
         self._vacant += 1
+        # It was heard of for the last time before this moment.
+        self._back, self._told_held = time.monotonic() + self._lease + _EVERY, False
         node = f" on {one.node}" if one.node else ""
         self._tell(f"The agent {one.name} was lost{node}: {one.reason}.")
         if one.error not in _BLAMELESS:
@@ -171,21 +204,44 @@ class Upkeep:
         ------
         AgentsLost
         """
-        waiting = self.waiting()
-        if waiting == 0:
+        left = self.left()
+        if left is not None and not left.queued and not (left.held and self._may_come_back(left.held)):
             # All was done, by those that ended as they were told to; without such nobody could do anything.
             if not self._living and self._row and not self.tally.ended:
-                raise self._given_up(waiting)
+                raise self._given_up(left)
             return bool(self._living)
         if not self._living and len(self._row) >= max(_FEWEST, _EACH * self._count):
-            raise self._given_up(waiting)
-        if waiting is not None and time.monotonic() >= self._due:
-            for _ in range(min(self._vacant, waiting)):
-                if not self._start(waiting):
+            raise self._given_up(left)
+        if left is not None and time.monotonic() >= self._due:
+            for _ in range(min(self._vacant, left.queued)):
+                if not self._start(left):
                     break
         return True
 
-    def _start(self, waiting: int) -> bool:
+    def _reopen(self) -> bool:
+        """Whether, though all agents have ended, works may come back that lost ones had in hand; these get agents."""
+        if time.monotonic() >= self._back:
+            return False
+        left = self.left()
+        if left is None:
+            return True
+        # Where others wait, agents have ended as `--lives` says.
+        if self._came_back or (left.held and not left.queued):
+            self._vacant = min(self.tally.lost, left.queued + left.held)
+        return self._vacant > 0
+
+    def _may_come_back(self, held: int) -> bool:
+        """Whether works in hand may be those of lost agents."""
+        seconds = self._back - time.monotonic()
+        if seconds > 0 and not self._living and not self._told_held:
+            self._told_held = True
+            self._tell(
+                f"{_works(held)} {'is' if held == 1 else 'are'} in hand. What a lost agent had comes back when its "
+                f"lease is over, within {seconds:.0f} s; that is waited for."
+            )
+        return seconds > 0
+
+    def _start(self, left: Left) -> bool:
         """Start one agent; whether that was possible."""
         name = f"{self._prefix}-{self._made}"
         self._made += 1
@@ -199,30 +255,35 @@ class Upkeep:
         self._vacant -= 1
         self._living.add(name)
         self._add(replaced=1)
-        self._tell(f"The agent {name} is started in place of one that was lost: {works_wait(waiting)}.")
+        self._tell(f"The agent {name} is started in place of one that was lost: {left.told}.")
         return True
 
-    def waiting(self) -> int | None:
-        """How many works there are for the agents, those that were in their hands too; None: the store does not say."""
+    def left(self) -> Left | None:
+        """How many works there are for the agents, those that are in their hands too; None: the store does not say."""
         try:
             if not self._living:
                 # Nobody else may look whose leases are over.
+                self._came_back = False
                 with suppress(DaskflowError):
                     if self._buckets.audit(None)["expired"]:
-                        self._buckets.audit(None)
-            count = self._buckets.count({**self._wanted.query, "status": {"$in": _OURS}})
+                        self._came_back = self._buckets.audit(None)["failed"] > 0
+            # In this order: what is taken meanwhile is counted twice, and not left out.
+            queued, held = (
+                self._buckets.count({**self._wanted.query, "status": str(status)})
+                for status in (WorkStatus.queued, WorkStatus.running)
+            )
         except DaskflowError as error:
             if not error.transient:
                 raise
             self._outage.wait(error, self._stop)
             return None
         self._outage.end()
-        return count
+        return Left(queued, held)
 
-    def _given_up(self, waiting: int | None) -> AgentsLost:
+    def _given_up(self, left: Left | None) -> AgentsLost:
         reason, log = next((one for one in reversed(self._row) if one[1].strip()), self._row[-1])
         site = self._services.site
-        works = "it is not known how many works wait" if waiting is None else works_wait(waiting)
+        works = "it is not known how many works wait" if left is None else left.told
         return AgentsLost(
             f"{len(self._row)} agents of the site {site!r} ended one after another; {works}. The last one: {reason}. "
             + (f"Its log ended with:\n{log.rstrip()}\n" if log.strip() else "Nothing was written to its log. ")
@@ -235,12 +296,5 @@ def _settled(one: ServiceStanding) -> bool:
     return one.started is not None and (one.ended or time.time()) - one.started > _SETTLED
 
 
-def works_wait(count: int) -> str:
-    """How many works wait, in words.
-
-    Examples
-    --------
-    >>> works_wait(1), works_wait(2)
-    ('1 work waits', '2 works wait')
-    """
-    return "1 work waits" if count == 1 else f"{count} works wait"
+def _works(count: int) -> str:
+    return "1 work" if count == 1 else f"{count} works"

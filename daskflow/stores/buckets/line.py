@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -23,6 +22,7 @@ from daskflow.errors import (
     WorkInvalid,
     error_of,
 )
+from daskflow.stores.buckets.absence import Wait
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -41,6 +41,11 @@ _SENDINGS = 4
 _PASSING = {429, 502, 503, 504}
 """Answers after which trying again can help."""
 _CONNECTIONS = 16
+_PERFORMING = ("POST /work/withdraw", "GET /work/await", "POST /work/heartbeat", "POST /work/give-back")
+_SCOPES = {**dict.fromkeys(_PERFORMING, "perform`"), "POST /work": "read,deposit`", "POST /work/lock": "read,deposit`"}
+"""What a token has to allow of those who ask this."""
+_ANY_SCOPE = "SCOPE`: `perform` for agents, `read,deposit` for who deposits works, `read` for who looks"
+"""The same, where several may ask it."""
 
 
 class Reply(NamedTuple):
@@ -124,8 +129,8 @@ class Line:
             What the server itself was told: WorkLost, WorkInvalid ...
         """
         data = None if body is None else _packed(body)
-        address = self._address(path, query)
-        return self._patiently(lambda: self._once(method, address, data, request), patience)
+        asked, address = f"{method} {path}", self._address(path, query)
+        return self._patiently(asked, lambda: self._once(asked, address, data, request), patience)
 
     def send(self, path: str, size: int, data: Callable[[], Iterable[bytes]]) -> Reply:
         """Send bytes, and again as long as that can help; as `ask`.
@@ -140,7 +145,10 @@ class Line:
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         address = self._address(path, None)
         return self._patiently(
-            lambda: self._read(self._sent("PUT", address, headers, data() if size else b"", silence=_LONG_READ)),
+            f"PUT {path}",
+            lambda: self._read(
+                self._sent("PUT", address, headers, data() if size else b"", silence=_LONG_READ), f"PUT {path}"
+            ),
             None,
             _SENDINGS,
         )
@@ -158,10 +166,10 @@ class Line:
             response = self._sent("GET", self._address(path, query), headers, None, preload=False)
             if response.status not in _BYTES:
                 with response:
-                    self._read(response)
+                    self._read(response, f"GET {path}")
             return response
 
-        return self._patiently(asked, None)
+        return self._patiently(f"GET {path}", asked)
 
     def trusted(self) -> dict[str, Any]:
         """Options of connections elsewhere, which trust the authorities given here besides those of this machine.
@@ -188,18 +196,24 @@ class Line:
     def _address(self, path: str, query: Mapping[str, Any] | None) -> str:
         return f"{self.url}{path}" + (f"?{urlencode(query, doseq=True)}" if query else "")
 
-    def _patiently(self, act: Callable[[], _T], patience: float | None, least: int = 1) -> _T:
+    def _patiently(self, what: str, act: Callable[[], _T], patience: float | None = None, least: int = 1) -> _T:
         """Act until it helps: as long as patience lasts [s], and at least so often."""
-        deadline, tried = time.monotonic() + (self._patience if patience is None else patience), 0
+        wait, tried = Wait(self.url, what, self._patience if patience is None else patience), 0
         while True:
             try:
-                return act()
+                found = act()
             except _PassingError as passing:
                 pause = max(passing.pause, random.uniform(0, min(_LONGEST_PAUSE, 0.1 * 2**tried)))
                 tried += 1
-                if tried >= least and time.monotonic() + pause > deadline:
+                if not wait.again(passing.error, pause, needed=tried < least):
                     raise passing.error from None
-            time.sleep(pause)
+            except DaskflowError:
+                # That is an answer as well.
+                wait.over()
+                raise
+            else:
+                wait.over()
+                return found
 
     def close(self) -> None:
         """Give the connections back; what is asked next opens them again."""
@@ -207,11 +221,11 @@ class Line:
         if pool is not None and self._process == os.getpid():
             pool.clear()
 
-    def _once(self, method: str, address: str, data: bytes | None, request: str) -> Reply:
+    def _once(self, asked: str, address: str, data: bytes | None, request: str) -> Reply:
         headers = {} if data is None else {"Content-Type": "application/json"}
         if request:
             headers["X-Request-Id"] = request
-        return self._read(self._sent(method, address, headers, data))
+        return self._read(self._sent(asked.partition(" ")[0], address, headers, data), asked)
 
     def _sent(
         self,
@@ -262,7 +276,7 @@ class Line:
             return SettingsInvalid(f"{self.url} is no address of a server. Write https://host:port.")
         return _PassingError(ServerSilent(f"{self.url} does not answer: {why}. Check its address, and that it runs."))
 
-    def _read(self, response: BaseHTTPResponse) -> Reply:
+    def _read(self, response: BaseHTTPResponse, asked: str) -> Reply:
         try:
             value = json.loads(response.data)
         except ValueError:
@@ -270,17 +284,17 @@ class Line:
         if response.status in {200, 201, 202} and value is not _NOTHING:
             return Reply(value, response.headers, response.status)
         told = value if isinstance(value, dict) else {}
+        if response.status == 401 and self._token is None:
+            raise TokenRefused(
+                f"Set DASKFLOW_TOKEN to a token of {self.url}; who runs the server makes one there with "
+                f"`daskflow token create NAME --scope {_SCOPES.get(asked, _ANY_SCOPE)}."
+            )
         error = self._refusal(response.status, str(told.get("error") or ""), str(told.get("kind") or ""))
         if response.status in _PASSING:
             raise _PassingError(error, _pause(response.headers.get("Retry-After", "")))
         raise error
 
     def _refusal(self, status: int, message: str, kind: str) -> DaskflowError:
-        if status == 401 and self._token is None:
-            return TokenRefused(
-                f"Set DASKFLOW_TOKEN to a token of {self.url}; who runs the server makes one there with "
-                "`daskflow token create NAME --scope perform`."
-            )
         if status in {401, 403}:
             return TokenRefused(message or f"{self.url} answers {status}.")
         known = error_of(kind)

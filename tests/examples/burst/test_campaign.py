@@ -54,3 +54,14 @@ def test_as_a_program_it_prints_what_was_found(tmp_path: Path) -> None:
     ran = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=200, check=True)
     assert f"DM {random_burst(1).dm:.2f}" in ran.stdout
     assert "not found" not in ran.stdout
+
+
+@pytest.mark.parametrize("arguments", [["x"], ["0"], ["-1"], ["2.5"], [""], ["1", "2"]])
+def test_what_is_no_number_of_events_is_said_so(
+    buckets: Buckets, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        campaign.main(arguments)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"{' '.join(arguments)!r} is no number of events. Say how many")
+    assert buckets.pipelines() == []

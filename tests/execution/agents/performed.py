@@ -16,6 +16,7 @@ from typing import Any
 import click
 import typer
 
+from daskflow.errors import SignatureWrong
 from daskflow.execution.served import reached
 from daskflow.model.work import Work
 
@@ -33,6 +34,12 @@ def measure(dm: float = 332.7) -> tuple[dict[str, float], list[str], list[str]]:
     Path("fit.h5").write_bytes(b"\x00fit")
     Path("fit.png").write_bytes(b"\x89PNG")
     return {"dm": dm}, ["fit.h5"], ["fit.png"]
+
+
+def measure_in_short() -> tuple[dict[str, float], str, Path]:
+    """One product and one plot, which do not stand in lists."""
+    results, (product,), (plot,) = measure()
+    return results, product, Path(plot)
 
 
 def server() -> str | None:
@@ -156,3 +163,7 @@ app = typer.Typer()
 @app.command()
 def typed(dm: float, snr: float = 5.0, *, good: bool = True) -> dict[str, Any]:
     return {"dm": dm, "snr": snr, "good": good}
+
+
+def wrongly_signed() -> None:
+    raise SignatureWrong("not ours")

@@ -16,10 +16,11 @@ import pytest
 from daskflow.errors import StoreError, StoreUnavailable, TokenRefused
 from daskflow.execution.agents import agent as agents
 from daskflow.execution.agents import holding
-from daskflow.execution.agents.agent import Agent, Told
+from daskflow.execution.agents.agent import Agent
 from daskflow.execution.agents.archive import Archivist
 from daskflow.execution.agents.attempt import Attempt
 from daskflow.execution.agents.holding import Holder
+from daskflow.execution.agents.settling import Told
 from daskflow.execution.agents.terms import Allowed
 from daskflow.model.work import Work, WorkStatus
 from daskflow.stores.buckets import Buckets
@@ -191,10 +192,14 @@ def test_a_given_function_performs_all(buckets: Buckets) -> None:
     assert found(buckets, id).results == 2
 
 
-def test_products_are_archived_and_moved_ones_deleted(buckets: Buckets, there: Path, tmp_path: Path) -> None:
-    (id,) = buckets.deposit([make("measure", config={"archive": {"products": "move"}})])
+@pytest.mark.parametrize("function", ["measure", "measure_in_short"])
+def test_products_are_archived_and_moved_ones_deleted(
+    buckets: Buckets, there: Path, tmp_path: Path, function: str
+) -> None:
+    (id,) = buckets.deposit([make(function, config={"archive": {"products": "move"}})])
     Agent(buckets, terms(lives=1), archivist=Archivist(tmp_path / "archive")).run()
     work = found(buckets, id)
+    assert work.results == {"dm": 332.7}
     assert work.products is not None
     assert Path(work.products[0]).is_relative_to(tmp_path / "archive")
     assert (there / "fit.png").exists()
@@ -289,6 +294,45 @@ class Failing:
         return self.method(*arguments, **options)
 
 
+def test_who_is_stopped_while_the_store_is_away_looks_after_nothing_more(
+    buckets: Buckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (id,) = buckets.deposit(make("add", parameters={"x": 1}))
+    told: list[Told] = []
+    audits: list[object] = []
+    agent = Agent(buckets, terms(), tell=told.append)
+
+    def away(work: Work) -> None:
+        monkeypatch.setattr(buckets, "audit", audits.append)
+        # It is time to look after works.
+        agent._looked -= 3600.0
+        agent.stop()
+        agent.stop(at_once=True)
+        raise StoreUnavailable("The store is away.")
+
+    monkeypatch.setattr(buckets, "update", away)
+    assert agent.run() == {"not written": 1}
+    assert [each.kind for each in told if each.work is not None] == ["begun", "not written"]
+    assert audits == []
+    assert found(buckets, id).status is WorkStatus.running
+
+
+def test_an_attempt_that_cannot_be_given_back_is_told_as_such(
+    buckets: Buckets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, started = begun(buckets, tmp_path)
+    told: list[Told] = []
+    agent = Agent(buckets, terms(), tell=told.append)
+    monkeypatch.setattr(buckets, "give_back", Failing(buckets.give_back, StoreUnavailable("The store is away.")))
+    with serving(agent) as thread:
+        until(started.exists)
+        agent.stop(at_once=True)
+        thread.join(60)
+    assert agent.tally == {"not given back": 1}
+    assert [each.kind for each in told] == ["begun", "not given back"]
+    assert not alive(int(started.read_text()))
+
+
 def test_a_store_that_is_away_at_the_start_is_told(buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(buckets, "withdraw", Failing(buckets.withdraw, StoreUnavailable("The store is away.")))
     with pytest.raises(StoreUnavailable, match="away"):
@@ -381,6 +425,7 @@ def test_where_no_process_can_be_made_the_work_is_given_back(
     buckets: Buckets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     buckets.deposit(make("add", parameters={"x": 1}))
+    (tmp_path / "full").write_text("no directory can be made here")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "full"))
     told: list[Told] = []
     agent = Agent(buckets, terms(), tell=told.append)
@@ -398,8 +443,11 @@ def test_an_end_that_the_store_does_not_take_at_all_costs_only_that_work(
     buckets.deposit([make("add", parameters={"x": number}) for number in range(2)])
     wrong = StoreError("It does not fit.")
     monkeypatch.setattr(buckets, "update", Failing(buckets.update, wrong, wrong))
-    assert Agent(buckets, terms(lives=2), tell=lambda each: told.append(each.text)).run() == {"success": 1}
-    assert any(text.endswith("is not written: It does not fit.") for text in told)
+    assert Agent(buckets, terms(lives=2), tell=lambda each: told.append(each.text)).run() == {
+        "not written": 1,
+        "success": 1,
+    }
+    assert any("could not be written and is lost: It does not fit." in text for text in told)
 
 
 def test_pauses_grow_while_no_work_can_be_begun(buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:

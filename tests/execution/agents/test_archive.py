@@ -1,16 +1,26 @@
 import hashlib
 import os
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from pydantic import SecretStr
 
 from daskflow.artifacts.names import Names
 from daskflow.artifacts.store import ObjectStore
 from daskflow.execution.agents.archive import Archivist
+from daskflow.execution.served import ServedStore
+from daskflow.model.access import Scope
 from daskflow.model.work import Work, WorkStatus
+from daskflow.stores.buckets.freight import Freight
+from daskflow.stores.buckets.line import Line
+from daskflow.stores.database import Database
+from daskflow.stores.tokens import Tokens
 from tests.execution.agents.conftest import make
+from tests.services.servers import serving
 
 
 def succeeded(there: Path, products: list[str], strategy: str = "copy", **fields: Any) -> Work:
@@ -119,6 +129,99 @@ def test_uploads_are_artifacts(archivist: Archivist, there: Path, tmp_path: Path
     found = Names(store).look(work.products[0].removeprefix("artifact:"))
     assert found is not None
     assert bytes(store.get(found.digest)) == b"content of fit.h5"
+
+
+def content(store: ObjectStore, path: str) -> bytes:
+    found = Names(store).look(path.removeprefix("artifact:"))
+    assert found is not None
+    assert found.name == path.removeprefix("artifact:")
+    return bytes(store.get(found.digest))
+
+
+def test_names_of_artifacts_stand_for_what_they_stood_for(there: Path, tmp_path: Path, log: Path) -> None:
+    store = ObjectStore(tmp_path / "store")
+    archivist = Archivist(store=lambda: store, uploads=True)
+    first = succeeded(there, ["fit.tar.gz"])
+    kept(archivist, first, log)
+    same = succeeded(there, ["fit.tar.gz"], "upload")
+    kept(archivist, same, log)
+    assert same.products == first.products == ["artifact:works/20261122/sample/ab12/fit.tar.gz"]
+    other = succeeded(there, ["other/fit.tar.gz"], "upload")
+    kept(archivist, other, log)
+    assert other.products == ["artifact:works/20261122/sample/ab12/fit-2.tar.gz"]
+    assert content(store, first.products[0]) == b"content of fit.tar.gz"
+    assert content(store, other.products[0]) == b"content of other/fit.tar.gz"
+    kept(archivist, again := succeeded(there, ["other/fit.tar.gz"], "upload"), log)
+    assert again.products == other.products
+
+
+def test_a_directory_and_a_file_of_one_name_are_two_artifacts(there: Path, tmp_path: Path, log: Path) -> None:
+    store = ObjectStore(tmp_path / "store")
+    archivist = Archivist(store=lambda: store, uploads=True)
+    tree = succeeded(there, ["a/cube/1.dat"])
+    tree.products = ["a/cube"]
+    kept(archivist, tree, log)
+    kept(archivist, file := succeeded(there, ["b/cube"]), log)
+    named = [Names(store).find(name) for name in Names(store).list()]
+    assert [(one.name.rpartition("/")[2], one.kind) for one in named] == [("cube", "tree"), ("cube-2", "file")]
+    assert file.products == [f"artifact:{named[1].name}"]
+
+
+@pytest.mark.parametrize("uploads", [True, False])
+def test_a_product_with_the_name_of_the_log_leaves_the_log(
+    there: Path, tmp_path: Path, log: Path, *, uploads: bool
+) -> None:
+    store = ObjectStore(tmp_path / "store")
+    archivist = Archivist(tmp_path / "archive", lambda: store, uploads=uploads)
+    log.write_text("a long story\n")
+    work = succeeded(there, ["log-1.txt"])
+    kept(archivist, work, log)
+    assert work.products is not None
+    (path,) = work.products
+    assert path.endswith("/log-1-2.txt")
+    if uploads:
+        assert content(store, path) == b"content of log-1.txt"
+        assert content(store, path.replace("-1-2", "-1")) == b"a long story\n"
+    else:
+        assert Path(path).read_text() == "content of log-1.txt"
+        assert Path(path).with_name("log-1.txt").read_text() == "a long story\n"
+
+
+def test_of_several_that_archive_at_once_each_has_a_name_of_its_own(there: Path, tmp_path: Path, log: Path) -> None:
+    works = [succeeded(there, [f"{number}/fit.h5"]) for number in range(6)]
+    begin = threading.Barrier(len(works))
+
+    def archive(work: Work) -> None:
+        archivist = Archivist(store=lambda: ObjectStore(tmp_path / "store"), uploads=True)
+        begin.wait(timeout=60)
+        kept(archivist, work, log)
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        list(pool.map(archive, works))
+    store = ObjectStore(tmp_path / "store")
+    assert len(Names(store).list("works/")) == len(works)
+    for number, work in enumerate(works):
+        assert work.products is not None
+        assert content(store, work.products[0]) == f"content of {number}/fit.h5".encode()
+
+
+def test_the_artifacts_of_a_server_are_not_written_over_either(there: Path, tmp_path: Path, log: Path) -> None:
+    inside = ObjectStore(tmp_path / "artifacts")
+    with Database(tmp_path / "journal.db") as database:
+        _, token = Tokens(database).create("agent", [Scope.perform])
+    with serving(tmp_path, artifacts=inside.url, server={"open": False}) as service:
+        line = Line(service.url, SecretStr(token), patience=5.0)
+        freight = Freight(line)
+        archivist = Archivist(store=lambda: ServedStore(freight), uploads=True)
+        works = [succeeded(there, [f"{place}/fit.h5"]) for place in ("a", "b", "a")]
+        for work in works:
+            kept(archivist, work, log)
+        freight.close()
+        line.close()
+    names = [path.rpartition("/")[2] for work in works for path in work.products or ()]
+    assert names == ["fit.h5", "fit-2.h5", "fit.h5"]
+    assert works[0].products is not None
+    assert content(inside, works[0].products[0]) == b"content of a/fit.h5"
 
 
 def test_copies_may_go_to_the_artifact_store(there: Path, tmp_path: Path, log: Path) -> None:
@@ -271,6 +374,20 @@ def test_the_whole_log_goes_to_the_archive_whatever_the_end(archivist: Archivist
     work.id, work.attempt, work.status, work.creation = "ab12", 3, WorkStatus.failure, 1795338331.0
     kept(archivist, work, log)
     assert (tmp_path / "archive/20261122/sample/ab12/log-3.txt").read_text() == "a long story\n"
+
+
+@pytest.mark.parametrize("strategy", ["copy", "move"])
+def test_who_may_read_the_products_may_read_the_log(
+    archivist: Archivist, there: Path, log: Path, *, strategy: Literal["copy", "move"]
+) -> None:
+    log.touch(mode=0o600)
+    log.write_text("a long story\n")
+    work = succeeded(there, ["fit.h5"])
+    work.config.archive.logs = strategy
+    kept(archivist, work, log)
+    assert work.products is not None
+    product = Path(work.products[0])
+    assert product.with_name("log-1.txt").stat().st_mode == product.stat().st_mode
 
 
 def test_a_log_that_is_to_be_deleted_is_nowhere(archivist: Archivist, tmp_path: Path, log: Path) -> None:

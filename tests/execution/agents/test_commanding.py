@@ -49,6 +49,7 @@ def test_a_command_that_fails_tells_the_end_of_its_standard_error() -> None:
         ('[{"dm": 3}, ["a.h5"], []]', {"dm": 3}, ["a.h5"], []),
         ('[{"dm": 3}, null, null]', {"dm": 3}, None, None),
         ('[null, [], ["a.png"]]', None, [], ["a.png"]),
+        ('[{"dm": 3}, "a.h5", null]', {"dm": 3}, ["a.h5"], None),
     ],
 )
 def test_the_last_line_may_be_the_outcome(line: str, results: object, products: object, plots: object) -> None:
@@ -56,7 +57,7 @@ def test_the_last_line_may_be_the_outcome(line: str, results: object, products: 
     assert outcome[:3] == (results, products, plots)
 
 
-@pytest.mark.parametrize("line", ["[1, 2, 3]", "[1]", "{broken", "3", '[{"dm": 3}, [1], []]'])
+@pytest.mark.parametrize("line", ["[1, 2, 3]", "[1]", "{broken", "3", '[{"dm": 3}, [1], []]', '[null, "a", "b"]'])
 def test_any_other_line_is_what_it_printed(line: str) -> None:
     assert perform_command([f"echo '{line}'"], make()).results["stdout"] == [line]
 

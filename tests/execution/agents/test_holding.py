@@ -8,8 +8,11 @@ from daskflow.execution.agents.holding import Holder, Why, now
 from daskflow.model.work import Work
 from daskflow.sites.grip import Killed
 from daskflow.stores.buckets import Buckets
+from daskflow.stores.buckets.line import Line
+from daskflow.stores.buckets.remote import RemoteShelf
 from tests.execution.agents.conftest import make
 from tests.execution.patience import until
+from tests.services.ports import free_port
 
 
 @pytest.fixture
@@ -69,6 +72,53 @@ def test_what_cannot_be_held_is_killed_before_the_lease_is_over(
         assert held.why is Why.silent
         assert now() - began >= 1.5
     holder.close()
+
+
+def test_an_outage_is_logged_once_and_its_end_too(
+    buckets: Buckets, work: Work, patient: float, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    beats = 0
+    heartbeat = buckets.heartbeat
+
+    def away_for_a_while(work: Work, lease: float) -> None:
+        nonlocal beats
+        beats += 1
+        if beats <= 3:
+            raise StoreUnavailable("The store is away.")
+        heartbeat(work, lease)
+
+    monkeypatch.setattr(buckets, "heartbeat", away_for_a_while)
+    holder = Holder(buckets, patient)
+    with holder.holding(work, now()) as held:
+        until(lambda: beats >= 6)
+        assert held.why is None
+    holder.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The lease of the work {work.id} was not renewed: The store is away.",
+        "Leases are renewed again.",
+    ]
+
+
+def test_who_waits_for_a_server_to_renew_a_lease_waits_no_longer_than_until_the_end() -> None:
+    line = Line(f"http://127.0.0.1:{free_port()}", None, patience=3600.0)
+    asked = threading.Event()
+
+    class Silent(RemoteShelf):
+        def heartbeat(self, id: str, attempt: int, lease: float) -> None:
+            asked.set()
+            super().heartbeat(id, attempt, lease)
+
+    holder = Holder(Buckets(Silent(line)), 3600.0)
+    other = make("add")
+    other.id = "a"
+    with holder.holding(other, now() - 1800.0):
+        assert asked.wait(60)
+        holder.kill(Why.stopped)
+        thread = threading.Thread(target=holder.close)
+        thread.start()
+        thread.join(60)
+        assert not thread.is_alive()
+    line.close()
 
 
 def test_who_was_stopped_goes_no_further(buckets: Buckets, work: Work, monkeypatch: pytest.MonkeyPatch) -> None:

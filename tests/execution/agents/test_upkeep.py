@@ -14,6 +14,7 @@ import pytest
 from daskflow.errors import AgentsLost, BatchRefused, StoreUnavailable
 from daskflow.execution.agents import upkeep
 from daskflow.execution.agents.upkeep import Tally, Upkeep
+from daskflow.model.work import WorkStatus
 from daskflow.settings.places import services_of
 from daskflow.sites.batch.service import ServiceStanding, ServiceState
 from daskflow.sites.batch.services import Services
@@ -323,3 +324,89 @@ def test_works_that_dead_agents_held_are_put_in_order(buckets: Buckets) -> None:
     found = buckets.get(str(held.id))
     assert found is not None
     assert found.status == "queued"
+
+
+def test_what_a_lost_agent_had_in_hand_is_waited_for_until_its_lease_is_over(
+    buckets: Buckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the agent that was started in its place has ended long since."""
+    clock = [100.0]
+    monkeypatch.setattr(upkeep, "time", SimpleNamespace(monotonic=lambda: clock[0], time=time.time))
+    buckets.deposit(make("add"))
+    held = buckets.withdraw("sample", lease=3600.0)
+    assert held is not None
+    services, started, told = Scripted(), list[str](), list[str]()
+    services.put("agent-0", "failed", reason="it was killed", started=time.time())
+    services.put("agent-1", "completed", started=time.time())
+
+    def expire() -> None:
+        assert (started, made.tally) == ([], Tally(ended=1, lost=1)), "nothing is there to be taken"
+        buckets.heartbeat(held, lease=0.001)
+        time.sleep(0.01)
+
+    def spawn(name: str) -> None:
+        started.append(name)
+        work = buckets.withdraw("sample")
+        assert work is not None
+        work.status = WorkStatus.success
+        buckets.update(work)
+        services.put(name, "completed")
+
+    made = Upkeep(services, spawn, buckets, WANTED, told.append, lease=60.0)  # type: ignore[arg-type]
+    play: Any = Play(lambda: None, lambda: None, expire, lambda: None)
+    assert made.keep("agent", 2, play) == Tally(ended=2, lost=1, replaced=1)
+    assert started == ["agent-2"]
+    assert made.left() == (0, 0)
+    assert [line for line in told if "in hand" in line] == [
+        "1 work is in hand. What a lost agent had comes back when its lease is over, within 60 s; that is waited for."
+    ]
+
+
+def test_an_agent_that_ends_while_works_of_a_lost_one_may_come_back_is_not_the_last(buckets: Buckets) -> None:
+    (first, other) = (make("add"), make("add"))
+    buckets.deposit([first, other])
+    held = buckets.withdraw("sample", lease=3600.0)
+    assert held is not None
+
+    def perform(services: Scripted, started: list[str]) -> None:
+        """The one that was started for the other work performs that, and ends."""
+        work = buckets.withdraw("sample")
+        assert work is not None
+        work.status = WorkStatus.success
+        buckets.update(work)
+        services.put(started[-1], "completed")
+
+    def expire(services: Scripted, started: list[str]) -> None:
+        buckets.heartbeat(held, lease=0.001)
+        time.sleep(0.01)
+
+    made, started = scripted(
+        buckets, 1, lose("agent-0"), perform, lambda *_: None, expire, lambda *_: None, perform, lambda *_: None
+    )
+    assert (started, made.tally) == (["agent-1", "agent-2"], Tally(ended=2, lost=1, replaced=2))
+    assert made.left() == (0, 0)
+
+
+def test_what_others_have_in_hand_is_not_waited_for(buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(upkeep, "time", SimpleNamespace(monotonic=lambda: clock[0], time=time.time))
+    buckets.deposit([make("add") for _ in range(3)])
+    assert buckets.withdraw("sample", lease=3600.0) is not None
+    ended = [lambda services, started, name=name: services.put(name, "completed") for name in ("agent-0", "agent-1")]
+    waited = list[Tally]()
+
+    def late(services: Scripted, started: list[str]) -> None:
+        clock[0] = 200.0
+
+    def never(services: Scripted, started: list[str]) -> None:
+        waited.append(made.tally)
+
+    # Those that end as they were told to are done, whatever waits.
+    made, _ = scripted(buckets, 2, *ended, never)
+    assert (made.tally, waited) == (Tally(ended=2), [])
+    assert made.left() == (2, 1)
+    for work in (buckets.withdraw("sample", lease=3600.0), buckets.withdraw("sample", lease=3600.0)):
+        assert work is not None
+    # When the lease is over that a lost agent may have had, what is still in hand is that of others.
+    made, started = scripted(buckets, 2, ended[1], lose("agent-0"), lambda *_: None, late, never)
+    assert (started, made.tally, waited) == ([], Tally(ended=1, lost=1), [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,6 +28,7 @@ from daskflow.errors import (
     WorkLocked,
     WorkLost,
 )
+from daskflow.stores.buckets import absence
 from daskflow.stores.buckets import line as lines
 from daskflow.stores.buckets.line import Line
 from tests.services.certificates import authority
@@ -132,11 +134,25 @@ def test_without_a_token_none_is_sent(script: Script) -> None:
     assert "authorization" not in script.seen[0][2]
 
 
-def test_who_has_no_token_is_told_where_one_comes_from(script: Script) -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("POST", "/work/withdraw", "perform`"),
+        ("GET", "/work/await", "perform`"),
+        ("POST", "/work", "read,deposit`"),
+        ("GET", "/status", "SCOPE`: `perform` for agents, `read,deposit` for who deposits works, `read` for who looks"),
+        ("PUT", "/work", "SCOPE`: `perform` for agents, `read,deposit` for who deposits works, `read` for who looks"),
+    ],
+)
+def test_who_has_no_token_is_told_where_one_comes_from(script: Script, method: str, path: str, scope: str) -> None:
     script.acts = [answer(401, {"error": "A token is needed", "kind": "TokenRefused"})]
     line = Line(script.url, None)
-    with pytest.raises(TokenRefused, match=rf"^Set DASKFLOW_TOKEN to a token of {script.url}/?.*; who runs the server"):
-        line.ask("GET", "/status")
+    with pytest.raises(TokenRefused) as refused:
+        line.ask(method, path, query={"wait": 0})
+    assert str(refused.value) == (
+        f"Set DASKFLOW_TOKEN to a token of {script.url}; who runs the server makes one there with "
+        f"`daskflow token create NAME --scope {scope}."
+    )
     line.close()
 
 
@@ -170,6 +186,28 @@ def test_patience_ends(script: Script, trouble: Act, error: type[DaskflowError])
     line.close()
     assert silent.value.transient
     assert SECRET not in str(silent.value)
+
+
+def test_what_is_tried_is_told_and_an_answer_that_refuses_ends_it(
+    script: Script, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(absence, "_SOON", 0.0)
+    line = Line(script.url, SecretStr(SECRET))
+    doings: list[tuple[str, Callable[[], object]]] = [
+        ("POST /view", lambda: line.ask("POST", "/view", query={"a": 1}, body={})),
+        ("PUT /artifacts/objects/x", lambda: line.send("/artifacts/objects/x", 0, lambda: [])),
+        ("GET /artifacts/objects/x", lambda: line.receive("/artifacts/objects/x", {}, {})),
+    ]
+    for what, act in doings:
+        caplog.clear()
+        script.acts = [hang_up, answer(429, {"error": "ask less often"}), answer(404, {"error": "no x"})]
+        with pytest.raises(ServerRefused, match="no x"):
+            act()
+        away, back = [record.getMessage() for record in caplog.records if record.name == "daskflow"]
+        assert re.search(rf"{re.escape(what)} was tried for \d+ s by now, and is for \d+ s more\.$", away)
+        assert back.startswith(f"{script.url} answers again, after ")
+        assert SECRET not in away + back
+    line.close()
 
 
 @pytest.mark.parametrize("size", [0, 10])

@@ -36,6 +36,18 @@ def test_objects_by_their_digests(client: Client) -> None:
     assert client("GET", "/artifacts/files/copy").data == DATA
 
 
+def test_a_name_is_created_once(client: Client) -> None:
+    another = digest_bytes(b"another")
+    client("PUT", f"/artifacts/objects/{DIGEST}", data=DATA)
+    client("PUT", f"/artifacts/objects/{another}", data=b"another")
+    first = client("PUT", "/artifacts/names/fit", {"digest": DIGEST, "create": True}).value
+    told = client("PUT", "/artifacts/names/fit", {"digest": another, "create": True})
+    assert (told.status, told.value) == (200, first)
+    assert client("GET", "/artifacts/names/fit").value == first
+    assert client("PUT", "/artifacts/names/fit", {"digest": another}).value["digest"] != DIGEST
+    assert client("PUT", "/artifacts/names/fit", {"digest": DIGEST, "create": 1}).status == 422
+
+
 def test_other_bytes_than_those_of_the_digest(client: Client) -> None:
     other = digest_bytes(b"other")
     told = client("PUT", f"/artifacts/objects/{other}", data=b"something else")

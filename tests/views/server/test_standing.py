@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.views.server.conftest import Client, work
 
 SAMPLE = {"pipeline": "sample"}
@@ -40,6 +42,24 @@ def test_what_waits_for_too_long_fails(client: Client) -> None:
     client("POST", "/work", [work(creation=1.0)])
     assert client("GET", "/audit/stale/7.0").value == {"stale": 1}
     assert client("GET", "/status").value["failure"] == 1
+
+
+@pytest.mark.parametrize(
+    ("scope", "refused"),
+    [("read", [{}, {"stale": None}, {"stale": 3600}]), ("perform", [{"stale": 3600}]), ("deposit", [])],
+)
+def test_who_may_not_audit_is_told_at_once_what_that_needs(
+    guarded: Client, scope: str, refused: list[dict[str, float]]
+) -> None:
+    token = guarded.token(scope)
+    for asked in ({}, {"stale": None}, {"stale": 3600}):
+        told = guarded("POST", "/work/audit", asked, x_access_token=token)
+        assert told.status == (403 if asked in refused else 200)
+        if told.status == 403:
+            assert told.value["error"].endswith(
+                " does not allow this. It needs `deposit`; `perform` is enough where `stale` is null "
+                "(`daskflow work audit --stale never`)."
+            )
 
 
 def test_audits_at_once(client: Client) -> None:
