@@ -7,13 +7,14 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-from daskflow.errors import DaskflowError, WorkInvalid, WorkLocked
+from daskflow.errors import DaskflowError, WorkerLost, WorkFailed, WorkInvalid, WorkLocked, error_of
 from daskflow.execution.bucketing.deposit import Deposit, Step, bucket_of, portions
+from daskflow.execution.bucketing.leftovers import FEW, Leftovers, Row, works_of
 from daskflow.execution.bucketing.means import Means, work_of
-from daskflow.execution.bucketing.opening import accept, answer_of, brought
+from daskflow.execution.bucketing.opening import accept, answer_of
 from daskflow.execution.bucketing.packing import Packing
+from daskflow.execution.bucketing.silence import Silence
 from daskflow.execution.bucketing.unserved import Unserved, Waiting
 from daskflow.execution.served import freight_of
 from daskflow.model.work import Work, WorkStatus
@@ -29,17 +30,12 @@ _SAFE = 5.0
 """So long after a result was told the journal has it [s]."""
 _ORDER = 30.0
 """So often works of dead agents are looked for, and those that somebody deleted [s]."""
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-"""Buckets that did not answer are asked again after the first time, then after twice as long, ... [s]."""
-_FEW = 500
-"""Up to so many works are asked for by their ids; of more, all of their run."""
 _AT_ONCE = 100
 """So many works are deposited together at most."""
 _PORTION = 8 << 20
 """So much of parameters is deposited together at most, but for a single work that has more [bytes]."""
 _PATIENCE = 5.0
 """While large objects go to a server, works that are ready wait no longer than this to be deposited [s]."""
-_SEEN = dict.fromkeys(("id", "status", "attempt", "given_back", "retries", "final", "tags"), 1)
 
 
 class Courier:
@@ -61,15 +57,14 @@ class Courier:
         self._change = threading.Condition(lock)
         self._new: list[Deposit] = []
         self._flying: dict[str, Deposit] = {}
-        self._left: dict[str, dict[str, dict[str, Any]]] = {}
-        """Works of an earlier driver that nobody has asked for yet, by run and job."""
+        self._left = Leftovers(self.buckets, means)
         self._own: dict[str, set[str]] = {}
         """Works by run that were followed here at any time: they are those of no earlier driver."""
         self._dropped: dict[str, float] = {}
         """Works that are to be deleted, and when on the monotonic clock [s]."""
         self._news = time.monotonic()
         self._ordered = time.monotonic()
-        self._pause = 0.0
+        self._silence = Silence(means.site)
         self._stopped = False
         self._thread: threading.Thread | None = None
 
@@ -95,10 +90,15 @@ class Courier:
 
     def leave(self, runs: Iterable[str]) -> None:
         """Somebody else may look after these runs from now on."""
+        found = list(runs)
+        self._left.leave(found)
         with self._change:
-            for run in runs:
-                self._left.pop(run, None)
+            for run in found:
                 self._own.pop(run, None)
+
+    def conclude(self, run: str) -> None:
+        """Delete what an earlier driver has left of a run that has ended: nobody asks for it any more."""
+        self.drop(self._left.conclude(run), later=False)
 
     def stop(self) -> None:
         """Deposit and follow nothing more; what is safe elsewhere is deleted."""
@@ -132,21 +132,24 @@ class Courier:
                     return
                 new = self._new[:_AT_ONCE]
                 due = [id for id, when in self._dropped.items() if when <= time.monotonic()]
+            began = time.monotonic()
             try:
                 if due:
                     self._delete(due)
                 if new:
                     self._deposit(new)
                 self._look()
-                self._put_in_order()
+                # Before works are put in order: who refuses one takes it again just then.
                 if self._unserved.due():
                     self._unserved.look(self._waiting())
-                self._pause = 0.0
+                self._put_in_order()
+                self._clear_queue()
+                self._recover()
             except DaskflowError as error:
-                self._suffer(error)
+                self._suffer(error, began)
             except Exception as error:  # what is in hand is not to be forgotten
                 _LOG.exception("Works of %s cannot be looked after", self._means.site)
-                self._suffer(error)
+                self._suffer(error, began)
 
     def _patience(self) -> float | None:
         """How long nothing is to be done unless somebody says so [s]."""
@@ -154,32 +157,44 @@ class Courier:
         times = [max(0.0, when - now) for when in self._dropped.values()]
         if self._flying:
             times.append(min(_LATEST, max(_SOONEST, (now - self._news) / _SHARE)))
+        if (patience := self._left.patience()) is not None:
+            times.append(patience)
         return min(times) if times else None
 
-    def _suffer(self, error: Exception) -> None:
+    def _suffer(self, error: Exception, began: float) -> None:
         """The buckets do not do what they should: later, where that can help."""
         lasting = isinstance(error, DaskflowError) and not error.transient
         with self._change:
-            first = not self._pause
-            self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self._pause))
             waiting = [deposit for deposit in [*self._new, *self._flying.values()] if not deposit.over]
             if lasting:
                 self._new = []
         if lasting:
             for deposit in waiting:
                 self._lose(deposit, type(error).__name__, str(error))
-        elif first:
-            for listener in {deposit.listener: deposit for deposit in waiting}.values():
-                listener.event("site.silent", site=self._means.site, reason=f"{type(error).__name__}: {error}")
+        if self._silence.note(error, began) and not lasting:
+            self._tell(waiting, "site.silent", reason=f"{type(error).__name__}: {error}")
         with self._change:
-            self._change.wait_for(lambda: self._stopped, self._pause)
+            self._change.wait_for(lambda: self._stopped, self._silence.pause)
+
+    def _recover(self) -> None:
+        """The buckets do what they should."""
+        seconds = self._silence.end()
+        if seconds is not None:
+            with self._change:
+                waiting = list(self._flying.values())
+            self._tell(waiting, "site.answers", seconds=round(seconds, 1))
+
+    def _tell(self, deposits: Iterable[Deposit], kind: str, **data: object) -> None:
+        """Tell each listener once."""
+        for deposit in {id(deposit.listener): deposit for deposit in deposits}.values():
+            deposit.event(kind, site=self._means.site, **data)
 
     # To the buckets.
 
     def _deposit(self, new: Sequence[Deposit]) -> None:
         """Deposit nodes, unless there are works of them already."""
-        for run in {deposit.node.run for deposit in new} - self._left.keys():
-            self._left[run] = self._found(run)
+        for run in {deposit.node.run for deposit in new}:
+            self._left.look(run, {*self._own.get(run, ()), *self._dropped})
         works: list[tuple[Deposit, Work]] = []
         began, done = time.monotonic(), 0
         for deposit in new:
@@ -200,7 +215,7 @@ class Courier:
                 self.buckets.deposit([work for _, work in portion])
             except BaseException:
                 # They may be there, though no answer came: it is looked for them before they are deposited again.
-                self._left.clear()
+                self._left.doubt()
                 raise
             for deposit, work in portion:
                 self._depart(deposit, str(work.id), Step.queued)
@@ -221,27 +236,15 @@ class Courier:
 
     # Works of an earlier driver.
 
-    def _found(self, run: str) -> dict[str, dict[str, Any]]:
-        """The works of a run that are there already, by job."""
-        own = self._own.get(run, ())
-        rows = [row for row in self._view(run) if row["id"] not in own and row["id"] not in self._dropped]
-        # Of several of one job the latest counts.
-        return {row["tags"][1]: row for row in reversed(rows) if len(row.get("tags") or ()) > 1}
-
-    def _view(self, run: str, **query: Any) -> list[dict[str, Any]]:
-        asked = {"config.parent": run, "site": self._means.site, **query}
-        return self.buckets.view(asked, projection=_SEEN, limit=-1)
-
     def _adopt(self, deposit: Deposit) -> bool:
         """Take over the work of an earlier driver; False where there is none that is of use."""
-        left = self._left[deposit.node.run]
-        row = left.get(deposit.job)
+        row = self._left.of(deposit)
         if row is None:
             return False
-        of_use = self._of_use(deposit, row)
+        of_use = self._left.of_use(deposit, row)
         if not of_use:
             self._delete([row["id"]])
-        del left[deposit.job]
+        self._left.take(deposit)
         if not of_use:
             return False
         self._depart(deposit, row["id"], Step.queued)
@@ -250,19 +253,19 @@ class Courier:
 
     def _abandon(self, deposit: Deposit) -> None:
         """Delete the work of a node that nobody waits for any more, if there is one though no answer came."""
-        left = self._left.get(deposit.node.run, {})
-        row = left.pop(deposit.job, None) if deposit.step is Step.told else None
+        row = self._left.of(deposit) if deposit.step is Step.told else None
         if row is not None:
             self._delete([row["id"]])
+            self._left.take(deposit)
 
-    def _of_use(self, deposit: Deposit, row: dict[str, Any]) -> bool:
-        """Whether a work goes on, or has brought a result: what has failed is performed again."""
-        if row["status"] == WorkStatus.failure:
-            return not used_up(row)
-        if row["status"] != WorkStatus.success:
-            return True
-        work = self.buckets.get(row["id"])
-        return work is not None and brought(work.results, self._means.values, deposit.node.run, deposit.job)
+    def _clear_queue(self) -> None:
+        """Delete what earlier drivers have left in the way of others: code may have changed since."""
+        with self._change:
+            asking = {deposit.node.run for deposit in self._new}
+        idle = self._left.idle(asking)
+        if idle:
+            self._delete(idle)
+            _LOG.info("%d works of earlier drivers are deleted, for which no job asks any more.", len(idle))
 
     # From the buckets.
 
@@ -274,23 +277,25 @@ class Courier:
                 runs.setdefault(deposit.node.run, []).append(id)
         for run, ids in runs.items():
             # Those that were told of stay in their buckets for a while.
-            these = {"id": {"$in": ids}} if len(ids) <= _FEW else {}
-            rows = self._view(run, **these, status={"$in": ["running", "success", "failure"]})
+            these = ids if len(ids) <= FEW else ()
+            states = {"$in": ["running", "success", "failure"]}
+            rows = works_of(self.buckets, self._means.site, run, these, status=states)
             seen = {row["id"]: row for row in rows}
             for id in ids:
                 found = self._flying.get(id)
                 if found is not None:
                     self._note(found, seen.get(id))
 
-    def _note(self, deposit: Deposit, row: dict[str, Any] | None) -> None:
+    def _note(self, deposit: Deposit, row: Row | None) -> None:
         if row is None:  # its agent was lost, or has given it back: it is queued again
             with self._change:
                 deposit.go(Step.queued if deposit.step is Step.running else deposit.step)
             return
-        if row["attempt"] != deposit.attempt:
-            deposit.attempt = row["attempt"]
+        refused = row["status"] == WorkStatus.failure and row["given_back"] > deposit.given_back
+        if row["attempt"] != deposit.attempt and not refused:  # that is done again and again
             self._news = time.monotonic()
-            deposit.event("work.taken", id=deposit.id, attempt=deposit.attempt)
+            deposit.event("work.taken", id=deposit.id, attempt=row["attempt"])
+        deposit.attempt, deposit.given_back = row["attempt"], row["given_back"]
         with self._change:
             if deposit.step in (Step.queued, Step.running):
                 deposit.go(Step.running if row["status"] == WorkStatus.running else Step.queued)
@@ -309,7 +314,7 @@ class Courier:
         if work.status is WorkStatus.failure:
             where = f", on {work.host}" if work.host else ""
             text = f"the work {deposit.id} failed in attempt {work.attempt}{where}: {work.error or 'nobody says why'}"
-            self._lose(deposit, "WorkerLost" if work.error == EXPIRED else "WorkFailed", text)
+            self._lose(deposit, _ended_by(work).__name__, text)
             return
         run = deposit.node.run
         try:
@@ -355,7 +360,7 @@ class Courier:
         with self._change:
             flying = dict(self._flying)
         for run in {deposit.node.run for deposit in flying.values()}:
-            there = {row["id"] for row in self._view(run)}
+            there = {row["id"] for row in works_of(self.buckets, self._means.site, run)}
             for id, deposit in flying.items():
                 if deposit.node.run == run and id not in there:
                     self._lose(deposit, "WorkLost", f"somebody deleted the work {id}")
@@ -373,3 +378,11 @@ class Courier:
                 self._dropped.pop(id, None)
             for own in self._own.values():
                 own.difference_update(ids)
+
+
+def _ended_by(work: Work) -> type[DaskflowError]:
+    """By which error a job is lost whose work has failed: what befell who performed it has befallen a worker."""
+    named = error_of((work.error or "").partition(":")[0])
+    if named is not None and issubclass(named, WorkerLost):
+        return named
+    return WorkerLost if work.error == EXPIRED else WorkFailed

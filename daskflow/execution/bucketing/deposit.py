@@ -15,6 +15,8 @@ from daskflow.sites.site import Listener, Node
 
 _UNFIT = re.compile(r"[^a-z0-9-]+")
 _LONGEST = 128
+_BRIEF = 10.0
+"""Who gives a work back sooner has not performed it [s]."""
 
 
 class Step(StrEnum):
@@ -43,8 +45,11 @@ class Deposit:
     """Of its work, as far as there is one."""
     attempt: int = 0
     """The latest attempt at its work of which is known."""
+    given_back: int = 0
+    """So many of the attempts, as far as is known, were no fault of the work."""
     since: float = field(default_factory=time.monotonic)
-    """When it came to this step [s]."""
+    """When it came to this step [s]; that an agent has only looked at its work is no step."""
+    _waited: float = 0.0
 
     @property
     def key(self) -> str:
@@ -63,8 +68,14 @@ class Deposit:
 
     def go(self, step: Step) -> None:
         """Come to another step; nothing happens where it is at this one."""
-        if step is not self.step:
-            self.step, self.since = step, time.monotonic()
+        if step is self.step:
+            return
+        before, self.step, since = self.step, step, self.since
+        self.since = time.monotonic()
+        if before is Step.queued:
+            self._waited = since
+        elif (before, step) == (Step.running, Step.queued) and self.since - since < _BRIEF:
+            self.since = self._waited  # refused, as by an agent with another key, and not performed
 
     def event(self, kind: str, **data: Any) -> None:
         """Have something recorded that happened to its work."""

@@ -47,6 +47,8 @@ class BucketSite:
         self._means = means
         self._lock = threading.RLock()
         self._deposits: dict[str, Deposit] = {}
+        self._runs: dict[int, set[str]] = {}
+        """Runs of each listener that has not left yet, by its identity."""
         self._courier: Courier | None = None
 
     def _opened(self) -> Courier:
@@ -70,6 +72,7 @@ class BucketSite:
         deposits = [Deposit(node, listener, dict(foreign)) for node in nodes if not doomed(node.key)]
         with self._lock:
             self._deposits.update((deposit.key, deposit) for deposit in deposits)
+            self._runs.setdefault(id(listener), set()).update(deposit.node.run for deposit in deposits)
         courier.put(deposits)
 
     def fit(self, needs: Needs) -> str:
@@ -168,10 +171,17 @@ class BucketSite:
             told = [deposit.id for deposit in left if deposit.step is Step.told]
             for deposit in left:
                 deposit.go(Step.left)
+            runs = self._runs.pop(id(listener), set())
             courier = self._courier
-        if courier is not None and left:
+        if courier is not None and runs:
             courier.drop(told, later=True)
-            courier.leave({deposit.node.run for deposit in left})
+            courier.leave(runs)
+
+    def conclude(self, run: str) -> None:
+        """A run has ended: works of an earlier driver that nobody has asked for are deleted."""
+        with self._lock:
+            if self._courier is not None:
+                self._courier.conclude(run)
 
     def running(self) -> Sequence[str]:
         """Keys of the nodes that agents are at."""
@@ -191,6 +201,7 @@ class BucketSite:
             courier, self._courier = self._courier, None
             told = [deposit.id for deposit in self._deposits.values() if deposit.step is Step.told]
             self._deposits.clear()
+            self._runs.clear()
         if courier is not None:
             with contextlib.suppress(DaskflowError):
                 courier.drop(told, later=True)

@@ -7,7 +7,7 @@ import pytest
 
 from daskflow.artifacts.forms.signing import Signer
 from daskflow.artifacts.store import ObjectStore
-from daskflow.execution.bucketing import courier, performing
+from daskflow.execution.bucketing import courier, performing, silence
 from daskflow.execution.served import reach
 from daskflow.stores.buckets.freight import Freight
 from daskflow.stores.buckets.line import Line
@@ -20,7 +20,7 @@ from tests.services.servers import serving
 def camp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Camp]:
     Signer.of(KEY)
     monkeypatch.setattr(courier, "_LATEST", 0.05)
-    monkeypatch.setattr(courier, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(silence, "FIRST_PAUSE", 0.05)
     made = Camp(tmp_path)
     yield made
     made.close()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from daskflow.errors import DaskflowError, ServerSilent, StoreUnavailable, TokenRefused
-from daskflow.execution.bucketing import courier, means, opening
+from daskflow.execution.bucketing import courier, means, opening, silence, unserved
 from daskflow.execution.bucketing.packing import Packing
 from daskflow.execution.bucketing.parcel import ROOM
 from daskflow.execution.bucketing.performing import perform
@@ -149,6 +149,48 @@ def test_a_work_that_fails_for_good_loses_its_node(camp: Camp) -> None:
     assert camp.ear.losses == {"one-1": (reason, "one")}
 
 
+def test_a_work_whose_process_died_is_lost_as_with_a_worker(camp: Camp) -> None:
+    camp.site.submit([camp.node("one", add, 1, 2)], [], camp.ear, {})
+    work = fail_work(camp, "WorkerLost: The attempt ended without a result: signal SIGKILL", final=True)
+    until(lambda: camp.ear.losses)
+    text = f"the work {work.id} failed in attempt 1, on a-host: {work.error}"
+    assert camp.ear.losses == {"one-1": (f"WorkerLost: {text}", "one")}
+
+
+def test_a_work_that_is_refused_waits_on_and_is_told_of(
+    camp: Camp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(unserved, "PATIENCE", 0.5)
+    monkeypatch.setattr(courier, "_ORDER", 0.0)
+    camp.site.submit([camp.node("one", add, 1, 2)], [], camp.ear, {})
+    attempts = 0
+    while not camp.ear.of("bucket.unserved"):
+        work = camp.next()
+        attempts += 1
+        work.status, work.error, work.given_back = WorkStatus.failure, "another key", work.given_back + 1
+        camp.buckets.update(work)
+    assert attempts > means._TIMES
+    assert camp.ear.losses == {}
+    assert len(camp.ear.of("work.taken")) < attempts
+    assert "1 job of a flow waits" in caplog.text or "1 job waits of a flow" in caplog.text
+    camp.serve()
+    until(lambda: camp.ear.states == {"one": "succeeded"})
+
+
+def test_buckets_that_are_silent_are_told_to_people(
+    camp: Camp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(silence, "_SOON", 0.05)
+    moody = Moody(camp.open(), StoreUnavailable("It is away."))
+    site = camp.another(buckets=lambda: moody)
+    site.submit([camp.node("one", add, 1, 2)], [], camp.ear, {})
+    until(lambda: "The buckets of the site 'camp' have not answered" in caplog.text)
+    moody.error = None
+    until(lambda: camp.ear.of("site.answers"))
+    assert "answer again" in caplog.text
+    assert (len(camp.ear.of("site.silent")), caplog.text.count("have not answered")) == (1, 1)
+
+
 def test_a_work_whose_agents_died_is_tried_again_and_then_lost(camp: Camp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(courier, "_ORDER", 0.0)
     camp.site.submit([camp.node("one", add, 1, 2)], [], camp.ear, {})
@@ -235,7 +277,7 @@ def test_a_node_that_was_killed_before_its_work_was_found_leaves_none(camp: Camp
     deaf = Deaf(camp.open())
     site = camp.another(buckets=lambda: deaf)
     opened = site._opened()
-    opened._suffer = lambda error: site.kill(["unwanted-1"])  # type: ignore[assignment, method-assign]
+    opened._suffer = lambda error, began: site.kill(["unwanted-1"])  # type: ignore[assignment, method-assign]
     site.submit([camp.node("unwanted", add, 1, 2)], [], camp.ear, {})
     until(lambda: deaf.lost and not camp.buckets.count())
     assert camp.ear.losses == {}

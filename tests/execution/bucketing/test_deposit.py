@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from daskflow.execution.bucketing import deposit as deposits
 from daskflow.execution.bucketing.deposit import Deposit, Step, bucket_of
 from daskflow.model.work import Work
 from daskflow.sites.site import Node
@@ -23,3 +24,16 @@ def test_a_deposit_tells_of_its_job() -> None:
     assert (deposit.key, deposit.job, deposit.step) == ("fit-1", "fit", Step.queued)
     assert deposit.since >= before
     assert ear.of("work.deposited") == [{"job": "fit", "id": "1"}]
+
+
+@pytest.mark.parametrize(("brief", "goes_on"), [(1000.0, True), (0.0, False)])
+def test_what_was_only_looked_at_has_waited_on(brief: float, goes_on: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deposits, "_BRIEF", brief)
+    deposit = Deposit(Node("fit-1", b"", name="fit"), Ear(), {})
+    deposit.go(Step.queued)
+    since = deposit.since
+    for _ in range(2):
+        deposit.go(Step.running)
+        assert deposit.since > since
+        deposit.go(Step.queued)
+    assert (deposit.since == since) is goes_on

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import os
 import pickle
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -153,6 +154,28 @@ def test_values_of_dask_collections_are_computed_there(camp: Camp, distance: str
     (outcome,) = outcomes(answer(camp, node, {"a": 20, "b": (add, "a", 1)}))
     assert outcome.value is not None
     assert camp.values.load(outcome.value) == 21
+
+
+def test_what_is_laid_out_for_a_job_goes_with_its_attempt(
+    camp: Camp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process may be killed at any time; the directory of the attempt is removed by the agent."""
+    scratch, elsewhere, made = tmp_path / "attempt", tmp_path / "tmp", list[Path]()
+    for each in (scratch, elsewhere):
+        each.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+    parameters = Packing(camp.values).parameters(camp.node("sum", add, 1, 2), {})
+
+    def killed(self: performing._Performance) -> Answer:
+        made.append(self._logs.parent)
+        raise SystemExit
+
+    monkeypatch.setattr(performing._Performance, "answer", killed)
+    for told in (scratch, scratch / "gone"):
+        monkeypatch.setenv("DASKFLOW_SCRATCH_DIR", str(told))
+        with pytest.raises(SystemExit):
+            perform(**parameters)
+    assert [each.parent for each in made] == [scratch, elsewhere]
 
 
 @pytest.mark.parametrize(
