@@ -26,6 +26,7 @@
     ├── StoreError                  what is remembered cannot be read or written
     │   ├── StoreTooNew             a newer daskflow made this store
     │   ├── StoreUnavailable        the store cannot be opened (transient)
+    │   │   └── StoreMissing        nothing was recorded there yet
     │   └── StoreFull               no room is left to write (transient)
     ├── ArtifactError               bytes cannot be stored or brought back
     │   ├── ArtifactMissing         the object is not in the store
@@ -189,6 +190,10 @@ class StoreUnavailable(StoreError):
     """The store cannot be opened. Check that its directory exists and is writable, or that its server runs."""
 
     transient = True
+
+
+class StoreMissing(StoreUnavailable):
+    """Nothing was recorded there yet. Run a flow first, or point `store` to another place."""
 
 
 class StoreFull(StoreError):

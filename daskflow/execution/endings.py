@@ -27,7 +27,8 @@ def jobs_failed(run: str, failed: Sequence[Job], jobs: Sequence[Job]) -> RunFail
     first = failed[0].outcome
     failure = None if first is None else first.failure
     # Where there is no more than the first line of the error itself, that stands above.
-    if failure is not None and failure.traceback.rstrip() != f"{failure.type}: {failure.message.partition(chr(10))[0]}":
+    traceback = "" if failure is None else failure.traceback.rstrip()
+    if failure is not None and traceback not in ("", f"{failure.type}: {failure.message.partition(chr(10))[0]}"):
         lines.append(f"{failed[0].key} raised:\n{failure.traceback}")
     return RunFailed("\n".join(lines))
 

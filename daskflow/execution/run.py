@@ -24,6 +24,7 @@ from daskflow.graph.host import CURRENT_HOST, CURRENT_SITE
 from daskflow.graph.job import Job
 from daskflow.model.records import EventRecord, ReportRecord, RunRecord
 from daskflow.model.states import JobState, RunState
+from daskflow.sites.site import Keeper
 
 _TOLD = 500
 """So much of an error stands in the event of the end."""
@@ -352,8 +353,14 @@ class Run:
 
     def _write_end(self) -> None:
         end = {"state": self._state, "stopped": time.time(), "error": str(self._error or "")[:10000]}
+        resumed = self._record.started != self._record.created
+        called = {job.number for job in self._engine.jobs.copy().values()} if resumed and self._state.final else None
         # Another driver may have taken this one for gone, and go on with it: then it is no end.
-        self._left = not self._project.journal.end_run(self.id, self._record.driver, **end)
+        self._left = not self._project.journal.end_run(self.id, self._record.driver, called=called, **end)
+        if not self._left and self._state is not RunState.interrupted:
+            for site in self._project.opened():
+                if isinstance(site, Keeper):
+                    site.conclude(self.id)
 
     def _close_engine(self) -> None:
         try:

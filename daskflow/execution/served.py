@@ -186,6 +186,10 @@ class ServedNames(Names):
         """Let a name stand for something. Raises NameRefused, ArtifactMissing."""
         return Named(**self._freight.give(checked(named.name), named.digest, named.kind))
 
+    def claim(self, named: Named) -> Named:
+        """Let a name stand for something if nobody gave it yet; what it stands for then."""
+        return Named(**self._freight.give(checked(named.name), named.digest, named.kind, create=True))
+
     def look(self, name: str) -> Named | None:
         """What a name stands for; None where it stands for nothing."""
         try:

@@ -118,6 +118,9 @@ ORDER BY j.run DESC LIMIT :limit;
 SELECT task, state, COUNT(*), MIN(number) AS earliest
 FROM jobs WHERE run = :run GROUP BY task, state ORDER BY earliest;
 
+-- open_numbers: The jobs of a run in none of these states.
+SELECT number FROM jobs WHERE run = :run AND state NOT IN {ends} ORDER BY number;
+
 -- next_number: The first number that no job of the run has.
 SELECT COALESCE(MAX(number) + 1, 0) FROM jobs WHERE run = :run;
 

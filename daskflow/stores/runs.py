@@ -6,12 +6,12 @@ import functools
 import json
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from daskflow.errors import NotFound, RunBusy
 from daskflow.model.records import Driver, RunRecord
-from daskflow.model.states import RunState
+from daskflow.model.states import JobState, RunState
 from daskflow.stores.chapter import Chapter, as_json, few, like
 from daskflow.stores.dialect import Row
 from daskflow.stores.liveness import is_gone
@@ -23,6 +23,8 @@ _FIELDS = (
 )  # fmt: skip
 ENDS = [state.value for state in RunState if state.final]
 """The states, as they are stored, of runs that have ended."""
+_JOB_ENDS = [state.value for state in JobState if state.final]
+_DROPPED = "its run was resumed, and did not call it any more"
 
 
 class Runs(Chapter):
@@ -102,8 +104,14 @@ class Runs(Chapter):
             )
 
     @writing
-    def end_run(self, id: str, driver: Driver, **fields: Any) -> bool:
+    def end_run(self, id: str, driver: Driver, *, called: Collection[int] | None = None, **fields: Any) -> bool:
         """Change fields of a run for the last time, unless another driver has begun it again; whether that was done.
+
+        Parameters
+        ----------
+        called
+            Numbers of the jobs that were called since the run was last begun: others that have no end, since their
+            driver died and the flow was changed, are `cancelled` by that. None: all were.
 
         Raises
         ------
@@ -113,7 +121,14 @@ class Runs(Chapter):
             mine = self.driver(id) in (driver, None)
             if mine:
                 self.update_run(id, **fields)
+                if called is not None:
+                    self._drop(id, called)
         return mine
+
+    def _drop(self, run: str, called: Collection[int]) -> None:
+        left = (number for (number,) in self.database.rows("open_numbers", run=run, ends=_JOB_ENDS))
+        rows = [(JobState.cancelled.value, _DROPPED, run, number) for number in left if number not in called]
+        self.database.many("set_states", rows)
 
     @writing
     def heartbeat(self, id: str, time: float, driver: Driver | None = None) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from daskflow.errors import StoreError, StoreFull, StoreUnavailable
+from daskflow.errors import StoreError, StoreFull, StoreMissing, StoreUnavailable
 from daskflow.stores.dialect import PATIENCE, Connection, printable
 from daskflow.stores.filesystem import on_network
 
@@ -165,7 +165,7 @@ class SQLite:
 
     def _reader(self) -> sqlite3.Connection:
         if not self.path.exists():
-            raise StoreUnavailable(
+            raise StoreMissing(
                 f"There is no journal {self.path}. Run a flow here first, or point `store` to another place."
             )
         last: sqlite3.Error | None = None

@@ -17,7 +17,8 @@ _KILLED_BY_CTRL_C = 130
 app = typer.Typer(
     name="daskflow",
     cls=LateGroup,
-    help="Scientific workflows as ordinary Python. Exit codes: 0 done, 1 the run failed, 2 usage, 3 interrupted.",
+    help="Scientific workflows as ordinary Python. "
+    "Exit codes: 0 done, 1 it failed or the store does not answer, 2 usage, 3 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

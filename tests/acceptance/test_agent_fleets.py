@@ -138,6 +138,17 @@ def test_agents_that_are_all_killed_are_replaced_and_the_works_go_on(local: Flee
     assert "All agents have ended: 2 ended, 2 lost, 2 replaced." in printed
 
 
+def test_what_a_killed_agent_had_in_hand_is_waited_for_though_nobody_else_is_left(local: Fleet) -> None:
+    ids = local.deposit(1)
+    command = local.start("--pilots", "1", "--keep", "--idle", "0.2")
+    os.kill(local.held(0), signal.SIGKILL)
+    printed, _ = command.communicate(timeout=_LONG)
+    assert command.returncode == 0, printed
+    assert local.results(ids) == [{"number": 0}], printed
+    assert "1 work is in hand. What a lost agent had comes back when its lease is over, within" in printed
+    assert printed.endswith("All agents have ended: 1 ended, 1 lost, 1 replaced.\n")
+
+
 def test_agents_that_die_at_start_are_given_up_with_the_reason(local: Fleet) -> None:
     local.deposit(1)
     command = local.start("--pilots", "1", "--keep", "--function", "done.missing")

@@ -20,6 +20,8 @@ from daskflow.model.work import WorkStatus
 from daskflow.settings.agents import serve
 from tests.acceptance.shell import environment
 from tests.execution.patience import alive, until
+from tests.services import postgres as postgresql
+from tests.services.fixtures import lacking
 
 pytestmark = pytest.mark.acceptance
 
@@ -256,3 +258,39 @@ def test_an_agent_that_was_stopped_for_longer_than_its_lease_writes_nothing(
     assert archived[0].read_text() == "2"
     ends = [line for line in camp.lines() if line[:2] == ["end", "0"]]
     assert ends == ([["end", "0", "1"]] if what == "agent" else []) + [["end", "0", "2"]]
+
+
+def test_a_result_that_postgresql_did_not_take_is_named_by_who_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if postgresql.programs() is None:
+        lacking("PostgreSQL", postgresql.INSTALL)
+    go = tmp_path / "go"
+    with ExitStack() as stack:
+        server = stack.enter_context(postgresql.running())
+        camp = Camp(tmp_path, stack.enter_context(server.journal()))
+        with Buckets(camp.store) as buckets:
+            (id,) = buckets.deposit(camp.make("done.stall", parameters={"diary": str(camp.diary), "go": str(go)}))
+        agent = stack.enter_context(camp.start(lease="60 s"))
+        stack.callback(agent.kill)
+        until((tmp_path / "go.held").exists)
+        server.stop()
+        go.touch()
+        assert agent.stdout is not None
+        away = agent.stdout.readline()
+        assert away.startswith(camp.store.partition("?")[0])
+        assert away.endswith("It is tried again.\n")
+        agent.send_signal(signal.SIGTERM)
+        waits = agent.stdout.readline()
+        assert waits.startswith(f"sample {id} attempt 1: success after ")
+        assert "could not be written yet" in waits
+        server.start()
+        # Who stays for it is not in vain.
+        (printed,) = ended([agent])
+        assert "The store answers again" in printed
+        assert printed.endswith("1 success\n")
+        with Buckets(camp.store) as buckets:
+            work = buckets.get(id)
+    assert work is not None
+    assert (work.status, work.results) == (WorkStatus.success, {"attempt": "1"})

@@ -77,6 +77,19 @@ def failing() -> int:
     return bad()
 
 
+@task(placement="bucket", retries=1)
+def die() -> str:
+    count(os.environ["NOTES"], "dying")
+    if os.stat(f"{os.environ['NOTES']}/dying").st_size < 4:
+        os.kill(os.getpid(), 9)
+    return "alive"
+
+
+@flow
+def dying() -> str:
+    return die()
+
+
 @task(placement="bucket")
 def wait(name: str, gate: str) -> str:
     count(os.environ["NOTES"], name)
@@ -96,7 +109,7 @@ def waiting(gate: str) -> str:
 def race(gate: str) -> str:
     return first([wait("winner", gate), wait("loser", gate + "-never")])
 """
-BUCKETS = ("measure", "smooth", "echo", "bad", "wait")
+BUCKETS = ("measure", "smooth", "echo", "bad", "die", "wait")
 LEASE = 8.0
 
 
@@ -267,17 +280,55 @@ def test_the_work_of_a_dead_agent_is_performed_by_another(either: Place, daemons
     assert driver.wait(60) == 0
 
 
-def test_an_agent_with_another_key_performs_nothing(place: Place, tmp_path: Path) -> None:
-    (tmp_path / "agent.yaml").write_text("works: {lease: 8}")
-    place.agent("agent", "--config", "agent.yaml")
+def test_an_agent_with_another_key_leaves_jobs_to_others(place: Place, tmp_path: Path, daemons: Daemons) -> None:
     key = tmp_path / "other.key"
     key.write_text(secrets.token_hex(32))
     key.chmod(0o600)
+    (tmp_path / "agent.yaml").write_text(json.dumps({"works": {"lease": LEASE}}))
+    place.agent("stranger", "--config", "agent.yaml")
     place.configure({"works": {"lease": LEASE}, "signing_key": str(key)})
-    said = daskflow(place.directory, "run", "study.py:failing", code=1, **place.variables)
-    assert "WorkFailed" in said
-    assert "is not on this machine" in said
+    driver = place.driver("study.py:waiting", "--set", f"gate={place.directory}")
+    until(lambda: "refused, and left to other agents" in daemons.log("stranger"))
+    assert "is not on this machine" in daemons.log("stranger")
     assert counted(place.notes) == {}
+    place.agent("agent")
+    assert driver.wait(60) == 0
+    assert counted(place.notes) == {"one": 1}
+
+
+def test_a_process_that_dies_counts_as_a_lost_worker_and_leaves_nothing_behind(place: Place) -> None:
+    tmp = place.directory / "tmp"
+    tmp.mkdir()
+    place.variables["TMPDIR"] = str(tmp)
+    place.agent()
+    made = place.run("study.py:dying")
+    # Three times by its work, then the job was tried again.
+    assert (made["value"], counted(place.notes)) == ("alive", {"dying": 4})
+    until(lambda: not list(tmp.glob("daskflow-work-*")))
+
+
+def test_works_of_code_that_has_changed_are_not_left_behind(place: Place) -> None:
+    gate = place.directory / "gate"
+    driver = place.driver("study.py:waiting", "--set", f"gate={gate}")
+    until(lambda: place.status()["queued"])
+    driver.kill()
+    driver.wait()
+    study = place.directory / "study.py"
+    study.write_text(study.read_text().replace("time.sleep(0.01)", "time.sleep(0.02)"))
+    again = subprocess.Popen(
+        [sys.executable, "-m", "daskflow", "resume", "last"],
+        cwd=place.directory,
+        env=environment(**place.variables),
+        stdout=subprocess.DEVNULL,
+    )
+    until(lambda: place.status()["queued"] == 2)
+    # What was deposited before is in the way of others, and nobody asks for it.
+    until(lambda: place.status()["queued"] == 1)
+    place.agent()
+    gate.touch()
+    assert again.wait(60) == 0
+    assert counted(place.notes) == {"one": 1}
+    assert place.status()["total"] == 0
 
 
 @OTHER_NETWORK

@@ -210,6 +210,6 @@ def test_a_server_that_is_away_is_told_with_the_cure(group: Group, tmp_path: Pat
     url = "postgresql://ann:secret-of-ann@127.0.0.1:1/daskflow"
     alone = Group(tmp_path / "alone", url, group.notes)
     for command in (["run", "flow.py:study", "--set", "n=1"], ["runs"]):
-        told = re.sub(r"\s+", " ", alone(*command, code=2))
+        told = re.sub(r"\s+", " ", alone(*command, code=1))
         assert "does not answer" in told
         assert "secret-of-ann" not in told

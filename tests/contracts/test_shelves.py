@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -642,8 +643,25 @@ class TestView:
         assert buckets.status("none")["total"] == 0
         assert buckets.pipelines() == ["other", "sample"]
 
+    def test_infinity_is_found_and_no_bound(self, buckets: Buckets) -> None:
+        buckets.deposit([make(parameters={"x": x}) for x in (1, 50.0, 1e6, math.inf, math.nan)])
+        assert buckets.count({"parameters.x": {"$gte": 10}}) == 2
+        assert buckets.count({"parameters.x": math.inf}) == 1
+        assert buckets.count({"parameters.x": {"$in": [math.inf, math.nan, 1]}}) == 3
+        for bounds in ({"$lt": math.inf}, {"$gte": 10, "$lt": math.inf}, {"$gt": -math.inf}, {"$lte": "Infinity"}):
+            with pytest.raises(WorkInvalid, match="is none: leave it out"):
+                buckets.count({"parameters.x": bounds})
+
     @pytest.mark.parametrize(
-        "query", [{"$where": "1"}, {"event": {"$near": 1}}, {"evnt": 1}, {"results.a": {"$in": 1}}]
+        "query",
+        [
+            {"$where": "1"},
+            {"event": {"$near": 1}},
+            {"evnt": 1},
+            {"config.parnet": "x"},
+            {"creation": {"$lt": math.inf}},
+            {"results.a": {"$in": 1}},
+        ],
     )
     def test_malformed_queries(self, buckets: Buckets, shelf: Shelf, query: dict[str, Any]) -> None:
         for ask in (buckets.view, buckets.count, lambda query: shelf.view(View(query)), shelf.count):

@@ -43,6 +43,12 @@ def test_the_failures_are_listed_with_the_first_traceback() -> None:
     assert lines[22:] == ["job-0 raised:", "traceback 0"]
 
 
+def test_where_there_is_no_traceback_none_is_announced() -> None:
+    for traceback in ("", " \n", "WorkerLost: it died\n"):
+        bad = broken("job-1", failure=Failure("WorkerLost", "it died\nat once", traceback))
+        assert str(jobs_failed("a-run", [bad], [bad])).splitlines()[1:] == ["  job-1: WorkerLost: it died"]
+
+
 def test_a_job_that_left_no_error_tells_its_state() -> None:
     assert "  job-1: failed: no reason" in str(jobs_failed("a-run", [broken("job-1")], []))
 

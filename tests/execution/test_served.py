@@ -102,6 +102,20 @@ def test_bytes_that_the_server_has_not_got_right_are_told(
     assert not (tmp_path / "a").exists()
 
 
+def test_a_name_that_stands_for_something_is_left_to_it(store: ServedStore, inside: ObjectStore) -> None:
+    names = names_of(store)
+    upload = Upload(store, None, False)
+    first = names.claim(upload(DATA, "works/1/fit"))
+    assert (first.digest, first) == (DIGEST, Names(inside).find("works/1/fit"))
+    assert names.claim(upload(DATA[1:], "works/1/fit")) == first == names.find("works/1/fit")
+    given = names.give(upload(DATA[1:], "works/1/fit"))
+    assert given == names.find("works/1/fit") != first
+    with pytest.raises(ArtifactMissing):
+        names.claim(first._replace(name="works/2", digest="0" * 32))
+    with pytest.raises(NameRefused):
+        names.claim(first._replace(name="../a"))
+
+
 def test_names_of_files_and_directories(store: ServedStore, inside: ObjectStore, tmp_path: Path) -> None:
     (tmp_path / "plots" / "a").mkdir(parents=True)
     (tmp_path / "plots" / "a" / "b.png").write_bytes(DATA)

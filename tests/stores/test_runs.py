@@ -11,10 +11,10 @@ import pytest
 from pydantic import ValidationError
 
 from daskflow.errors import NotFound, RunBusy
-from daskflow.model.states import RunState
+from daskflow.model.states import JobState, RunState
 from daskflow.stores import Journal, this_host
 from daskflow.stores.runs import Runs
-from tests.stores.samples import RUN, run_record
+from tests.stores.samples import RUN, job_row, run_record
 
 
 def test_a_run_comes_back_as_it_was(journal: Journal) -> None:
@@ -98,6 +98,27 @@ def test_a_driver_whose_run_another_one_has_begun_says_and_ends_nothing(journal:
     assert journal.driver("nobody") is None
     with pytest.raises(NotFound):
         journal.end_run("nobody", after.driver, state=RunState.succeeded)
+
+
+def test_jobs_without_an_end_that_were_not_called_again_end_with_their_run(journal: Journal) -> None:
+    journal.add_run(run_record(state=RunState.interrupted))
+    journal.add_run(run_record("another"))
+    states = ["succeeded", "queued", "running", "waiting", "created", "created", "failed"]
+    journal.add_jobs([job_row(number, state=state) for number, state in enumerate(states)])
+    journal.add_jobs([job_row(1, run="another", state="queued")])
+    first = journal.claim_run(RUN, time=10.0, host="mars", pid=8)
+    assert journal.end_run(RUN, first.driver, state=RunState.interrupted)
+    assert [str(job.state) for job in journal.jobs(RUN)] == states, "they may still be performed"
+    last = journal.claim_run(RUN, time=20.0, host="mars", pid=9)
+    assert not journal.end_run(RUN, first.driver, called={5}, state=RunState.succeeded)
+    assert [str(job.state) for job in journal.jobs(RUN)] == states, "it is another's run"
+    assert journal.end_run(RUN, last.driver, called={5}, state=RunState.succeeded)
+    found = journal.jobs(RUN)
+    assert [str(job.state) for job in found] == ["succeeded", *["cancelled"] * 4, "created", "failed"]
+    assert {job.reason for job in found if job.state is JobState.cancelled} == {
+        "its run was resumed, and did not call it any more"
+    }
+    assert journal.job("another", 1).state is JobState.queued
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from daskflow.errors import StoreError, StoreFull, StoreUnavailable
+from daskflow.errors import StoreError, StoreFull, StoreMissing, StoreUnavailable
 from daskflow.stores.sqlite import SQLite
 
 
@@ -72,7 +72,7 @@ def _as_somebody() -> Iterator[None]:
 
 
 def test_reading_makes_no_file(tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match="There is no journal"):
+    with pytest.raises(StoreMissing, match="There is no journal"):
         SQLite(tmp_path / "store" / "journal.db", readonly=True).connect(writing=False)
     assert list(tmp_path.iterdir()) == []
 

@@ -114,6 +114,17 @@ def homed(argv: Sequence[str]) -> list[str]:
     return ["/bin/sh", "-c", _HOMED, "sh", *argv]
 
 
+def as_given(text: str) -> str:
+    """What is said of commands, with these as they were given.
+
+    Examples
+    --------
+    >>> as_given(f"`{shlex.join(homed(['date', '-u']))}` ended with exit code 1.")
+    '`date -u` ended with exit code 1.'
+    """
+    return text.replace(f"{shlex.join(homed([]))} ", "")
+
+
 def variables(job: JobDocument, terms: Terms) -> dict[str, str]:
     """The variables that each task of a job finds."""
     needs = job.resources

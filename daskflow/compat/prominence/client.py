@@ -28,6 +28,8 @@ from daskflow.errors import DaskflowError, NameRefused
 
 _NAME = re.compile(r"^prominence-(job|workflow)-(\d{8}-\d{6}-[0-9a-f]{8})$")
 _ACTIVE = "active"
+_ALL = "all"
+_STATUSES = (_ACTIVE, _ALL, "idle", "running", *sorted(FINAL))
 _FIRST = -1
 _OWN = "prominence/"
 """Begins the names of what is kept of jobs, workflows and values themselves."""
@@ -97,6 +99,11 @@ class ProminenceClient:
             The jobs of this workflow.
         detail
             All of the description.
+
+        Raises
+        ------
+        ProminenceError
+            There is no such status.
         """
         found: list[Any] = Workflow(workflow_id).get_jobs() if workflow_id else _known("job")
         wanted = _Wanted(status, constraint or {}, name_constraint)
@@ -280,6 +287,8 @@ class _Wanted:
     """Which of them are listed."""
 
     def __init__(self, status: str | None, labels: dict[str, str], name: str | None) -> None:
+        if status is not None and status not in _STATUSES:
+            raise ProminenceError(f"There is no status {status!r}. Ask for one of {', '.join(_STATUSES)}.")
         self._status, self._labels, self._name = status, labels, name
 
     def has(self, one: Any) -> bool:
@@ -293,14 +302,14 @@ class _Wanted:
         """By how it stands."""
         if self._status == _ACTIVE:
             return status not in FINAL
-        return self._status in (None, "all", status)
+        return self._status in (None, _ALL, status)
 
 
 def _known(kind: Kind) -> list[Any]:
     """What was created here and not removed, the latest first."""
-    site = os.environ.get(starting.SITE, "local")
-    names = [match for one in starting.services(site).ls("^prominence-") if (match := _NAME.match(one.name))]
-    ids = sorted({match[2] for match in names if match[1] == kind}, reverse=True)
+    names = [one.name for site in starting.sites() for one in starting.services(site).ls("^prominence-")]
+    found = [match for name in names if (match := _NAME.match(name))]
+    ids = sorted({match[2] for match in found if match[1] == kind}, reverse=True)
     return [Job(id) if kind == "job" else Workflow(id) for id in ids if Entry(kind, id).has("request")]
 
 

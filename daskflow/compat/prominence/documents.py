@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.alias_generators import to_camel
 
 from daskflow.compat.prominence.errors import ProminenceError
+from daskflow.model.mistakes import mistakes_in
 
 D = TypeVar("D", bound=BaseModel)
 
@@ -385,15 +386,12 @@ def parse(kind: type[D], given: Any, error: type[ProminenceError]) -> D:
     try:
         return kind.model_validate(given)
     except ValidationError as wrong:
-        raise error(_told(wrong)) from None
+        raise error(_told(wrong, given)) from None
 
 
-def _told(wrong: ValidationError) -> str:
-    parts = []
-    for mistake in wrong.errors(include_url=False, include_context=False, include_input=False):
-        place = ".".join(map(str, mistake["loc"]))
-        known = mistake["type"] != "extra_forbidden"
-        cure = _CURES.get(place.rpartition(".")[2], "")
-        text = mistake["msg"].removeprefix("Value error, ") if known else f"is not known here{cure}"
-        parts.append(f"{place}: {text}" if place else text)
-    return f"This does not fit: {'; '.join(parts)}."
+def _told(wrong: ValidationError, given: Any) -> str:
+    parts = [
+        each._replace(text=f"is not known here{_CURES.get(str(each.place[-1]), '')}") if each.strange else each
+        for each in mistakes_in(wrong, given)
+    ]
+    return f"This does not fit: {'; '.join(map(str, parts))}."

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from daskflow import CommandJob, flow
 from daskflow.compat.prominence.attending import attend
-from daskflow.compat.prominence.building import Terms, build, resources_of, site_of
+from daskflow.compat.prominence.building import Terms, as_given, build, resources_of, site_of
 from daskflow.compat.prominence.documents import JobDocument
 from daskflow.compat.prominence.errors import ConnectionError
 from daskflow.compat.prominence.expanding import Child, expand
@@ -230,9 +230,9 @@ class Performance:
         self._end(job, ending, error, output=output, execution=told)
 
     def _end(self, job: _Job, ending: Ending, error: BaseException | None = None, **told: Any) -> None:
-        job.status, job.reason = ending
+        job.status, job.reason = ending.status, as_given(ending.reason)
         if error is not None:
-            told["error"] = str(error)
+            told["error"] = as_given(str(error))
         self._write(job, end=time.time(), **told)
 
     def _write(self, job: _Job, end: float | None = None, **told: Any) -> None:

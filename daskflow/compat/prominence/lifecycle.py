@@ -40,7 +40,7 @@ def check_surroundings(jobs: list[JobDocument], error: type[DaskflowError]) -> N
         if not there:
             raise error(f"There is no artifact {name!r}. Upload it first: Artifact({name!r}).upload(path).")
     if any(job.notifications for job in jobs):
-        warnings.warn("PROMINENCE notifications are not sent: see `notify` in the configuration.", stacklevel=4)
+        warnings.warn("PROMINENCE notifications are not sent: see `notifications` in the configuration.", stacklevel=4)
 
 
 def end(entry: Entry) -> None:

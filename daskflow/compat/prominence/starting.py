@@ -20,6 +20,9 @@ from daskflow.compat.prominence.reasons import (
     ending_of_process,
 )
 from daskflow.errors import FitsNowhere, NotFound
+from daskflow.settings.kinds import BATCHING
+from daskflow.settings.options import load
+from daskflow.settings.sites import built_in
 
 SITE = "PROMINENCE_SITE"
 """Variable that names the site whose batch system runs these processes; by default `local`, this machine."""
@@ -40,7 +43,14 @@ def services(site: str) -> Any:
     return _services(site, os.getcwd())
 
 
-@functools.lru_cache(maxsize=4)
+def sites() -> list[str]:
+    """The sites where such processes may be, wherever new ones are started: this machine, and all with batch jobs."""
+    settings = load()
+    known = [name for name, site in {**built_in(), **settings.sites}.items() if site.kind in BATCHING]
+    return list(dict.fromkeys([os.environ.get(SITE, "local"), *known]))
+
+
+@functools.lru_cache(maxsize=64)
 def _services(site: str, directory: str) -> Any:
     # Each directory may have a configuration of its own.
     return Site(site).batch
@@ -110,7 +120,7 @@ def look(entry: Entry) -> dict[str, Any]:
     """How a job or workflow stands: `status`, `statusReason`, and what its process told of it."""
     owner = entry.workflow
     if owner is not None:
-        return _look_below(entry, owner)
+        return look_below(entry, look(owner))
     # In this order: what ends between both looks has told its state before.
     living, ending = _living(entry)
     state: dict[str, Any] = entry.read("state") or {}
@@ -124,9 +134,8 @@ def look(entry: Entry) -> dict[str, Any]:
     return {**state, "status": ending.status, "statusReason": ending.reason, "error": _last_words(entry)}
 
 
-def _look_below(entry: Entry, owner: Entry) -> dict[str, Any]:
-    """The same for a job of a workflow."""
-    above = look(owner)
+def look_below(entry: Entry, above: dict[str, Any]) -> dict[str, Any]:
+    """The same for a job of a workflow that stands so."""
     state: dict[str, Any] = entry.read("state") or {"status": "idle"}
     if state["status"] in FINAL:
         return state

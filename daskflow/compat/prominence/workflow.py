@@ -8,13 +8,14 @@ from typing import Any
 
 from daskflow.compat.prominence import starting
 from daskflow.compat.prominence.documents import parse
-from daskflow.compat.prominence.errors import DeletionError, WorkflowCreationError, WorkflowGetError
+from daskflow.compat.prominence.errors import DeletionError, JobGetError, WorkflowCreationError, WorkflowGetError
 from daskflow.compat.prominence.expanding import Child, expand
 from daskflow.compat.prominence.factories import Factory, factory_from, job_name
 from daskflow.compat.prominence.job import Events, Job
 from daskflow.compat.prominence.ledger import FINAL, Entry, is_id, new_id
 from daskflow.compat.prominence.lifecycle import check_surroundings, end, forget, launch, wait_for
 from daskflow.compat.prominence.policies import Notification, WorkflowPolicies
+from daskflow.compat.prominence.reasons import SKIPPED
 from daskflow.compat.prominence.workflowdocuments import WorkflowDocument
 from daskflow.errors import DaskflowError
 
@@ -173,13 +174,34 @@ class Workflow:
     @property
     def progress(self) -> dict[str, int]:
         """How many jobs there are in `total`, `done`, `failed`, `queued`, and `waiting` for others."""
-        found = starting.look(self._entry()).get("progress")
-        if found is not None:
-            return dict(found)
+        entry = self._entry()
+        found = starting.look(entry)
+        if found["status"] in FINAL and (entry.read("state") or {}).get("status") not in FINAL:
+            # Its process was ended before it told this, and had not told the end of its jobs either.
+            return self._ended(found)
+        if "progress" in found:
+            return dict(found["progress"])
+        return self._ahead()
+
+    def _ahead(self) -> dict[str, int]:
+        """The progress of a workflow whose process has told nothing yet: all begins but what completed before."""
         children = expand(self._document())
-        queued = sum(not child.parents for child in children)
-        total = len(children)
-        return {"total": total, "done": 0, "failed": 0, "queued": queued, "waiting": total - queued}
+        states = [Entry("job", f"{self.id}.{child.number}").read("state") or {} for child in children]
+        good = [state.get("status") == "completed" for state in states]
+        open = [child for child in children if not good[child.number]]
+        queued = sum(all(good[number] for number in child.parents) for child in open)
+        counts = {"done": len(children) - len(open), "failed": 0, "queued": queued, "waiting": len(open) - queued}
+        return {"total": len(children), **counts}
+
+    def _ended(self, above: dict[str, Any]) -> dict[str, int]:
+        """The progress of a workflow that has ended so."""
+        jobs = [
+            starting.look_below(Entry("job", f"{self.id}.{child.number}"), above) for child in expand(self._document())
+        ]
+        done = sum(job["status"] == "completed" for job in jobs)
+        skipped = sum(job.get("statusReason") == SKIPPED for job in jobs)
+        failed = len(jobs) - done - skipped
+        return {"total": len(jobs), "done": done, "failed": failed, "queued": 0, "waiting": skipped}
 
     @property
     def events(self) -> Events:
@@ -197,8 +219,18 @@ class Workflow:
         return wait_for(self.done, timeout)
 
     def get_jobs(self, name: str | None = None) -> list[Job]:
-        """The jobs that are performed: all, or those that were made of the job of a name, in their order."""
-        children = expand(self._document())
+        """The jobs that are performed: all, or those that were made of the job of a name, in their order.
+
+        Raises
+        ------
+        JobGetError
+            It has no job of that name; the message tells those that it has.
+        """
+        document = self._document()
+        children = expand(document)
+        names = [job.name for job in document.jobs]
+        if name is not None and name not in names:
+            raise JobGetError(f"The workflow {self.id} has no job {name!r}. It has {', '.join(map(repr, names))}.")
         return [Job(f"{self.id}.{child.number}") for child in children if name in (None, child.of)]
 
     def delete(self) -> bool:

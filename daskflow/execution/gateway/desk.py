@@ -9,6 +9,7 @@ from daskflow.errors import TokenRefused, WorkInvalid, WorkLost
 from daskflow.execution.gateway.filters import hyphenated
 from daskflow.model.work import Work, WorkStatus
 from daskflow.stores.buckets import Buckets
+from daskflow.stores.buckets.astray import KnownSites
 from daskflow.stores.buckets.buckets import fail_unfit
 from daskflow.stores.buckets.query import check_query, check_view
 from daskflow.stores.buckets.shelf import Payload, Query, View, Wanted
@@ -49,7 +50,7 @@ class WorkDesk:
         self, shelf: WorkTable, requests: Requests, *, sites: Collection[str] | None = None, rung: Rung = lambda: None
     ) -> None:
         self.shelf = shelf
-        self._buckets = Buckets(shelf, sites=sites)
+        self._buckets = Buckets(shelf, sites=KnownSites(sites, served=True))
         self._requests = requests
         self._rung = rung
 

@@ -64,8 +64,13 @@ class ObjectDesk:
         with self._discreet():
             return self._names.find(name)
 
-    def give(self, name: str, digest: str, kind: str) -> Named:
-        """Let a name stand for an object that is here.
+    def give(self, name: str, digest: str, kind: str, *, create: bool = False) -> Named:
+        """Let a name stand for an object that is here; what it stands for then.
+
+        Parameters
+        ----------
+        create
+            Only where nobody gave the name yet.
 
         Raises
         ------
@@ -77,7 +82,8 @@ class ObjectDesk:
             self._claim()
             if kind == "tree":
                 self._check_tree(digest)
-            return self._names.give(Named(name, digest, self._size(digest), kind, source="a server"))
+            named = Named(name, digest, self._size(digest), kind, source="a server")
+            return self._names.claim(named) if create else self._names.give(named)
 
     def check(self, name: str) -> None:
         """Raise NameRefused where a text is no name."""

@@ -7,9 +7,10 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Self
 
-from daskflow.errors import SiteUnknown, WorkInvalid, WorkLost
+from daskflow.errors import WorkInvalid, WorkLost
 from daskflow.model.jsons import json_ready
 from daskflow.model.work import Work, WorkStatus, bucket_name
+from daskflow.stores.buckets.astray import KnownSites
 from daskflow.stores.buckets.query import check_query, check_view
 from daskflow.stores.buckets.rows import ENDS
 from daskflow.stores.buckets.shelf import Payload, Query, Shelf, View, Wanted
@@ -28,7 +29,7 @@ class Buckets:
     shelf
         Where they are kept.
     sites
-        Names of sites that works may ask for; None: any.
+        Names of sites that works may ask for, or what else is known of them; None: any.
 
     Notes
     -----
@@ -36,10 +37,10 @@ class Buckets:
     holds it proves it by the number of the attempt.
     """
 
-    def __init__(self, shelf: Shelf, *, sites: Collection[str] | None = None) -> None:
+    def __init__(self, shelf: Shelf, *, sites: Collection[str] | KnownSites | None = None) -> None:
         self.shelf = shelf
         """Where the works are kept."""
-        self._sites = None if sites is None else frozenset(sites)
+        self._sites = sites if isinstance(sites, KnownSites) else KnownSites(sites)
 
     def __enter__(self) -> Self:
         return self
@@ -83,30 +84,20 @@ class Buckets:
             raise WorkInvalid(f"The work {work.id} was deposited before. To change it, update it.")
         if work.status is not WorkStatus.created and work.status not in ENDS:
             raise WorkInvalid(f"A work that is to be deposited is `created`, or has ended; this one is {work.status}.")
-        if self._is_astray(work):
-            raise self._unknown(work.site)
-
-    def _is_astray(self, work: Work) -> bool:
-        """Whether a work is for a site that is not known here."""
-        return self._sites is not None and work.config.strategy == "strict" and work.site not in self._sites
-
-    def _unknown(self, site: str) -> SiteUnknown:
-        return SiteUnknown(
-            f"A work is for the site {site!r}; there are {', '.join(sorted(self._sites or ()))}. Add it under "
-            "`sites:`, or under `works: sites:` where agents serve it that this configuration does not reach."
-        )
+        if self._sites.lack(work):
+            raise self._sites.unknown(work.site)
 
     def _check_moved(self, works: Sequence[Work]) -> None:
         """See that no work is given a site that is not known here.
 
         One that has such a site already was deposited where it is known; who performed it may write what came out.
         """
-        astray = {str(work.id): work for work in works if self._is_astray(work)}
+        astray = {str(work.id): work for work in works if self._sites.lack(work)}
         if astray:
             among = {"id": {"$in": list(astray)}}
             for stored in self.shelf.view(View(among, {"site": 1}, limit=-1)):
                 if stored["site"] != (site := astray[stored["id"]].site):
-                    raise self._unknown(site)
+                    raise self._sites.unknown(site)
 
     def withdraw(  # noqa: PLR0913, each is a filter
         self,

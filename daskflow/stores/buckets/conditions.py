@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from daskflow.errors import WorkInvalid
-from daskflow.model.jsons import Json
+from daskflow.model.jsons import Json, json_ready
 from daskflow.stores.buckets.paths import found, steps
 from daskflow.stores.buckets.patterns import compiled_pattern
 
@@ -16,6 +17,8 @@ Predicate: TypeAlias = Callable[[Json], bool]
 Condition: TypeAlias = Callable[[list[Json]], bool]
 """Whether it holds for what a path leads to."""
 
+_ENDLESS = frozenset(map(json_ready, (math.inf, -math.inf, math.nan)))
+"""What queries have in place of numbers that JSON has not: no bounds, as they would be compared with texts."""
 JOINS: dict[str, Callable[[list[bool]], bool]] = {"$and": all, "$or": any, "$nor": lambda held: not any(held)}
 
 
@@ -111,6 +114,8 @@ def _ordered(name: str, compare: Callable[[Any, Any], bool]) -> Callable[[Any], 
     def make(operand: Any) -> Condition:
         if isinstance(operand, bool) or not isinstance(operand, int | float | str):
             raise WorkInvalid(f"{name} takes a number or a text, and got {operand!r:.100}.")
+        if operand in _ENDLESS:
+            raise WorkInvalid(f"{name} takes a bound, and {operand} is none: leave it out, or ask {{'$exists': True}}.")
         kind: Any = str if isinstance(operand, str) else int | float
         return _some(lambda value: isinstance(value, kind) and not isinstance(value, bool) and compare(value, operand))
 

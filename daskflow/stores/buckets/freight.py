@@ -155,9 +155,20 @@ class Freight:
         found: dict[str, Any] = self._line.ask("GET", f"/artifacts/names/{quote(name)}").value
         return found
 
-    def give(self, name: str, digest: str, kind: str) -> dict[str, Any]:
-        """Let a name stand for an object that the server has. Raises ArtifactMissing, NameRefused."""
-        body = {"digest": digest, "kind": kind}
+    def give(self, name: str, digest: str, kind: str, *, create: bool = False) -> dict[str, Any]:
+        """Let a name stand for an object that the server has; what it stands for then.
+
+        Parameters
+        ----------
+        create
+            Only where nobody gave the name yet.
+
+        Raises
+        ------
+        ArtifactMissing, NameRefused
+        """
+        # Without its default, which servers of former versions do not know.
+        body: dict[str, Any] = {"digest": digest, "kind": kind, **({"create": True} if create else {})}
         given: dict[str, Any] = self._line.ask("PUT", f"/artifacts/names/{quote(name)}", body=body).value
         return given
 

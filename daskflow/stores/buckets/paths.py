@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from pydantic import BaseModel
 
 from daskflow.errors import WorkInvalid
 from daskflow.model.jsons import Json
@@ -32,10 +35,31 @@ def steps(path: Any, *, within: bool = False) -> tuple[str, ...]:
     parts = tuple(path.split(".")) if isinstance(path, str) else ()
     if not all(parts) or not 0 < len(parts) <= _STEPS:
         raise WorkInvalid(f"{path!r:.100} is no path to a field. Write 'results.dm'.")
-    parts = parts if within else (_ALIASES.get(parts[0], parts[0]), *parts[1:])
-    if not within and parts[0] not in FIELDS:
-        raise WorkInvalid(f"Works have no field {parts[0]!r:.100}; they have {', '.join(sorted(FIELDS))}.")
+    if within:
+        return parts
+    parts = (_ALIASES.get(parts[0], parts[0]), *parts[1:])
+    _check(parts)
     return parts
+
+
+def _check(parts: tuple[str, ...]) -> None:
+    """See that works have such a field; what lies within parameters, results and the like may be anything."""
+    kind: type[BaseModel] = Work
+    for depth, name in enumerate(parts):
+        fields = FIELDS if kind is Work else kind.model_fields.keys()
+        if name not in fields:
+            raise WorkInvalid(_unknown(parts[: depth + 1], sorted(fields)))
+        inner = kind.model_fields[name].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return
+        kind = inner
+
+
+def _unknown(parts: tuple[str, ...], fields: list[str]) -> str:
+    near = difflib.get_close_matches(parts[-1], fields, 2)
+    known = [".".join((*parts[:-1], name)) for name in near or fields]
+    told = f"do you mean {' or '.join(map(repr, known))}?" if near else f"they have {', '.join(known)}."
+    return f"Works have no field {'.'.join(parts)!r:.100}; {told}"
 
 
 def found(value: Json, parts: tuple[str, ...]) -> Iterator[Json]:

@@ -61,6 +61,8 @@ class Naming(BaseModel):
     digest: Digest
     """Of an object that is in the store."""
     kind: Literal["file", "tree"] = "file"
+    create: bool = False
+    """A name that stands for something is left as it is; the answer says what it stands for."""
 
 
 class Stored(BaseModel):
@@ -93,7 +95,8 @@ async def named(request: Request, name: Name) -> Answer:
 async def give(request: Request, name: Name, naming: Naming) -> Answer:
     """Let a name stand for an object that is in the store."""
     gateway = gateway_of(request)
-    return Answer((await gateway.call(gateway.objects.give, name, naming.digest, naming.kind))._asdict())
+    given = await gateway.call(gateway.objects.give, name, naming.digest, naming.kind, create=naming.create)
+    return Answer(given._asdict())
 
 
 @router.get("/artifacts/objects/{digest}", dependencies=_READ, responses=_PARTS, response_class=Response)

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException  # noqa: TID253, the same
 
 from daskflow.stores.requests import Asked
 from daskflow.views.server.answers import Refused
-from daskflow.views.server.entering import check, gateway_of, scopes_of, token_of
+from daskflow.views.server.entering import gateway_of, needs_of, token_of
 
 _LARGE = 1 << 16
 """From here on a request is read in a thread [bytes]."""
@@ -28,12 +28,12 @@ class GuardedRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """What answers a request."""
-        answer, needed = super().get_route_handler(), scopes_of(self.dependencies)
+        answer, needed = super().get_route_handler(), needs_of(self.dependencies)
         several = {each.alias for each in self.dependant.query_params if get_origin(each.field_info.annotation) is list}
 
         async def guarded(request: Request) -> Response:
-            for scopes in needed:
-                check(request, *scopes)
+            for need in needed:
+                need.check(request)
             # The framework would take one of them, and nobody would know which.
             for name in request.query_params.keys() - several:
                 if len(request.query_params.getlist(name)) > 1:

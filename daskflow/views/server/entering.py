@@ -100,8 +100,13 @@ def token_of(request: Request) -> TokenRecord:
     return record
 
 
-def check(request: Request, *scopes: Scope) -> None:
+def check(request: Request, *scopes: Scope, told: str = "") -> None:
     """See that who asks has one of these scopes.
+
+    Parameters
+    ----------
+    told
+        What a refusal says is needed, where that is more than one of these.
 
     Raises
     ------
@@ -109,26 +114,40 @@ def check(request: Request, *scopes: Scope) -> None:
     """
     record = token_of(request)
     if not record.allows(*scopes):
-        wanted = " or ".join(f"`{scope}`" for scope in scopes)
+        wanted = told or " or ".join(f"`{scope}`" for scope in scopes)
         raise Refused(403, f"The token {record.id} of {record.name} does not allow this. It needs {wanted}.")
 
 
-def needing(*scopes: Scope) -> list[Any]:
-    """The dependencies of a route that needs one of these scopes."""
-    return [*_SHOWN, Depends(_Needing(scopes))]
+def needing(*scopes: Scope, told: str = "") -> list[Any]:
+    """The dependencies of a route that needs one of these scopes; `told` as in `check`."""
+    return [*_SHOWN, Depends(Needing(scopes, told))]
 
 
-def scopes_of(dependencies: Iterable[Any]) -> list[tuple[Scope, ...]]:
-    """The scopes that these dependencies of a route ask for."""
-    return [each.dependency.scopes for each in dependencies if isinstance(each.dependency, _Needing)]
+def needs_of(dependencies: Iterable[Any]) -> list[Needing]:
+    """What these dependencies of a route ask for."""
+    return [each.dependency for each in dependencies if isinstance(each.dependency, Needing)]
 
 
-class _Needing:
-    def __init__(self, scopes: tuple[Scope, ...]) -> None:
-        self.scopes = scopes
+class Needing:
+    """Lets those go on to a route who have one of some scopes.
+
+    Parameters
+    ----------
+    scopes, told
+        As in `check`.
+    """
+
+    def __init__(self, scopes: tuple[Scope, ...], told: str) -> None:
+        self._scopes = scopes
+        self._told = told
 
     async def __call__(self, request: Request) -> None:
-        check(request, *self.scopes)
+        """See that who asks may. Raises Refused."""
+        self.check(request)
+
+    def check(self, request: Request) -> None:
+        """The same, at once."""
+        check(request, *self._scopes, told=self._told)
 
 
 def _caller(request: Request) -> Caller:

@@ -17,6 +17,8 @@ router = APIRouter(route_class=GuardedRoute, tags=["works"], responses=REFUSALS)
 _LOOK = (Scope.read, Scope.deposit, Scope.perform)
 _Counts = dict[str, int]
 _DAY = 86400.0
+_AUDIT = "`deposit`; `perform` is enough where `stale` is null (`daskflow work audit --stale never`)"
+"""What it needs is known when it was read, and it is read of those only who may."""
 
 
 @router.get("/status", dependencies=needing(*_LOOK), responses={200: {"model": _Counts}})
@@ -47,11 +49,13 @@ async def buckets(request: Request, pipeline: Annotated[str | None, Query(max_le
     return Answer(await gateway.call(gateway.desk.statuses, pipeline))
 
 
-@router.post("/work/audit", dependencies=needing(Scope.perform, Scope.deposit), responses={200: {"model": _Counts}})
+@router.post(
+    "/work/audit", dependencies=needing(Scope.perform, Scope.deposit, told=_AUDIT), responses={200: {"model": _Counts}}
+)
 async def audit(request: Request, asked: AskedOnce, audit: Audit) -> Answer:
     """Put in order what was left: how many works had failed, were held for too long, and waited for too long."""
     if audit.stale is not None:
-        check(request, Scope.deposit)
+        check(request, Scope.deposit, told=_AUDIT)
     gateway = gateway_of(request)
     return Answer(await gateway.call(gateway.desk.audit, audit.stale, asked))
 

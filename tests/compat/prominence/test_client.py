@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from daskflow.compat.prominence.factories import Repeat
 from daskflow.compat.prominence.job import Job
 from daskflow.compat.prominence.ledger import Entry, Output
 from daskflow.compat.prominence.workflow import Workflow
-from daskflow.errors import ArtifactMissing
+from daskflow.errors import ArtifactMissing, SiteUnknown
 
 Make = Callable[..., Job]
 Perform = Callable[[Any], None]
@@ -55,6 +56,8 @@ def test_jobs_of_workflows(client: ProminenceClient, perform: Perform, job: Make
     assert client.stdout_workflow(made.id, 0, "a", 1) == f"{made.id}.1\n"
     assert client.stdout_workflow(made.id, 0, "a") == f"{made.id}.0\n"
     assert client.stderr_workflow(made.id, 0, "a") == ""
+    with pytest.raises(JobGetError, match=r"has no job 'b'\. It has 'a'"):
+        client.stdout_workflow(made.id, 0, "b")
     with pytest.raises(JobGetError, match="2 jobs"):
         client.stdout_workflow(made.id, 0, "a", 2)
     with pytest.raises(StdStreamsError, match="node 1"):
@@ -67,12 +70,12 @@ def test_jobs_of_workflows(client: ProminenceClient, perform: Perform, job: Make
     assert client.remove("workflow", made.id)
 
 
-def _keep(job: Job, id: str, status: str) -> None:
+def _keep(job: Job, id: str, status: str, site: str = "local") -> None:
     entry = Entry("job", id)
     entry.write("request", {"document": job.to_dict(), "createTime": 1.0})
     entry.write("state", {"status": status})
-    entry.write("process", {"site": "local", "name": f"prominence-job-{id}", "time": 1e11, "begun": 0})
-    starting.services("local").spawn("true", name=f"prominence-job-{id}")
+    entry.write("process", {"site": site, "name": f"prominence-job-{id}", "time": 1e11, "begun": 0})
+    starting.services(site).spawn("true", name=f"prominence-job-{id}")
 
 
 def test_lists(client: ProminenceClient, job: Make) -> None:
@@ -84,11 +87,36 @@ def test_lists(client: ProminenceClient, job: Make) -> None:
     assert [one["name"] for one in client.list_jobs("completed")] == ["fit-1"]
     assert [one["name"] for one in client.list_jobs("all", constraint={"app": "y*"})] == ["plot"]
     assert [one["name"] for one in client.list_jobs("all", name_constraint="fit-*")] == ["fit-1"]
+    with pytest.raises(
+        ProminenceError, match=r"no status 'done'\. Ask for one of active, all, idle, running, completed,"
+    ):
+        client.list_jobs("done")
     assert client.list_jobs("all", constraint={"other": "y"}) == client.list_jobs() == client.list_workflows() == []
     assert client.list_jobs("all", detail=True)[0]["tasks"]
     starting.services("local").monitor(timeout=60)
     assert client.remove("job", first)
     assert [one["id"] for one in client.list_jobs("all")] == [second]
+
+
+def test_what_is_listed_is_at_any_site(
+    client: ProminenceClient, job: Make, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The batch system of `hpc` is not installed here, and nothing of it is asked for.
+    hpc = {"kind": "slurm", "cores": 1, "memory": "1 GiB", "walltime": "1 h"}
+    other = {"kind": "dask", "address": "tcp://127.0.0.1:9"}
+    sites = {"laptop": {"kind": "threads"}, "hpc": hpc, "other": other}
+    (here / "daskflow.yaml").write_text(json.dumps({"site": "threads", "sites": sites}))
+    first, second = "20260101-000000-00000001", "20260101-000000-00000002"
+    _keep(job("true"), first, "completed")
+    _keep(job("true"), second, "completed", site="laptop")
+    for site in ("laptop", "local"):
+        monkeypatch.setenv(starting.SITE, site)
+        assert [one["id"] for one in client.list_jobs("all")] == [second, first]
+    monkeypatch.setenv(starting.SITE, "moon")
+    with pytest.raises(SiteUnknown, match="moon"):
+        client.list_jobs("all")
+    for site in ("local", "laptop"):
+        starting.services(site).monitor(timeout=60)
 
 
 def test_objects(client: ProminenceClient, here: Path) -> None:

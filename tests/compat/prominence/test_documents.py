@@ -66,6 +66,8 @@ def test_defaults() -> None:
         ({"policies": {"ignoreTaskTailures": True}}, "ignoreTaskTailures"),
         ({"policies": {"runSerialTasksOnAllNodes": True}}, "runSerialTasksOnAllNodes"),
         ({"policies": {"maximumTimeInQueue": -3}}, "maximumTimeInQueue"),
+        ({"name": 5}, r"name: it must be a text\."),
+        ({"tasks": 5}, r"tasks: it must be a list\."),
         ({"storage": {}}, "storage: is not known here: let `binds` of the site"),
         ({"notifications": [{"event": "never"}]}, "event"),
     ],

@@ -97,6 +97,7 @@ def test_other_endings(perform: Perform, job: Make) -> None:
         "wf/fits": ("completed", ""),
     }
     errors = {one.name.removeprefix("wf/"): one.error for one in several.get_jobs()}
+    assert errors["missing"].startswith("`no-such-program` ended with exit code 127")
     assert "lacks 2 nodes (it has 1)" in errors["wide"]
     assert "lacks 100000 cores" in errors["large"]
     assert "of memory" in errors["greedy"]

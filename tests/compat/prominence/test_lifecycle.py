@@ -39,7 +39,7 @@ def test_what_is_on_the_web_is_looked_for_by_the_job(here: Path) -> None:
 
 def test_notifications_are_not_passed_over_in_silence(here: Path) -> None:
     told = JobDocument.model_validate({**TASK, "notifications": [{"event": "jobFinished", "type": "email"}]})
-    with pytest.warns(UserWarning, match="notify"):
+    with pytest.warns(UserWarning, match="see `notifications` in the configuration"):
         check_surroundings([told], JobCreationError)
 
 

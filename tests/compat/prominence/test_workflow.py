@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,6 +83,52 @@ def test_found_again_by_its_id(perform: Perform, workflow: Workflow) -> None:
     assert again.events.end is not None
     with pytest.raises(JobGetError, match="3 jobs"):
         Job(f"{workflow.id}.3")
+
+
+def test_what_is_deleted_goes_on_with_nothing(here: Path, job: Make) -> None:
+    os.mkfifo(here / "begun")
+    made = Workflow()
+    made.jobs = [
+        job("true", name="a"),
+        job(f"/bin/sh -c 'echo yes > {here}/begun; sleep 600'", name="b"),
+        job("true", name="c"),
+    ]
+    made.dependencies = [Dependency("a", ["b"]), Dependency("b", ["c"])]
+    made.create()
+    try:
+        assert (here / "begun").read_text() == "yes\n"
+    finally:
+        assert made.delete()
+    assert [one.status for one in made.get_jobs()] == ["completed", "deleted", "deleted"]
+    assert made.progress == {"total": 3, "done": 1, "failed": 2, "queued": 0, "waiting": 0}
+
+
+def test_what_completed_before_a_rerun_is_done(perform: Perform, job: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Workflow()
+    made.jobs = [job("true", name="a"), job("false", name="b"), job("true", name="c"), job("true", name="d")]
+    made.dependencies = [Dependency("a", ["c"]), Dependency("b", ["d"])]
+    perform(made)
+    assert made.progress == {"total": 4, "done": 2, "failed": 1, "queued": 0, "waiting": 1}
+    monkeypatch.setattr("daskflow.sites.batch.services.Services.spawn", lambda *_, **__: None)
+    made.rerun()
+    assert made.status == "idle", "its process has yet to begin"
+    assert made.progress == {"total": 4, "done": 2, "failed": 0, "queued": 1, "waiting": 1}
+
+
+def test_a_process_that_is_killed_takes_all_along_that_has_not_ended(here: Path, job: Make) -> None:
+    os.mkfifo(here / "begun")
+    made = Workflow()
+    made.jobs = [
+        job("true", name="a"),
+        job(f"/bin/sh -c 'echo $PPID > {here}/begun; sleep 600'", name="b"),
+        job("true", name="c"),
+    ]
+    made.dependencies = [Dependency("a", ["b"]), Dependency("b", ["c"])]
+    made.create()
+    os.kill(int((here / "begun").read_text()), signal.SIGKILL)
+    assert made.wait(60)
+    assert [one.status for one in made.get_jobs()] == ["completed", "failed", "failed"]
+    assert made.progress == {"total": 3, "done": 1, "failed": 2, "queued": 0, "waiting": 0}
 
 
 def test_a_store_that_is_away_is_no_end(perform: Perform, workflow: Workflow, here: Path) -> None:

@@ -52,6 +52,11 @@ def take(desk: WorkDesk, request: Asked = NONE, turn: str = "t") -> dict[str, An
     return found
 
 
+def test_a_site_that_the_server_does_not_know_is_to_be_configured_there(desk: WorkDesk) -> None:
+    with pytest.raises(SiteUnknown, match=r"the server knows local\. Add it in the configuration of the server"):
+        desk.deposit([payload(site="mars")])
+
+
 def test_a_repeated_deposit_deposits_once(desk: WorkDesk, rung: Rung) -> None:
     ids = desk.deposit([payload(1), payload(2)], Asked("r1"))
     assert desk.deposit([payload(1), payload(2)], Asked("r1")) == ids

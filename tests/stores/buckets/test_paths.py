@@ -61,6 +61,37 @@ def test_fields_are_those_of_works() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("config.parnet", r"no field 'config\.parnet'; do you mean 'config\.parent'\?$"),
+        (
+            "config.archive.product.0",
+            r"no field 'config\.archive\.product'; do you mean 'config\.archive\.products'\?$",
+        ),
+        ("notify.slak.message", r"no field 'notify\.slak'; do you mean 'notify\.slack'\?$"),
+        (
+            "notify.slack.xyz",
+            r"no field 'notify\.slack\.xyz'; they have notify\.slack\.blocks, notify\.slack\.channel_id",
+        ),
+        ("config.0", r"no field 'config\.0'; they have config\.archive, config\.metrics"),
+        ("evnt", r"no field 'evnt'; do you mean 'event'\?$"),
+        ("tokens", "no field 'tokens'; "),
+    ],
+)
+def test_misspelt_parts_of_records_are_refused(path: str, told: str) -> None:
+    for asks in (steps, lambda path: Projection({path: 1}), lambda path: Projection({path: 0})):
+        with pytest.raises(WorkInvalid, match=told):
+            asks(path)
+
+
+def test_the_parts_of_records_that_works_have() -> None:
+    free = ["notify.slack.reply.any.ts", "notify.slack.blocks.blocks.0", "config.orgs.0", "results.config.parnet"]
+    for path in ["config", "config.parent", "config.archive.logs", "notify.slack.channel_id", *free]:
+        assert steps(path) == tuple(path.split("."))
+    assert steps("config.parnet", within=True) == ("config", "parnet")
+
+
+@pytest.mark.parametrize(
     ("asked", "shown"),
     [
         ({"user": 1}, {"id": "w1", "user": "ada"}),

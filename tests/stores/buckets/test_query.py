@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from daskflow.errors import WorkInvalid
+from daskflow.model.jsons import json_ready
 from daskflow.stores.buckets.query import check_query, check_view, matches
 from daskflow.stores.buckets.shelf import View
 
@@ -48,6 +51,34 @@ def test_what_names_no_bucket_is_refused() -> None:
         check_query({"pipeline": "a.b"})
 
 
+@pytest.mark.parametrize("name", ["$gt", "$gte", "$lt", "$lte"])
+@pytest.mark.parametrize("bound", [math.inf, -math.inf, math.nan, np.float32(math.inf), "Infinity", "-Infinity", "NaN"])
+def test_what_json_has_not_is_no_bound(name: str, bound: Any) -> None:
+    """It would be compared with texts: the count were 0, though each number is below infinity."""
+    told = rf"\{name} takes a bound, and (-?Infinity|NaN) is none: leave it out"
+    for query in (
+        {"parameters.dm": {name: bound}},
+        {"parameters.dm": {"$gte": 10, name: bound}},
+        {"creation": {"$not": {name: bound}}},
+        {"$or": [{"user": "ada"}, {"results.dms": {"$elemMatch": {name: bound}}}]},
+    ):
+        with pytest.raises(WorkInvalid, match=told):
+            check_query(query)
+
+
+def test_what_json_has_not_is_found_as_it_is_kept() -> None:
+    payload = json_ready({"parameters": {"dm": math.inf, "snr": [1.0, math.nan]}})
+    for query in (
+        {"parameters.dm": math.inf},
+        {"parameters.dm": {"$in": [1, math.inf]}},
+        {"parameters.dm": {"$ne": -math.inf}},
+        {"parameters.snr": {"$eq": math.nan}},
+        {"parameters.dm": {"$gt": "Inf"}},
+    ):
+        assert matches(payload, query)
+    assert not matches(payload, {"parameters.dm": {"$gt": 10}}), "it is no number there"
+
+
 def test_deep_ones_are_refused() -> None:
     query: dict[str, Any] = {"user": "ada"}
     for _ in range(60):
@@ -67,6 +98,9 @@ def test_deep_ones_are_refused() -> None:
         {"limit": None},
         {"projection": {"user": 3}},
         {"sort": (("user", 3),)},
+        {"sort": (("config.parnet", 1),)},
+        {"projection": {"notify.slak": 1}},
+        {"query": {"config.parnet": "x"}},
         {"query": {"$where": 1}},
     ],
 )
