@@ -167,8 +167,7 @@ class Freight:
         ------
         ArtifactMissing, NameRefused
         """
-        # Without its default, which servers of former versions do not know.
-        body: dict[str, Any] = {"digest": digest, "kind": kind, **({"create": True} if create else {})}
+        body = {"digest": digest, "kind": kind, "create": create}
         given: dict[str, Any] = self._line.ask("PUT", f"/artifacts/names/{quote(name)}", body=body).value
         return given
 

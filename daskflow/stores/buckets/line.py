@@ -42,10 +42,10 @@ _PASSING = {429, 502, 503, 504}
 """Answers after which trying again can help."""
 _CONNECTIONS = 16
 _PERFORMING = ("POST /work/withdraw", "GET /work/await", "POST /work/heartbeat", "POST /work/give-back")
-_SCOPES = {**dict.fromkeys(_PERFORMING, "perform`"), "POST /work": "read,deposit`", "POST /work/lock": "read,deposit`"}
+_SCOPES = {**dict.fromkeys(_PERFORMING, "perform"), "POST /work": "read,deposit", "POST /work/lock": "read,deposit"}
 """What a token has to allow of those who ask this."""
-_ANY_SCOPE = "SCOPE`: `perform` for agents, `read,deposit` for who deposits works, `read` for who looks"
-"""The same, where several may ask it."""
+_ANY_SCOPE = ": `perform` for agents, `read,deposit` for who deposits works, `read` for who looks"
+"""The same, where several may ask."""
 
 
 class Reply(NamedTuple):
@@ -287,7 +287,8 @@ class Line:
         if response.status == 401 and self._token is None:
             raise TokenRefused(
                 f"Set DASKFLOW_TOKEN to a token of {self.url}; who runs the server makes one there with "
-                f"`daskflow token create NAME --scope {_SCOPES.get(asked, _ANY_SCOPE)}."
+                f"`daskflow token create NAME --scope {_SCOPES.get(asked, 'SCOPE')}`"
+                f"{'' if asked in _SCOPES else _ANY_SCOPE}."
             )
         error = self._refusal(response.status, str(told.get("error") or ""), str(told.get("kind") or ""))
         if response.status in _PASSING:

@@ -5,16 +5,9 @@ import pytest
 from daskflow.errors import StoreUnavailable
 from daskflow.execution.bucketing import silence
 from daskflow.execution.bucketing.silence import FIRST_PAUSE, LONGEST_PAUSE, Silence
+from tests.execution.bucketing.clock import Clock
 
 AWAY = StoreUnavailable("It is away.")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -10,15 +10,8 @@ import pytest
 from daskflow.execution.bucketing import unserved
 from daskflow.execution.bucketing.unserved import Unserved, Waiting
 from tests.execution.bucketing.camp import Camp, add
+from tests.execution.bucketing.clock import Clock
 from tests.execution.patience import until
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture
